@@ -1,0 +1,24 @@
+// What is wrong with a configuration, collected so that whoever wrote it learns of everything at once.
+#ifndef ENGINE_DB_SERVER_CONFIG_FAULT_H_
+#define ENGINE_DB_SERVER_CONFIG_FAULT_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace engine::db::config {
+
+// One of them. Never quotes a text value, which might be a secret in the wrong place.
+struct Fault {
+  std::string field;     // the path of what is wrong: "config.port"
+  std::string expected;  // what is wrong and what was expected: "must be 1 to 65535, got 70000"
+};
+
+// InvalidRequest (reason "INVALID_CONFIG") for the first fault's field, whose message lists them all, up to what fits
+// an error's 2 KiB. `faults` is not empty.
+[[nodiscard]] absl::Status FaultsError(const std::vector<Fault>& faults);
+
+}  // namespace engine::db::config
+
+#endif  // ENGINE_DB_SERVER_CONFIG_FAULT_H_

@@ -1,0 +1,92 @@
+// The settings of one PostgreSQL target, checked.
+#ifndef ENGINE_DB_SERVER_CONFIG_TARGET_H_
+#define ENGINE_DB_SERVER_CONFIG_TARGET_H_
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/db/v1/config.pb.h"
+#include "server/config/fault.h"
+
+namespace engine::db::config {
+
+// How often and how fast a failure is repeated, where it may be repeated at all. Ranges as in v1::RetrySettings.
+struct RetrySettings {
+  int max_attempts = 3;  // the first included
+  absl::Duration initial_delay = absl::Milliseconds(50);
+  absl::Duration max_delay = absl::Seconds(2);
+  double multiplier = 2.0;
+
+  friend bool operator==(const RetrySettings&, const RetrySettings&) = default;
+  template <typename H>
+  friend H AbslHashValue(H state, const RetrySettings& s) {
+    return H::combine(std::move(state), s.max_attempts, s.initial_delay, s.max_delay, s.multiplier);
+  }
+};
+
+// Where a pool's backends lead and how large it is. Comes from ValidateTarget or a data source, and is not changed
+// afterwards. Ranges and defaults as in v1::ConnectionConfig.
+//
+// Usable as a key: equal settings, the password included, mean the same pool.
+struct TargetSettings {
+  std::string host;  // a name, an IP address, or the folder of a unix socket ("/…")
+  uint16_t port = 5432;
+  std::string user;
+  std::string password;       // as given; use ReadPassword()
+  std::string password_file;  // data sources only: where the password is, instead
+  std::string dbname;
+  int min_pool_size = 0;
+  int max_pool_size = 10;
+  absl::Duration timeout = absl::Seconds(30);
+  v1::TlsMode tls_mode = v1::TLS_MODE_PREFER;  // never UNSPECIFIED
+  std::string tls_root_certificate;            // data sources only: a file; empty for libpq's own default
+  std::string application_name = "engine-db-gateway";
+  RetrySettings retry;
+
+  // user@host:port/dbname, which is no secret: for logs and metrics.
+  [[nodiscard]] std::string DisplayName() const;
+
+  // tls_mode in libpq's words: "verify-full".
+  [[nodiscard]] const char* SslMode() const;
+
+  // The password; of a password_file, its content at this moment without the line end, so that a rotated one is found
+  // by asking again. Reads a small file: not on an event loop. FAILED_PRECONDITION, kind CONNECTION, when the file
+  // can't be read.
+  [[nodiscard]] absl::StatusOr<std::string> ReadPassword() const;
+
+  friend bool operator==(const TargetSettings&, const TargetSettings&) = default;
+  template <typename H>
+  friend H AbslHashValue(H state, const TargetSettings& s) {
+    return H::combine(std::move(state), s.host, s.port, s.user, s.password, s.password_file, s.dbname, s.min_pool_size,
+                      s.max_pool_size, s.timeout, static_cast<int>(s.tls_mode), s.tls_root_certificate,
+                      s.application_name, s.retry);
+  }
+  // The display name, so that a test's failure shows no password.
+  friend std::ostream& operator<<(std::ostream& out, const TargetSettings& s) { return out << s.DisplayName(); }
+};
+
+// Checks what a caller sent and fills in the defaults. InvalidRequest names every fault by its path below `path`
+// ("config" → "config.port"), never a value of a text field.
+[[nodiscard]] absl::StatusOr<TargetSettings> ValidateTarget(const v1::ConnectionConfig& config, std::string_view path);
+
+// The same for retry settings; what is not set is as in `defaults`, and a max_delay that is not set is at least
+// initial_delay.
+[[nodiscard]] absl::StatusOr<RetrySettings> ValidateRetry(const v1::RetrySettings& retry, std::string_view path,
+                                                          const RetrySettings& defaults);
+
+// The settings in force as ConnectResponse tells them: everything but the password.
+[[nodiscard]] v1::ConnectionConfig ToProto(const TargetSettings& target);
+
+// ValidateTarget's work: appends the faults, whose fields are the contract's names ("port", "retry.multiplier"). The
+// result means something only when none was added.
+[[nodiscard]] TargetSettings CheckTarget(const v1::ConnectionConfig& config, std::vector<Fault>& faults);
+
+}  // namespace engine::db::config
+
+#endif  // ENGINE_DB_SERVER_CONFIG_TARGET_H_
