@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <sstream>
 #include <stdexcept>
 #include <system_error>
 #include <vector>
@@ -156,9 +157,9 @@ void PostgresCluster::Configure(const std::map<std::string, std::string>& settin
       {"log_line_prefix", "%m [%p] "},
   };
   for (const auto& [name, value] : settings) all[name] = value;
-  std::string text;
-  for (const auto& [name, value] : all) text += name + " = '" + value + "'\n";
-  WriteFile(data_dir_ / "postgresql.conf", text);
+  std::ostringstream text;
+  for (const auto& [name, value] : all) text << name << " = '" << value << "'\n";
+  WriteFile(data_dir_ / "postgresql.conf", text.str());
   WriteFile(data_dir_ / "pg_hba.conf",
             "local all postgres trust\n"
             "local replication postgres trust\n"

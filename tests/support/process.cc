@@ -34,7 +34,7 @@ struct Prepared {
       const std::string_view entry(*variable);
       if (!options.environment.contains(std::string(entry.substr(0, entry.find('='))))) storage.emplace_back(entry);
     }
-    for (const auto& [name, value] : options.environment) storage.push_back(name + "=" + value);
+    for (const auto& [name, value] : options.environment) storage.emplace_back(name).append("=").append(value);
     for (std::string& entry : storage) environment.push_back(entry.data());
     environment.push_back(nullptr);
   }
