@@ -1,0 +1,122 @@
+// How to reach a database, checked before anything is opened.
+#ifndef ENGINE_DB_CONFIG_H_
+#define ENGINE_DB_CONFIG_H_
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "engine_db/error.h"
+
+namespace engine::db {
+
+// One thing that is wrong with a configuration.
+struct ConfigFault {
+  // Which field, as a path: "port", "retry.max_attempts".
+  std::string field;
+  // What was expected, and what was found unless that is secret.
+  std::string message;
+};
+
+// A configuration is wrong. what() lists every fault; field() is the first one's.
+class ConfigurationError : public DatabaseRequestError {
+ public:
+  // `faults` must not be empty.
+  explicit ConfigurationError(std::vector<ConfigFault> faults);
+
+  [[nodiscard]] const std::vector<ConfigFault>& faults() const { return faults_; }
+
+ private:
+  std::vector<ConfigFault> faults_;
+};
+
+// What is repeated after a transient failure, and how often. The delay before attempt n is a random time up to
+// min(max_delay_ms, initial_delay_ms * multiplier^(n-2)) ("full jitter").
+struct RetryConfig {
+  // Attempts in all, the first included: 1 (never repeat) to 100.
+  int max_attempts = 3;
+  // 0 to 60,000.
+  int initial_delay_ms = 50;
+  // initial_delay_ms to 600,000.
+  int max_delay_ms = 2000;
+  // 1.0 to 10.0.
+  double multiplier = 2.0;
+
+  // The longest wait before `attempt` (from 2 on; 0 before the first).
+  [[nodiscard]] std::chrono::milliseconds max_delay_before(int attempt) const;
+
+  // Every fault; none when it is right.
+  [[nodiscard]] std::vector<ConfigFault> validate() const;
+
+  friend bool operator==(const RetryConfig&, const RetryConfig&) = default;
+};
+
+// How the link to PostgreSQL is protected: libpq's sslmode.
+enum class TlsMode {
+  kDisable,     // Never TLS.
+  kPrefer,      // TLS if the server offers it.
+  kRequire,     // TLS or nothing, without a look at the certificate.
+  kVerifyCa,    // TLS with a certificate that a trusted authority signed.
+  kVerifyFull,  // The same, and the certificate names the host. Recommended.
+};
+
+// One PostgreSQL server and database, how to log in, and how large a pool to keep. Those who give the same settings
+// share one pool.
+struct ConnectionConfig {
+  // Host name, IP address, or the folder of a unix socket (begins with "/"). Required, at most 255 bytes.
+  std::string host;
+  // 1 to 65535.
+  int port = 5432;
+  // Role to log in as. Required, at most 63 bytes.
+  std::string user;
+  // Its password; may be empty where the server asks for none. Never shown in an error.
+  std::string password;
+  // Database. Required, at most 63 bytes.
+  std::string dbname;
+  // Backends kept open when idle: 0 to max_pool_size.
+  int min_pool_size = 0;
+  // Backends at most: 1 to 1000.
+  int max_pool_size = 10;
+  // How long connecting may take, and a statement whose call names no timeout: 1 to 86,400,000.
+  int timeout_ms = 30000;
+  TlsMode tls_mode = TlsMode::kPrefer;
+  // What pg_stat_activity shows. At most 63 bytes. Empty: the gateway's own name.
+  std::string application_name;
+  RetryConfig retry;
+
+  // Every fault at once; none when it is right.
+  [[nodiscard]] std::vector<ConfigFault> validate() const;
+
+  // From texts, as environment variables and pipeline files have them. Keys are the fields' names ("port", "tls_mode"
+  // with libpq's words such as "verify-full", "retry.max_attempts"); what is left out keeps its default. Throws
+  // ConfigurationError with every fault: a missing, unknown or wrong field, a number that is none.
+  [[nodiscard]] static ConnectionConfig from_map(const std::map<std::string, std::string>& settings);
+
+  // From "postgresql://user:password@host:port/dbname?tls_mode=…" (or "postgres://"), percent-encoded where needed;
+  // after "?" come settings as in from_map(), and libpq's "sslmode" for tls_mode. `user` and `password` replace the
+  // URL's unless empty. Throws ConfigurationError, which never shows the URL.
+  [[nodiscard]] static ConnectionConfig from_url(std::string_view url, std::string_view user = {},
+                                                 std::string_view password = {});
+
+  friend bool operator==(const ConnectionConfig&, const ConnectionConfig&) = default;
+};
+
+// A target named in the gateway's own configuration, so that the caller need not know its password.
+struct DataSource {
+  // 1 to 63 bytes.
+  std::string name;
+  friend bool operator==(const DataSource&, const DataSource&) = default;
+};
+
+// What a connector connects to.
+using ConnectTarget = std::variant<DataSource, ConnectionConfig>;
+
+// Throws ConfigurationError with every fault of `target`, or returns.
+void require_valid(const ConnectTarget& target);
+
+}  // namespace engine::db
+
+#endif  // ENGINE_DB_CONFIG_H_
