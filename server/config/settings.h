@@ -3,7 +3,6 @@
 #ifndef ENGINE_DB_SERVER_CONFIG_SETTINGS_H_
 #define ENGINE_DB_SERVER_CONFIG_SETTINGS_H_
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/config/listen_address.h"
+#include "server/config/reference.h"
 #include "server/config/target.h"
 #include "server/observe/log.h"
 
@@ -67,10 +67,6 @@ struct CommandLine {
   std::optional<std::string> metrics_listen;  // "" switches it off
   std::string log_level;
 };
-
-// The value of an environment variable; nothing when it is not set.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
-[[nodiscard]] std::optional<std::string> ProcessEnvironment(const std::string& name);
 
 // Reads all of them and checks the whole. The error lists every fault by the name of its setting: a path in the file
 // with its line

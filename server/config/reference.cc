@@ -1,0 +1,77 @@
+#include "server/config/reference.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace engine::db::config {
+namespace {
+
+constexpr std::string_view kOpen = "${";
+constexpr std::string_view kEnv = "ENV:";
+constexpr std::string_view kFile = "FILE:";
+constexpr size_t kMaxFileBytes = 64 << 10;
+
+absl::StatusOr<std::string> Resolve(std::string_view reference, const Environment& environment) {
+  if (reference.substr(0, kEnv.size()) == kEnv) {
+    const std::string name(reference.substr(kEnv.size()));
+    if (auto value = environment(name)) return *std::move(value);
+    return absl::NotFoundError(absl::StrCat("environment variable ", name, " is not set"));
+  }
+  if (reference.substr(0, kFile.size()) == kFile) return ReadSecretFile(std::string(reference.substr(kFile.size())));
+  return absl::InvalidArgumentError("a \"${\" must begin ${ENV:NAME} or ${FILE:PATH}");
+}
+
+}  // namespace
+
+std::optional<std::string> ProcessEnvironment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr) return std::nullopt;
+  return value;
+}
+
+absl::StatusOr<std::string> ResolveReferences(std::string_view text, const Environment& environment) {
+  std::string resolved;
+  while (true) {
+    const size_t open = text.find(kOpen);
+    resolved += text.substr(0, open);
+    if (open == std::string_view::npos) return resolved;
+    text.remove_prefix(open + kOpen.size());
+    const size_t close = text.find('}');
+    if (close == std::string_view::npos) return absl::InvalidArgumentError("a \"${\" has no \"}\"");
+    auto value = Resolve(text.substr(0, close), environment);
+    if (!value.ok()) return value.status();
+    resolved += *value;
+    text.remove_prefix(close + 1);
+  }
+}
+
+std::optional<std::string> WholeFileReference(std::string_view text) {
+  const std::string begin = std::string(kOpen) + std::string(kFile);
+  if (text.substr(0, begin.size()) != begin || text.find('}') != text.size() - 1) return std::nullopt;
+  return std::string(text.substr(begin.size(), text.size() - begin.size() - 1));
+}
+
+absl::StatusOr<std::string> ReadSecretFile(const std::string& path) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::string content(kMaxFileBytes + 1, '\0');
+  file.read(content.data(), static_cast<std::streamsize>(content.size()));
+  content.resize(static_cast<size_t>(file.gcount()));
+  // A folder opens but does not read; eofbit comes with every file that is short enough.
+  if (!file.is_open() || file.bad() || !file.eof()) {
+    const std::string why = content.size() > kMaxFileBytes ? absl::StrCat("it has more than ", kMaxFileBytes, " bytes")
+                                                           : std::string(std::strerror(errno));
+    return absl::NotFoundError(absl::StrCat("cannot read file ", path, ": ", why));
+  }
+  if (!content.empty() && content.back() == '\n') content.pop_back();
+  if (!content.empty() && content.back() == '\r') content.pop_back();
+  return content;
+}
+
+}  // namespace engine::db::config

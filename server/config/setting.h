@@ -1,0 +1,45 @@
+// The gateway's scalar settings: one table for the configuration file, the environment and the command line.
+#ifndef ENGINE_DB_SERVER_CONFIG_SETTING_H_
+#define ENGINE_DB_SERVER_CONFIG_SETTING_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/config/fault.h"
+#include "server/config/settings.h"
+
+namespace engine::db::config {
+
+// Settings while they are being read: what has a default that depends on others is kept apart until all is known.
+struct Draft {
+  GatewaySettings settings;
+  std::optional<bool> allow_inline_targets;
+  ServerTls tls;
+  std::vector<Fault> faults;
+};
+
+// One setting.
+struct Setting {
+  std::string name;  // its path in the file: "limits.waiters"
+  // Takes the text over; returns what was expected when it is not valid, else "".
+  std::function<std::string(const std::string& text, Draft& draft)> apply;
+
+  // "ENGINE_DB_LIMITS_WAITERS".
+  [[nodiscard]] std::string VariableName() const;
+};
+
+// All of them. "listen" is not among them, since it is a list.
+[[nodiscard]] const std::vector<Setting>& ScalarSettings();
+
+// Takes over one scalar setting, or adds a fault for `field`.
+void ApplySetting(const Setting& setting, const std::string& field, const std::string& text, Draft& draft);
+
+// Takes over the listeners, or adds a fault for `field`.
+void ApplyListen(const std::string& field, const std::vector<std::string>& addresses, Draft& draft);
+
+}  // namespace engine::db::config
+
+#endif  // ENGINE_DB_SERVER_CONFIG_SETTING_H_

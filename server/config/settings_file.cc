@@ -1,0 +1,335 @@
+#include "server/config/settings_file.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/config/database_url.h"
+
+namespace engine::db::config {
+namespace {
+
+constexpr size_t kMaxFileBytes = 1 << 20;
+constexpr size_t kMaxNameBytes = 63;
+
+// What to do with the value of each key of a map.
+using Handlers = std::map<std::string, std::function<void(const YAML::Node& value, const std::string& path)>>;
+
+std::string Join(const std::string& path, const std::string& key) {
+  return path.empty() ? key : absl::StrCat(path, ".", key);
+}
+
+bool IsDataSource(const YAML::Node& value) { return value.IsMap() && value["protocol"].IsDefined(); }
+
+// "max_pool_size" → "maxPoolSize": the contract's names as JSON writes them.
+std::string CamelCase(const std::string& snake) {
+  std::string camel;
+  bool upper = false;
+  for (const char c : snake) {
+    if (c != '_') camel += upper ? absl::ascii_toupper(static_cast<unsigned char>(c)) : c;
+    upper = c == '_';
+  }
+  return camel;
+}
+
+class Reader {
+ public:
+  Reader(const Environment& environment, Draft& draft) : environment_(environment), draft_(draft) {}
+
+  void ReadTop(const YAML::Node& top) {
+    Handlers handlers;
+    handlers["listen"] = [this](const YAML::Node& value, const std::string& path) { ReadListen(value, path); };
+    handlers["dataSources"] = [this](const YAML::Node& value, const std::string& path) {
+      ReadDataSources(value, path);
+    };
+    std::map<std::string, Handlers> sections;
+    for (const Setting& setting : ScalarSettings()) {
+      auto apply = [this, &setting](const YAML::Node& value, const std::string& path) {
+        if (const auto text = Text(value, path)) ApplySetting(setting, Located(path, value), *text, draft_);
+      };
+      const size_t dot = setting.name.find('.');
+      if (dot == std::string::npos) {
+        handlers[setting.name] = std::move(apply);
+      } else {
+        sections[setting.name.substr(0, dot)][setting.name.substr(dot + 1)] = std::move(apply);
+      }
+    }
+    for (const auto& [name, section] : sections) {
+      handlers[name] = [this, &section](const YAML::Node& value, const std::string& path) {
+        ReadMap(value, path, section);
+      };
+    }
+    // The DSL's form: the data source at the top level.
+    for (const auto& entry : top) {
+      const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
+      if (IsDataSource(entry.second) && handlers.count(key) == 0) {
+        handlers[key] = [this, key](const YAML::Node& value, const std::string& path) {
+          ReadDataSource(key, value, path);
+        };
+      }
+    }
+    ReadMap(top, "", handlers);
+  }
+
+ private:
+  static std::string Located(const std::string& path, const YAML::Node& node) {
+    const YAML::Mark mark = node.Mark();
+    return mark.is_null() ? path : absl::StrCat(path, " (line ", mark.line + 1, ")");
+  }
+
+  void Fail(const std::string& path, const YAML::Node& node, std::string expected) {
+    draft_.faults.push_back({Located(path, node), std::move(expected)});
+  }
+
+  void ReadMap(const YAML::Node& node, const std::string& path, const Handlers& handlers) {
+    if (!node.IsMap()) {
+      return Fail(path.empty() ? "the file" : path, node, "must be a map (is something below it not indented?)");
+    }
+    std::set<std::string> seen;
+    for (const auto& entry : node) {
+      const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
+      const std::string below = Join(path, key);
+      const auto handler = handlers.find(key);
+      if (handler == handlers.end()) {
+        Fail(below, entry.first,
+             absl::StrCat(
+                 "is unknown; known here: ",
+                 absl::StrJoin(handlers, ", ", [](std::string* out, const auto& known) { out->append(known.first); })));
+      } else if (!seen.insert(key).second) {
+        Fail(below, entry.first, "is given twice");
+      } else {
+        handler->second(entry.second, below);
+      }
+    }
+  }
+
+  // A scalar with its references resolved.
+  std::optional<std::string> Text(const YAML::Node& node, const std::string& path) {
+    if (!node.IsScalar()) {
+      Fail(path, node, node.IsNull() ? "has no value" : "must be a single value");
+      return std::nullopt;
+    }
+    auto text = ResolveReferences(node.Scalar(), environment_);
+    if (text.ok()) return *std::move(text);
+    Fail(path, node, std::string(text.status().message()));
+    return std::nullopt;
+  }
+
+  std::optional<int32_t> Integer(const YAML::Node& node, const std::string& path) {
+    const auto text = Text(node, path);
+    if (!text) return std::nullopt;
+    int32_t number = 0;
+    if (absl::SimpleAtoi(*text, &number)) return number;
+    Fail(path, node, "must be a whole number");
+    return std::nullopt;
+  }
+
+  void ReadListen(const YAML::Node& node, const std::string& path) {
+    std::vector<std::string> addresses;
+    if (node.IsSequence()) {
+      for (size_t i = 0; i < node.size(); ++i) {
+        const auto text = Text(node[i], absl::StrCat(path, "[", i, "]"));
+        if (!text) return;
+        addresses.push_back(*text);
+      }
+    } else if (const auto text = Text(node, path)) {
+      addresses.push_back(*text);
+    } else {
+      return;
+    }
+    ApplyListen(Located(path, node), addresses, draft_);
+  }
+
+  void ReadDataSources(const YAML::Node& node, const std::string& path) {
+    if (!node.IsMap()) return Fail(path, node, "must be a map of names to data sources");
+    for (const auto& entry : node) {
+      const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
+      ReadDataSource(name, entry.second, Join(path, name));
+    }
+  }
+
+  void ReadDataSource(const std::string& name, const YAML::Node& node, const std::string& path);
+
+  const Environment& environment_;
+  Draft& draft_;
+};
+
+// What one block says, until it is checked as a whole.
+struct SourceDraft {
+  v1::ConnectionConfig config;  // without user and password where a security scheme gives them
+  std::string password_file;
+  std::string tls_root_certificate;
+  // Where the contract's fields came from, when not from a key of their own: "host" → "dataSources.orders.url (line
+  // 3)".
+  std::map<std::string, std::string> origin;
+};
+
+void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, const std::string& path) {
+  const bool name_is_plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.';
+  });
+  if (name.empty() || name.size() > kMaxNameBytes || !name_is_plain) {
+    return Fail(path, node,
+                absl::StrCat("must have a name of 1 to ", kMaxNameBytes, " letters, digits, \"-\", \"_\" and \".\""));
+  }
+  if (draft_.settings.data_sources.count(name) != 0) return Fail(path, node, "is given twice");
+
+  SourceDraft source;
+  v1::ConnectionConfig& config = source.config;
+  v1::RetrySettings& retry = *config.mutable_retry();
+  std::optional<std::string> username;
+  std::optional<std::string> password;
+  const size_t faults_before = draft_.faults.size();
+
+  const auto expect = [this](std::set<std::string> words, const char* expected) {
+    return [this, words = std::move(words), expected](const YAML::Node& value, const std::string& where) {
+      const auto text = Text(value, where);
+      if (text && words.count(*text) == 0) Fail(where, value, expected);
+    };
+  };
+  const auto text_field = [this](auto set) {
+    return [this, set](const YAML::Node& value, const std::string& where) {
+      if (const auto text = Text(value, where)) set(*text);
+    };
+  };
+  const auto integer_field = [this](auto set) {
+    return [this, set](const YAML::Node& value, const std::string& where) {
+      if (const auto number = Integer(value, where)) set(*number);
+    };
+  };
+
+  // The URL is read before the keys, which win over it.
+  if (node.IsMap() && node["url"].IsDefined()) {
+    const YAML::Node url = node["url"];
+    const std::string where = Located(Join(path, "url"), url);
+    if (const auto text = Text(url, Join(path, "url"))) {
+      std::vector<std::string> faults;
+      DatabaseUrl parsed = ParseDatabaseUrl(*text, faults);
+      for (std::string& fault : faults) draft_.faults.push_back({where, std::move(fault)});
+      config.MergeFrom(parsed.config);
+      source.tls_root_certificate = std::move(parsed.tls_root_certificate);
+    }
+    for (const char* field : {"host", "port", "user", "password", "dbname"}) source.origin[field] = where;
+  }
+
+  Handlers scheme = {
+      {"type", expect({"basic"}, "must be basic")},
+      {"description", expect({}, nullptr)},
+      {"username",
+       [&](const YAML::Node& value, const std::string& where) {
+         username = Text(value, where);
+         source.origin["user"] = Located(where, value);
+       }},
+      {"password",
+       [&](const YAML::Node& value, const std::string& where) {
+         password = Text(value, where);  // of a file too: that it can't be read is better known now than later
+         source.origin["password"] = Located(where, value);
+         if (const auto file = WholeFileReference(value.IsScalar() ? value.Scalar() : "")) source.password_file = *file;
+       }},
+  };
+  scheme["description"] = text_field([](const std::string&) {});
+
+  const Handlers retry_handlers = {
+      {"maxAttempts", integer_field([&](int32_t n) { retry.set_max_attempts(n); })},
+      {"initialDelayMs", integer_field([&](int32_t n) { retry.set_initial_delay_ms(n); })},
+      {"maxDelayMs", integer_field([&](int32_t n) { retry.set_max_delay_ms(n); })},
+      {"multiplier",
+       [&](const YAML::Node& value, const std::string& where) {
+         const auto text = Text(value, where);
+         double number = 0;
+         if (text && !absl::SimpleAtod(*text, &number)) return Fail(where, value, "must be a number");
+         retry.set_multiplier(number);
+       }},
+  };
+
+  const Handlers handlers = {
+      {"protocol", expect({"database"}, "must be database")},
+      {"driver", expect({"postgres", "postgresql"}, "must be postgres")},
+      {"description", text_field([](const std::string&) {})},
+      {"url", [](const YAML::Node&, const std::string&) {}},
+      {"securitySchemes",
+       [&](const YAML::Node& value, const std::string& where) {
+         if (!value.IsMap() || value.size() != 1 || !value.begin()->second.IsSequence() ||
+             value.begin()->second.size() != 1) {
+           return Fail(where, value,
+                       "must hold one scheme that is a list of one entry: dbAuth: [{type: basic, username, password}]");
+         }
+         const std::string scheme_name = value.begin()->first.IsScalar() ? value.begin()->first.Scalar() : "";
+         ReadMap(value.begin()->second[0], absl::StrCat(where, ".", scheme_name, "[0]"), scheme);
+       }},
+      {"minPoolSize", integer_field([&](int32_t n) { config.set_min_pool_size(n); })},
+      {"maxPoolSize", integer_field([&](int32_t n) { config.set_max_pool_size(n); })},
+      {"timeoutMs", integer_field([&](int32_t n) { config.set_timeout_ms(n); })},
+      {"applicationName", text_field([&](const std::string& text) { config.set_application_name(text); })},
+      {"tlsMode",
+       [&](const YAML::Node& value, const std::string& where) {
+         const auto text = Text(value, where);
+         if (!text) return;
+         config.set_tls_mode(ParseTlsMode(*text));
+         if (config.tls_mode() == v1::TLS_MODE_UNSPECIFIED) Fail(where, value, absl::StrCat("must be ", kTlsModeWords));
+       }},
+      {"tlsRootCertificate", text_field([&](const std::string& text) { source.tls_root_certificate = text; })},
+      {"retry", [&](const YAML::Node& value, const std::string& where) { ReadMap(value, where, retry_handlers); }},
+  };
+  ReadMap(node, path, handlers);
+  if (node.IsMap() && !node["url"].IsDefined()) Fail(Join(path, "url"), node, "is required");
+
+  if (username) config.set_user(*username);
+  if (password) config.set_password(*password);
+  // A part that could not be read would only be reported again, as missing.
+  if (draft_.faults.size() != faults_before) return;
+
+  std::vector<Fault> faults;
+  TargetSettings target = CheckTarget(config, faults);
+  if (!source.password_file.empty()) target.password.clear();
+  target.password_file = std::move(source.password_file);
+  target.tls_root_certificate = std::move(source.tls_root_certificate);
+  for (Fault& fault : faults) {
+    const auto origin = source.origin.find(fault.field);
+    if (origin == source.origin.end()) {
+      draft_.faults.push_back({Located(Join(path, CamelCase(fault.field)), node), std::move(fault.expected)});
+    } else {
+      draft_.faults.push_back({origin->second, absl::StrCat(fault.field, " ", fault.expected)});
+    }
+  }
+  if (faults.empty()) draft_.settings.data_sources.emplace(name, std::move(target));
+}
+
+}  // namespace
+
+void ReadSettingsFile(const std::string& file, const Environment& environment, Draft& draft) {
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream content;
+  content << stream.rdbuf();
+  if (!stream || !content) {
+    draft.faults.push_back({file, "cannot be read"});
+    return;
+  }
+  if (content.str().size() > kMaxFileBytes) {
+    draft.faults.push_back({file, absl::StrCat("must have at most ", kMaxFileBytes, " bytes")});
+    return;
+  }
+  try {
+    const YAML::Node top = YAML::Load(content.str());
+    if (!top.IsNull()) Reader(environment, draft).ReadTop(top);  // an empty file says nothing
+  } catch (const YAML::Exception& error) {
+    draft.faults.push_back(
+        {absl::StrCat(file, " (line ", error.mark.line + 1, ")"), absl::StrCat("is not YAML: ", error.msg)});
+  }
+}
+
+}  // namespace engine::db::config

@@ -1,0 +1,223 @@
+#include "server/config/target.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error.h"
+#include "server/config/reference.h"
+
+namespace engine::db::config {
+namespace {
+
+constexpr int kMaxHostBytes = 255;
+constexpr int kMaxNameBytes = 63;  // PostgreSQL's NAMEDATALEN - 1: it would cut a longer one off
+constexpr int kMaxPoolSize = 1000;
+constexpr int kMaxTimeoutMs = 86'400'000;
+constexpr int kMaxAttempts = 100;
+constexpr int kMaxInitialDelayMs = 60'000;
+constexpr int kMaxMaxDelayMs = 600'000;
+constexpr double kMaxMultiplier = 10.0;
+
+// Adds a fault unless `value` is within the range.
+void CheckRange(const char* field, int value, int min, int max, std::vector<Fault>& faults) {
+  if (value < min || value > max) {
+    faults.push_back({field, absl::StrCat("must be ", min, " to ", max, ", got ", value)});
+  }
+}
+
+// libpq would stop at the NUL and use the rest.
+bool CheckNoNul(const char* field, const std::string& value, std::vector<Fault>& faults) {
+  if (value.find('\0') == std::string::npos) return true;
+  faults.push_back({field, "must not contain a NUL byte"});
+  return false;
+}
+
+void CheckName(const char* field, const std::string& value, std::vector<Fault>& faults) {
+  if (value.empty()) {
+    faults.push_back({field, "is required"});
+  } else if (value.size() > kMaxNameBytes) {
+    faults.push_back({field, absl::StrCat("must have at most ", kMaxNameBytes, " bytes, got ", value.size())});
+  } else {
+    CheckNoNul(field, value, faults);
+  }
+}
+
+// Excludes what libpq would read as something else: several hosts ("a,b"), an abstract socket ("@…"), a URL.
+bool IsHostCharacter(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-._:%", absl::string_view(&c, 1));
+}
+
+void CheckHost(const std::string& host, std::vector<Fault>& faults) {
+  if (host.empty()) {
+    faults.push_back({"host", "is required: a host name, an IP address, or the folder of a unix socket"});
+  } else if (host.size() > kMaxHostBytes) {
+    faults.push_back({"host", absl::StrCat("must have at most ", kMaxHostBytes, " bytes, got ", host.size())});
+  } else if (!CheckNoNul("host", host, faults)) {
+    return;
+  } else if (host.front() != '/' && !std::all_of(host.begin(), host.end(), IsHostCharacter)) {
+    faults.push_back(
+        {"host",
+         "must be one host name, an IP address (no brackets), or the folder of a unix socket that begins with \"/\""});
+  }
+}
+
+RetrySettings CheckRetry(const v1::RetrySettings& retry, const RetrySettings& defaults, std::string_view prefix,
+                         std::vector<Fault>& faults) {
+  std::vector<Fault> found;
+  RetrySettings result = defaults;
+  if (retry.has_max_attempts()) {
+    CheckRange("max_attempts", retry.max_attempts(), 1, kMaxAttempts, found);
+    result.max_attempts = retry.max_attempts();
+  }
+  if (retry.has_initial_delay_ms()) {
+    CheckRange("initial_delay_ms", retry.initial_delay_ms(), 0, kMaxInitialDelayMs, found);
+    result.initial_delay = absl::Milliseconds(retry.initial_delay_ms());
+  }
+  if (retry.has_max_delay_ms()) {
+    const int initial_delay_ms =
+        std::clamp(static_cast<int>(absl::ToInt64Milliseconds(result.initial_delay)), 0, kMaxInitialDelayMs);
+    if (retry.max_delay_ms() < initial_delay_ms) {
+      found.push_back({"max_delay_ms", absl::StrCat("must be at least initial_delay_ms (", initial_delay_ms, "), got ",
+                                                    retry.max_delay_ms())});
+    } else {
+      CheckRange("max_delay_ms", retry.max_delay_ms(), 0, kMaxMaxDelayMs, found);
+    }
+    result.max_delay = absl::Milliseconds(retry.max_delay_ms());
+  } else {
+    result.max_delay = std::max(result.max_delay, result.initial_delay);
+  }
+  if (retry.has_multiplier()) {
+    if (!(retry.multiplier() >= 1.0 && retry.multiplier() <= kMaxMultiplier)) {  // also for NaN
+      found.push_back({"multiplier", absl::StrCat("must be 1.0 to 10.0, got ", retry.multiplier())});
+    }
+    result.multiplier = retry.multiplier();
+  }
+  for (Fault& fault : found)
+    faults.push_back({absl::StrCat(std::string(prefix), fault.field), std::move(fault.expected)});
+  return result;
+}
+
+std::string Prefix(std::string_view path) { return path.empty() ? std::string() : std::string(path) + "."; }
+
+}  // namespace
+
+std::string TargetSettings::DisplayName() const {
+  const bool is_ipv6 = absl::StrContains(host, ':');
+  return absl::StrCat(user, "@", is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "", ":", port, "/", dbname);
+}
+
+const char* TargetSettings::SslMode() const {
+  switch (tls_mode) {
+    case v1::TLS_MODE_DISABLE:
+      return "disable";
+    case v1::TLS_MODE_REQUIRE:
+      return "require";
+    case v1::TLS_MODE_VERIFY_CA:
+      return "verify-ca";
+    case v1::TLS_MODE_VERIFY_FULL:
+      return "verify-full";
+    default:
+      return "prefer";
+  }
+}
+
+absl::StatusOr<std::string> TargetSettings::ReadPassword() const {
+  if (password_file.empty()) return password;
+  auto content = ReadSecretFile(password_file);
+  if (content.ok() && content->find('\0') == std::string::npos) return content;
+  v1::DatabaseError detail;
+  detail.set_kind(v1::ERROR_KIND_CONNECTION);
+  detail.set_phase(v1::PHASE_CONNECTING);
+  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
+  detail.set_reason("PASSWORD_FILE");
+  detail.set_message(absl::StrCat("the password's file of the data source cannot be used: ",
+                                  content.ok() ? "it contains a NUL byte" : content.status().message()));
+  return MakeError(absl::StatusCode::kFailedPrecondition, std::move(detail));
+}
+
+TargetSettings CheckTarget(const v1::ConnectionConfig& config, std::vector<Fault>& faults) {
+  TargetSettings target;
+  CheckHost(config.host(), faults);
+  target.host = config.host();
+  if (config.has_port()) {
+    CheckRange("port", config.port(), 1, 65535, faults);
+    target.port = static_cast<uint16_t>(config.port());
+  }
+  CheckName("user", config.user(), faults);
+  target.user = config.user();
+  CheckNoNul("password", config.password(), faults);
+  target.password = config.password();
+  CheckName("dbname", config.dbname(), faults);
+  target.dbname = config.dbname();
+
+  if (config.has_max_pool_size()) {
+    CheckRange("max_pool_size", config.max_pool_size(), 1, kMaxPoolSize, faults);
+    target.max_pool_size = config.max_pool_size();
+  }
+  if (config.has_min_pool_size()) {
+    if (config.min_pool_size() < 0) {
+      faults.push_back({"min_pool_size", absl::StrCat("must be 0 to max_pool_size, got ", config.min_pool_size())});
+    } else if (config.min_pool_size() > target.max_pool_size) {
+      faults.push_back({"min_pool_size", absl::StrCat("must be at most max_pool_size (", target.max_pool_size,
+                                                      config.has_max_pool_size() ? "" : ", the default", "), got ",
+                                                      config.min_pool_size())});
+    }
+    target.min_pool_size = config.min_pool_size();
+  }
+  if (config.has_timeout_ms()) {
+    CheckRange("timeout_ms", config.timeout_ms(), 1, kMaxTimeoutMs, faults);
+    target.timeout = absl::Milliseconds(config.timeout_ms());
+  }
+  if (!v1::TlsMode_IsValid(config.tls_mode())) {
+    faults.push_back({"tls_mode", absl::StrCat("must be one of TlsMode, got ", static_cast<int>(config.tls_mode()))});
+  } else if (config.tls_mode() != v1::TLS_MODE_UNSPECIFIED) {
+    target.tls_mode = config.tls_mode();
+  }
+  if (!config.application_name().empty()) {
+    CheckName("application_name", config.application_name(), faults);
+    target.application_name = config.application_name();
+  }
+  target.retry = CheckRetry(config.retry(), RetrySettings{}, "retry.", faults);
+  return target;
+}
+
+absl::StatusOr<TargetSettings> ValidateTarget(const v1::ConnectionConfig& config, std::string_view path) {
+  std::vector<Fault> faults;
+  TargetSettings target = CheckTarget(config, faults);
+  if (faults.empty()) return target;
+  for (Fault& fault : faults) fault.field.insert(0, Prefix(path));
+  return FaultsError(faults);
+}
+
+absl::StatusOr<RetrySettings> ValidateRetry(const v1::RetrySettings& retry, std::string_view path,
+                                            const RetrySettings& defaults) {
+  std::vector<Fault> faults;
+  RetrySettings settings = CheckRetry(retry, defaults, Prefix(path), faults);
+  if (faults.empty()) return settings;
+  return FaultsError(faults);
+}
+
+v1::ConnectionConfig ToProto(const TargetSettings& target) {
+  v1::ConnectionConfig config;
+  config.set_host(target.host);
+  config.set_port(target.port);
+  config.set_user(target.user);
+  config.set_dbname(target.dbname);
+  config.set_min_pool_size(target.min_pool_size);
+  config.set_max_pool_size(target.max_pool_size);
+  config.set_timeout_ms(static_cast<int>(absl::ToInt64Milliseconds(target.timeout)));
+  config.set_tls_mode(target.tls_mode);
+  config.set_application_name(target.application_name);
+  v1::RetrySettings& retry = *config.mutable_retry();
+  retry.set_max_attempts(target.retry.max_attempts);
+  retry.set_initial_delay_ms(static_cast<int>(absl::ToInt64Milliseconds(target.retry.initial_delay)));
+  retry.set_max_delay_ms(static_cast<int>(absl::ToInt64Milliseconds(target.retry.max_delay)));
+  retry.set_multiplier(target.retry.multiplier);
+  return config;
+}
+
+}  // namespace engine::db::config
