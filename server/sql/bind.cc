@@ -1,0 +1,232 @@
+#include "server/sql/bind.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error.h"
+#include "server/sql/type_names.h"
+
+namespace engine::db::sql {
+namespace {
+
+using Parameters = google::protobuf::RepeatedPtrField<v1::Value>;
+
+// Longest text of a number, with its NUL: "-9223372036854775808", "-2.2250738585072014e-308".
+constexpr size_t kNumberBytes = 32;
+
+absl::Status Refuse(int index, std::string_view reason, std::string_view message) {
+  return InvalidRequest(absl::StrCat("parameters[", index, "]"), reason, message);
+}
+
+// "" for one that is not in the list.
+std::string_view TextOf(v1::Expression expression) {
+  switch (expression) {
+    case v1::EXPRESSION_CURRENT_TIMESTAMP:
+      return "CURRENT_TIMESTAMP";
+    case v1::EXPRESSION_CURRENT_DATE:
+      return "CURRENT_DATE";
+    case v1::EXPRESSION_CURRENT_TIME:
+      return "CURRENT_TIME";
+    case v1::EXPRESSION_LOCALTIMESTAMP:
+      return "LOCALTIMESTAMP";
+    case v1::EXPRESSION_LOCALTIME:
+      return "LOCALTIME";
+    case v1::EXPRESSION_DEFAULT:
+      return "DEFAULT";
+    default:
+      return "";
+  }
+}
+
+absl::Status CheckCount(const Statement& statement, int given) {
+  if (given > kMaxParameters) {
+    return InvalidRequest("parameters", "TOO_MANY_PARAMETERS",
+                          absl::StrCat(given, " parameters were given; PostgreSQL takes at most ", kMaxParameters));
+  }
+  const int wanted = statement.parameter_count();
+  if (given == wanted) return absl::OkStatus();
+  std::string message =
+      statement.numbered()
+          ? absl::StrCat("the statement has parameters up to $", wanted, " but ", given,
+                         given == 1 ? " parameter was" : " parameters were", " given")
+          : absl::StrCat("the statement has ", wanted, wanted == 1 ? " placeholder" : " placeholders", " (?) but ",
+                         given, given == 1 ? " parameter was" : " parameters were", " given");
+  if (statement.placeholders().may_mean_an_operator()) {
+    absl::StrAppend(
+        &message, "; a ? that is an operator, as jsonb's ?, ?|, ?& and @?, is written with two: ??, ??|, ??& and @??");
+  }
+  return InvalidRequest("parameters", "PARAMETER_COUNT", message);
+}
+
+absl::StatusOr<uint32_t> TypeOf(const v1::Value& value, int index, TypeResolver resolve) {
+  const std::string& name = value.type_name();
+  if (name.empty()) return value.kind_case() == v1::Value::kBytesValue ? kByteaOid : 0;
+  const std::string field = absl::StrCat("parameters[", index, "].type_name");
+  if (name.size() > kMaxTypeNameBytes) {
+    return InvalidRequest(
+        field, "TYPE_NAME_TOO_LONG",
+        absl::StrCat("the type name has ", name.size(), " bytes; at most ", kMaxTypeNameBytes, " are allowed"));
+  }
+  if (const uint32_t oid = BuiltInTypeOid(name); oid != 0) return oid;
+  if (const uint32_t oid = resolve(name); oid != 0) return oid;
+  return InvalidRequest(field, "UNKNOWN_TYPE",
+                        absl::StrCat("there is no type \"", absl::CHexEscape(name),
+                                     "\"; write it as in SQL, with its schema where that is not in the search path"));
+}
+
+// Bytes of the value in PostgreSQL's form at most, the NUL behind it included.
+uint64_t SpaceFor(const v1::Value& value, uint32_t type) {
+  switch (value.kind_case()) {
+    case v1::Value::kTextValue:
+      return value.text_value().size() + 1;
+    case v1::Value::kBytesValue:
+      return type == kByteaOid ? value.bytes_value().size() + 1 : value.bytes_value().size() * 2 + 3;
+    case v1::Value::kBoolValue:
+    case v1::Value::kInt64Value:
+    case v1::Value::kDoubleValue:
+      return kNumberBytes;
+    default:
+      return 0;
+  }
+}
+
+// As PostgreSQL reads it, and so that it comes back bit by bit. A whole number is written without exponent, since an
+// integer column takes 100000 but not 1e+05.
+char* WriteDouble(char* out, double value) {
+  if (std::isnan(value)) return std::copy_n("NaN", 3, out);
+  if (std::isinf(value)) return value < 0 ? std::copy_n("-Infinity", 9, out) : std::copy_n("Infinity", 8, out);
+  constexpr double kExact = 9007199254740992.0;  // 2^53
+  const bool whole = std::abs(value) <= kExact && value == std::trunc(value);
+  char* const end = out + kNumberBytes;
+  return whole ? std::to_chars(out, end, value, std::chars_format::fixed).ptr : std::to_chars(out, end, value).ptr;
+}
+
+}  // namespace
+
+// Writes values one behind the other into a buffer whose size was worked out before.
+class ParameterWriter {
+ public:
+  ParameterWriter(BoundParameters& parameters, size_t count, size_t bytes) : parameters_(parameters) {
+    parameters_.values_.reserve(count);
+    parameters_.lengths_.reserve(count);
+    parameters_.formats_.reserve(count);
+    if (bytes > 0) parameters_.bytes_ = std::unique_ptr<char[]>(new char[bytes]);  // left uninitialised
+    out_ = parameters_.bytes_.get();
+  }
+
+  void Write(const v1::Value& value, uint32_t type) {
+    char* const begin = out_;
+    switch (value.kind_case()) {
+      case v1::Value::kBoolValue:
+        out_ = value.bool_value() ? std::copy_n("true", 4, out_) : std::copy_n("false", 5, out_);
+        break;
+      case v1::Value::kInt64Value:
+        out_ = std::to_chars(out_, out_ + kNumberBytes, value.int64_value()).ptr;
+        break;
+      case v1::Value::kDoubleValue:
+        out_ = WriteDouble(out_, value.double_value());
+        break;
+      case v1::Value::kTextValue:
+        out_ = std::copy(value.text_value().begin(), value.text_value().end(), out_);
+        break;
+      case v1::Value::kBytesValue:
+        return WriteBytes(value.bytes_value(), type);
+      default:
+        return Add(nullptr, 0, 0);
+    }
+    *out_++ = '\0';
+    Add(begin, out_ - begin - 1, 0);
+  }
+
+ private:
+  void WriteBytes(const std::string& bytes, uint32_t type) {
+    char* const begin = out_;
+    if (type == kByteaOid) {
+      out_ = std::copy(bytes.begin(), bytes.end(), out_);
+      *out_++ = '\0';  // no value may end with the buffer: its pointer must not be null
+      return Add(begin, out_ - begin - 1, 1);
+    }
+    constexpr std::string_view kHex = "0123456789abcdef";
+    *out_++ = '\\';
+    *out_++ = 'x';
+    for (const char c : bytes) {
+      *out_++ = kHex[static_cast<uint8_t>(c) >> 4];
+      *out_++ = kHex[static_cast<uint8_t>(c) & 15];
+    }
+    *out_++ = '\0';
+    Add(begin, out_ - begin - 1, 0);
+  }
+
+  void Add(const char* value, ptrdiff_t length, int format) {
+    parameters_.values_.push_back(value);
+    parameters_.lengths_.push_back(static_cast<int>(length));
+    parameters_.formats_.push_back(format);
+  }
+
+  BoundParameters& parameters_;
+  char* out_ = nullptr;
+};
+
+uint32_t BoundStatement::PositionInCallerText(uint32_t position) const {
+  return statement->placeholders().CallerPosition(statement->caller_sql(), expressions, position);
+}
+
+absl::StatusOr<BoundStatement> Bind(std::shared_ptr<const Statement> statement, const Parameters& parameters,
+                                    TypeResolver resolve) {
+  if (absl::Status counted = CheckCount(*statement, parameters.size()); !counted.ok()) return counted;
+
+  BoundStatement bound;
+  absl::InlinedVector<uint32_t, 16> types;  // one a slot; expressions have none
+  uint64_t bytes = 0;
+  for (int i = 0; i < parameters.size(); ++i) {
+    const v1::Value& value = parameters[i];
+    if (value.kind_case() == v1::Value::kExpressionValue) {
+      if (statement->numbered()) {
+        return Refuse(
+            i, "EXPRESSION_WITH_NUMBERED_PARAMETERS",
+            "an expression takes the place of a ?; in a statement with $1, $2… write the expression into the text");
+      }
+      if (!value.type_name().empty()) {
+        return Refuse(i, "TYPED_EXPRESSION",
+                      "an expression has its own type: leave type_name empty, or write a cast (?::type)");
+      }
+      const std::string_view text = TextOf(value.expression_value());
+      if (text.empty()) return Refuse(i, "UNKNOWN_EXPRESSION", "the expression is not one of the contract's list");
+      bound.expressions.resize(static_cast<size_t>(parameters.size()));
+      bound.expressions[static_cast<size_t>(i)] = text;
+      continue;
+    }
+    if (value.kind_case() == v1::Value::KIND_NOT_SET) {
+      return Refuse(i, "NO_VALUE", "the parameter has no value; for SQL's NULL set null_value");
+    }
+    if (value.kind_case() == v1::Value::kTextValue &&
+        std::memchr(value.text_value().data(), 0, value.text_value().size()) != nullptr) {
+      return Refuse(i, "NUL_BYTE",
+                    "the text has a NUL byte, which PostgreSQL's text can't hold; send it as bytes_value");
+    }
+    absl::StatusOr<uint32_t> type = TypeOf(value, i, resolve);
+    if (!type.ok()) return std::move(type).status();
+    types.push_back(*type);
+    bytes += SpaceFor(value, *type);
+  }
+  if (bytes > kMaxParameterBytes) {
+    return InvalidRequest(
+        "parameters", "PARAMETERS_TOO_LARGE",
+        absl::StrCat("the parameters take ", bytes, " bytes; at most ", kMaxParameterBytes, " are allowed"));
+  }
+
+  ParameterWriter writer(bound.parameters, types.size(), bytes);
+  size_t slot = 0;
+  for (const v1::Value& value : parameters) {
+    if (value.kind_case() != v1::Value::kExpressionValue) writer.Write(value, types[slot++]);
+  }
+  bound.text = statement->TextFor(types, bound.expressions);
+  bound.statement = std::move(statement);
+  return bound;
+}
+
+}  // namespace engine::db::sql

@@ -1,0 +1,104 @@
+#include "server/sql/placeholders.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "server/sql/ascii.h"
+
+namespace engine::db::sql {
+namespace {
+
+// Whether a number or key word beside `c` would run into it: a?b must not become a$1b, which is one identifier.
+bool RunsInto(char c) {
+  return absl::ascii_isalnum(c) || c == '_' || c == '$' || c == '\'' || c == '"' ||
+         (static_cast<uint8_t>(c) & 0x80) != 0;
+}
+
+std::string_view TextOf(std::string_view sql, const Token& token) {
+  return sql.substr(token.begin, token.end - token.begin);
+}
+
+// A placeholder is never followed by a string, an array or another placeholder; jsonb's operators are.
+bool LooksLikeOperand(std::string_view sql, const Token& token) {
+  if (token.kind == TokenKind::kLiteral) return true;
+  const std::string_view text = TextOf(sql, token);
+  return text == "?" || IsWord(text, "array");
+}
+
+}  // namespace
+
+Placeholders::Placeholders(std::string_view sql, absl::Span<const Token> tokens) {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i].kind != TokenKind::kOperator) continue;
+    const int before = count_;
+    Split(sql, tokens[i]);
+    if (count_ == before) continue;
+    const std::string_view text = TextOf(sql, tokens[i]);
+    if (text == "?|" || text == "?&" || text == "@?") may_mean_an_operator_ = true;
+    if (text == "?" && i + 1 < tokens.size() && LooksLikeOperand(sql, tokens[i + 1])) may_mean_an_operator_ = true;
+  }
+  replacements_.shrink_to_fit();
+}
+
+// PostgreSQL's scanner takes adjacent operator characters for one operator: "=?" and "?-?" arrive as one token.
+void Placeholders::Split(std::string_view sql, const Token& token) {
+  for (uint32_t i = token.begin; i < token.end; ++i) {
+    if (sql[i] != '?') continue;
+    const bool literal = i + 1 < token.end && sql[i + 1] == '?';
+    replacements_.push_back({i, !literal});
+    if (literal) {
+      ++i;
+    } else {
+      ++count_;
+    }
+  }
+}
+
+template <typename Sink>
+void Placeholders::ForEachPiece(std::string_view sql, absl::Span<const std::string_view> expressions,
+                                Sink&& sink) const {
+  uint32_t copied = 0;
+  size_t slot = 0;
+  int number = 0;
+  for (const Replacement& replacement : replacements_) {
+    if (replacement.begin > copied) sink(copied, replacement.begin, sql.substr(copied, replacement.begin - copied));
+    copied = replacement.begin + replacement.length();
+    if (!replacement.placeholder) {
+      sink(replacement.begin, copied, "?");
+      continue;
+    }
+    const bool spliced = slot < expressions.size() && !expressions[slot].empty();
+    std::string text = spliced ? std::string(expressions[slot]) : absl::StrCat("$", ++number);
+    ++slot;
+    if (replacement.begin > 0 && RunsInto(sql[replacement.begin - 1])) text.insert(0, 1, ' ');
+    if (copied < sql.size() && RunsInto(sql[copied])) text.push_back(' ');
+    sink(replacement.begin, copied, text);
+  }
+  if (copied < sql.size()) sink(copied, static_cast<uint32_t>(sql.size()), sql.substr(copied));
+}
+
+std::string Placeholders::Render(std::string_view sql, absl::Span<const std::string_view> expressions) const {
+  std::string rendered;
+  rendered.reserve(sql.size() + replacements_.size() * 4);
+  ForEachPiece(sql, expressions, [&rendered](uint32_t, uint32_t, std::string_view text) { rendered.append(text); });
+  return rendered;
+}
+
+uint32_t Placeholders::CallerPosition(std::string_view sql, absl::Span<const std::string_view> expressions,
+                                      uint32_t position) const {
+  if (position == 0) return 0;
+  uint32_t rendered = 0;  // characters of the rendered text before the piece
+  uint32_t caller = 0;    // characters of the caller's text before the piece
+  uint32_t found = 0;
+  ForEachPiece(sql, expressions, [&](uint32_t begin, uint32_t end, std::string_view text) {
+    const std::string_view original = sql.substr(begin, end - begin);
+    const uint32_t length = CountCharacters(text);
+    if (found == 0 && position <= rendered + length) {
+      found = original == text ? caller + (position - rendered) : caller + 1;
+    }
+    rendered += length;
+    caller += CountCharacters(original);
+  });
+  return found != 0 ? found : caller + (position - rendered);  // PostgreSQL points past the end for "at end of input"
+}
+
+}  // namespace engine::db::sql

@@ -1,0 +1,125 @@
+// What the gateway knows of a statement from its text alone.
+#ifndef ENGINE_DB_SERVER_SQL_STATEMENT_H_
+#define ENGINE_DB_SERVER_SQL_STATEMENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/call_once.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/types/span.h"
+#include "server/sql/placeholders.h"
+
+namespace engine::db::sql {
+
+// Longest text of a statement, in bytes.
+inline constexpr size_t kMaxStatementBytes = size_t{1} << 20;
+// PostgreSQL's protocol counts parameters in 16 bits.
+inline constexpr int kMaxParameters = 65'535;
+
+// What running a statement may do, as far as its text tells. (What a view, a trigger, an operator or a cast of the
+// user's own does, no text tells.)
+enum class StatementClass : uint8_t {
+  // Only looks, waits for no row lock, and may be repeated: SELECT, VALUES, TABLE, SHOW and EXPLAIN that lock and store
+  // nothing,
+  // and call only functions of PostgreSQL's own that are known to be harmless.
+  kRead,
+  // Everything else, text that the parser does not know included.
+  kWrite,
+};
+
+// A text as it is prepared on a backend: with the types, the key of a backend's prepared statements. Immutable and
+// shared.
+struct BoundText {
+  std::string sql;                        // with $1, $2…
+  std::vector<uint32_t> parameter_types;  // pg_type OIDs, 0: PostgreSQL infers it. Empty: PostgreSQL infers them all.
+  size_t hash = 0;                        // of both
+
+  friend bool operator==(const BoundText& a, const BoundText& b) {
+    return a.hash == b.hash && a.sql == b.sql && a.parameter_types == b.parameter_types;
+  }
+};
+
+// The result of analysing one distinct text. Immutable as far as anyone can see, shared by concurrent users; any thread
+// may call it.
+class Statement {
+ public:
+  // What Analyze found.
+  struct Facts {
+    Placeholders placeholders;
+    int parameter_count = 0;
+    bool numbered = false;  // the caller wrote $1 himself
+    StatementClass statement_class = StatementClass::kWrite;
+    bool changes_session = true;
+    bool parsed = false;
+    std::string_view summary;  // lives for ever
+  };
+  Statement(std::string sql, Facts facts);
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  // The text as the caller wrote it, and as PostgreSQL gets it: $1, $2… for "?", "?" for "??".
+  const std::string& caller_sql() const { return caller_sql_; }
+  const std::string& bound_sql() const { return text_->sql; }
+  // How many parameters it takes.
+  int parameter_count() const { return facts_.parameter_count; }
+  // Whether the caller wrote $1, $2… rather than "?".
+  bool numbered() const { return facts_.numbered; }
+  const Placeholders& placeholders() const { return facts_.placeholders; }
+
+  StatementClass statement_class() const { return facts_.statement_class; }
+  // Whether it may leave something in the backend's session that the next user would find: SET, LISTEN, PREPARE,
+  // temporary tables, session advisory locks, cursors WITH HOLD, and functions that are not known (they may do any of
+  // these). Never for a kRead.
+  bool changes_session() const { return facts_.changes_session; }
+  // Whether the parser knows the text. If not, it is sent all the same.
+  bool parsed() const { return facts_.parsed; }
+
+  // libpg_query's fingerprint in hex, the same for texts that differ in literals only; "" if the parser does not know
+  // the text. Computed at the first call.
+  const std::string& fingerprint() const;
+  // The command for logs and metrics, one of a few dozen: "SELECT", "CREATE", "OTHER". Nothing of the caller's.
+  std::string_view summary() const { return facts_.summary; }
+
+  // Where in the caller's text a character of bound_sql() comes from; both in characters from 1, as PostgreSQL's error
+  // positions are. 0 stays 0. For a statement with expressions use BoundStatement::PositionInCallerText.
+  uint32_t PositionInCallerText(uint32_t position_in_bound_sql) const;
+
+  // The text for parameters without types or expressions: the usual case.
+  const std::shared_ptr<const BoundText>& text() const { return text_; }
+  // The text for parameters of these types, and with these expressions in the place of some placeholders (as
+  // Placeholders::Render takes them). The last few are kept.
+  std::shared_ptr<const BoundText> TextFor(absl::Span<const uint32_t> parameter_types,
+                                           absl::Span<const std::string_view> expressions) const;
+
+  // Bytes that it takes at most, about. Never changes.
+  size_t memory() const;
+
+ private:
+  static constexpr size_t kMaxVariants = 4;
+
+  const std::string caller_sql_;
+  const Facts facts_;
+  const std::shared_ptr<const BoundText> text_;
+  mutable absl::once_flag fingerprint_once_;
+  mutable std::string fingerprint_;
+  mutable absl::Mutex mutex_;
+  mutable std::vector<std::shared_ptr<const BoundText>> variants_ ABSL_GUARDED_BY(mutex_);
+  mutable size_t next_variant_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+// Reads one text. Refuses, with the field "sql", what can't run as a statement of the gateway: EMPTY_STATEMENT,
+// STATEMENT_TOO_LARGE, NUL_BYTE, MULTIPLE_STATEMENTS, TRANSACTION_CONTROL, COPY_NOT_SUPPORTED, MIXED_PLACEHOLDERS,
+// TOO_MANY_PARAMETERS; and what PostgreSQL's scanner refuses, with its SQLSTATE (see Scan). Takes from a few
+// microseconds to some 100 ms for the largest text; StatementCache saves the repetition. Any thread may call it.
+absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql);
+
+}  // namespace engine::db::sql
+
+#endif  // ENGINE_DB_SERVER_SQL_STATEMENT_H_
