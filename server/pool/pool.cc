@@ -1,0 +1,607 @@
+#include "server/pool/pool.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/base/error.h"
+#include "server/observe/log.h"
+#include "server/pool/backoff.h"
+#include "server/pool/slot.h"
+#include "server/postgres/command_text.h"
+
+namespace engine::db::pool {
+namespace {
+
+using postgres::Backend;
+
+// A read that has run for so long is slow: those behind it go elsewhere. Ten times what a point query takes on a loaded
+// server.
+constexpr absl::Duration kSlowRead = absl::Milliseconds(5);
+// Bringing a backend back to a clean state is a round trip or two; one that needs longer is not worth waiting for.
+constexpr absl::Duration kCleaningTime = absl::Seconds(5);
+// Surplus backends close after so long without work.
+constexpr absl::Duration kIdleLifetime = absl::Minutes(5);
+
+// Made once; never destroyed, since backends may still run them while the process exits.
+const std::shared_ptr<const sql::BoundText>& Guard(bool on) {
+  using Text = std::shared_ptr<const sql::BoundText>;
+  static const auto* on_text = new Text(postgres::CommandText("SET default_transaction_read_only = on"));
+  static const auto* off_text = new Text(postgres::CommandText("RESET default_transaction_read_only"));
+  return on ? *on_text : *off_text;
+}
+
+}  // namespace
+
+Lease::Lease(Lease&& other) noexcept
+    : pool_(std::exchange(other.pool_, nullptr)), slot_(std::exchange(other.slot_, nullptr)) {}
+
+Lease& Lease::operator=(Lease&& other) noexcept {
+  if (this != &other) {
+    Release();
+    pool_ = std::exchange(other.pool_, nullptr);
+    slot_ = std::exchange(other.slot_, nullptr);
+  }
+  return *this;
+}
+
+Lease::~Lease() { Release(); }
+
+Backend& Lease::backend() const { return *slot_->backend; }
+
+void Lease::MarkSessionChanged() { slot_->session_changed = true; }
+
+void Lease::SetFingerprint(std::string fingerprint) { slot_->fingerprint = std::move(fingerprint); }
+
+void Lease::Release() {
+  if (slot_ == nullptr) return;
+  std::exchange(pool_, nullptr)->Release(*std::exchange(slot_, nullptr));
+}
+
+Pool::Pool(postgres::EventLoop& loop, postgres::BlockingExecutor& executor, const config::TargetSettings& settings,
+           const config::SharedReads& shared_reads, size_t max_waiters, observe::PoolMetrics& metrics)
+    : loop_(loop),
+      executor_(executor),
+      settings_(settings),
+      shared_reads_(shared_reads),
+      max_waiters_(max_waiters),
+      metrics_(metrics),
+      self_(std::make_shared<Pool*>(this)) {
+  metrics_.max_size.Set(settings_.max_pool_size);
+}
+
+Pool::~Pool() {
+  *self_ = nullptr;
+  Close();
+}
+
+void Pool::Start() {
+  while (Size() < static_cast<size_t>(settings_.min_pool_size) && OpenAnother()) {
+  }
+  idle_timer_ = loop_.RunAt(absl::Now() + kIdleLifetime / 5, [this] { CloseIdle(); });
+}
+
+Pool::Ticket Pool::Acquire(Purpose purpose, int max_attempts, LeaseCallback callback) {
+  if (absl::Status status = CheckQueue(); !status.ok()) {
+    callback(std::move(status));
+    return 0;
+  }
+  const Ticket ticket = next_ticket_++;
+  auto& queue = purpose == Purpose::kTransaction ? transaction_queue_ : autocommit_queue_;
+  queue.push_back(Waiter{ticket, purpose, max_attempts, 0, absl::Now(), std::move(callback)});
+  Dispatch();
+  return ticket;
+}
+
+void Pool::Withdraw(Ticket ticket) {
+  for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
+    const auto found = std::find_if(queue->begin(), queue->end(), [&](const Waiter& w) { return w.ticket == ticket; });
+    if (found == queue->end()) continue;
+    queue->erase(found);
+    break;
+  }
+  Dispatch();
+}
+
+absl::Status Pool::CheckQueue() {
+  if (closed_) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, v1::ERROR_KIND_CONNECTION, "CONNECTION_CLOSED",
+                     "the connection is closed: call Connect again");
+  }
+  const size_t waiting = transaction_queue_.size() + autocommit_queue_.size() + read_queue_.size();
+  if (waiting < max_waiters_) return absl::OkStatus();
+  metrics_.exhausted.Increment();
+  v1::DatabaseError detail;
+  detail.set_kind(v1::ERROR_KIND_CONNECTION);
+  detail.set_phase(v1::PHASE_QUEUED);
+  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
+  detail.set_retryable(true);
+  detail.set_retry_after_ms(100);
+  detail.set_reason("POOL_EXHAUSTED");
+  detail.set_message(absl::StrCat("too many calls wait for a backend (limit ", max_waiters_, "): ", DescribeUse()));
+  return MakeError(absl::StatusCode::kResourceExhausted, std::move(detail));
+}
+
+void Pool::RunRead(SharedRead& read) {
+  if (absl::Status status = CheckQueue(); !status.ok()) {
+    loop_.Post([receiver = read.receiver, status = std::move(status)] { receiver->OnEnd(status); });
+    return;
+  }
+  read.asked_at = absl::Now();
+  read.connect_failures = 0;
+  read.queued = true;
+  read_queue_.push_back(&read);
+  Dispatch();
+}
+
+void Pool::AbandonRead(SharedRead& read) {
+  if (read.queued) {
+    read.queued = false;
+    std::erase(read_queue_, &read);
+    Dispatch();
+    return;
+  }
+  Slot* slot = std::exchange(read.slot, nullptr);
+  if (slot == nullptr) return;
+  slot->backend->Detach(read.operation);
+  std::erase(slot->reads, &read);
+  if (!slot->backend->usable() || slot->backend->in_flight() == 0 || slot->backend->front_id() != read.operation)
+    return;
+  // It is what the server works on: it is stopped there, after those behind it were brought out of the line of fire.
+  slot->draining = true;
+  MoveReads(*slot);
+  metrics_.cancels.Increment();
+  slot->backend->Cancel();
+}
+
+void Pool::ReadEnded(SharedRead& read) {
+  Slot* slot = std::exchange(read.slot, nullptr);
+  if (slot != nullptr) std::erase(slot->reads, &read);
+}
+
+// --- who gets what
+
+void Pool::Dispatch() {
+  if (dispatching_) {  // a callback asked for more
+    dispatch_again_ = true;
+    return;
+  }
+  dispatching_ = true;
+  do {
+    dispatch_again_ = false;
+    while (std::deque<Waiter>* queue = NextQueue()) {
+      Slot* slot = FindIdle(/*for_read=*/false);
+      if (slot == nullptr) break;
+      Waiter waiter = std::move(queue->front());
+      queue->pop_front();
+      Grant(*slot, std::move(waiter));
+    }
+    while (!read_queue_.empty()) {
+      Slot* slot = FindForRead();
+      if (slot == nullptr) break;
+      SharedRead* read = read_queue_.front();
+      read_queue_.pop_front();
+      StartRead(*slot, *read);
+    }
+    const size_t room = TransactionLimit() - std::min(TransactionLimit(), transactions_);
+    const size_t exclusive = autocommit_queue_.size() + std::min(transaction_queue_.size(), room);
+    const size_t wanted = exclusive + read_queue_.size();
+    while (opening_ < wanted && OpenAnother()) {
+    }
+    DrainForWaiters(exclusive);
+  } while (dispatch_again_);
+  dispatching_ = false;
+  metrics_.waiting.Set(static_cast<double>(transaction_queue_.size() + autocommit_queue_.size() + read_queue_.size()));
+}
+
+size_t Pool::TransactionLimit() const { return static_cast<size_t>(std::max(1, settings_.max_pool_size - 1)); }
+
+// The queue whose first waiter came first, among those that may have a backend now.
+std::deque<Pool::Waiter>* Pool::NextQueue() {
+  const bool transaction = !transaction_queue_.empty() && transactions_ < TransactionLimit();
+  if (autocommit_queue_.empty()) return transaction ? &transaction_queue_ : nullptr;
+  if (!transaction) return &autocommit_queue_;
+  return transaction_queue_.front().ticket < autocommit_queue_.front().ticket ? &transaction_queue_
+                                                                              : &autocommit_queue_;
+}
+
+// A backend that is in the right mode already, if there is one. One whose server has hung up is replaced without a
+// word.
+Slot* Pool::FindIdle(bool for_read) {
+  Slot* best = nullptr;
+  for (const auto& slot : slots_) {
+    if (slot->state != SlotState::kIdle) continue;
+    best = slot.get();
+    if (slot->guarded == for_read) break;
+  }
+  return best;
+}
+
+void Pool::Grant(Slot& slot, Waiter waiter) {
+  SetState(slot, SlotState::kLeased);
+  slot.purpose = waiter.purpose;
+  if (waiter.purpose == Purpose::kTransaction) ++transactions_;
+  slot.session_changed = false;
+  slot.fingerprint.clear();
+  if (slot.guarded) SetGuard(slot, false);
+  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - waiter.asked_at));
+  waiter.callback(Lease(this, &slot));
+}
+
+// An idle backend first, for then reads run side by side on the server; else the shortest pipeline that has room.
+Slot* Pool::FindForRead() {
+  // An idle backend belongs to those who need one for themselves, while such wait.
+  if (NextQueue() == nullptr) {
+    if (Slot* idle = FindIdle(/*for_read=*/true)) return idle;
+  }
+  if (!shared_reads_.enabled) return nullptr;
+  Slot* best = nullptr;
+  for (const auto& slot : slots_) {
+    if (slot->state != SlotState::kShared || slot->draining) continue;
+    if (slot->reads.size() >= static_cast<size_t>(shared_reads_.depth)) continue;
+    if (best == nullptr || slot->reads.size() < best->reads.size()) best = slot.get();
+  }
+  return best;
+}
+
+void Pool::StartRead(Slot& slot, SharedRead& read) {
+  if (slot.state != SlotState::kShared) {
+    SetState(slot, SlotState::kShared);
+    slot.draining = false;
+    if (!slot.guarded) SetGuard(slot, true);
+  }
+  read.queued = false;
+  read.slot = &slot;
+  slot.reads.push_back(&read);
+  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - read.asked_at));
+  postgres::Operation operation;
+  operation.text = read.text;
+  operation.parameters = read.parameters;
+  operation.receiver = read.receiver;
+  read.operation = slot.backend->Run(operation);
+  // Reads that stand in line could run side by side.
+  if (slot.reads.size() > 2 && opening_ == 0) OpenAnother();
+  if (slot.reads.size() > 1 && slow_read_timer_.second == 0) {
+    slow_read_timer_ = loop_.RunAt(absl::Now() + kSlowRead, [this] { WatchSlowReads(); });
+  }
+}
+
+// As many shared backends stop taking reads as calls wait for a backend of their own; the emptiest first.
+void Pool::DrainForWaiters(size_t count) {
+  if (shared_ == 0) return;
+  size_t coming = opening_ + cleaning_;
+  for (const auto& slot : slots_) {
+    if (slot->state == SlotState::kShared && slot->draining) ++coming;
+  }
+  while (coming < count) {
+    Slot* best = nullptr;
+    for (const auto& slot : slots_) {
+      if (slot->state != SlotState::kShared || slot->draining) continue;
+      if (best == nullptr || slot->reads.size() < best->reads.size()) best = slot.get();
+    }
+    if (best == nullptr) return;
+    best->draining = true;
+    ++coming;
+  }
+}
+
+// --- reads behind slow ones
+
+void Pool::WatchSlowReads() {
+  slow_read_timer_ = {};
+  const absl::Time now = absl::Now();
+  bool crowded = false;
+  bool moved = false;
+  for (const auto& slot : slots_) {
+    if (slot->state != SlotState::kShared || slot->reads.size() < 2) continue;
+    if (now - slot->backend->front_since() < kSlowRead) {
+      crowded = true;
+      continue;
+    }
+    // Nobody has a place to go to when every backend is as slow: waiting in line is then as good as waiting in the
+    // queue.
+    slot->draining = true;
+    MoveReads(*slot);
+    moved = true;
+  }
+  if (crowded) slow_read_timer_ = loop_.RunAt(now + kSlowRead, [this] { WatchSlowReads(); });
+  if (moved) Dispatch();
+}
+
+// Puts the reads behind the one that runs back to the head of the queue. The server still runs them here, for nobody.
+void Pool::MoveReads(Slot& slot) {
+  const Backend::OperationId running = slot.backend->in_flight() > 0 ? slot.backend->front_id() : 0;
+  while (!slot.reads.empty() && slot.reads.back()->operation != running) {
+    SharedRead* read = slot.reads.back();
+    slot.reads.pop_back();
+    slot.backend->Detach(read->operation);
+    read->slot = nullptr;
+    read->queued = true;
+    read_queue_.push_front(read);
+  }
+}
+
+// --- opening and closing
+
+size_t Pool::Size() const { return opening_ + idle_ + leased_ + shared_ + cleaning_; }
+
+bool Pool::OpenAnother() {
+  if (closed_ || Size() >= static_cast<size_t>(settings_.max_pool_size)) return false;
+  const absl::Time now = absl::Now();
+  if (now < next_open_at_) {
+    if (reopen_timer_.second == 0) {
+      reopen_timer_ = loop_.RunAt(next_open_at_, [this] {
+        reopen_timer_ = {};
+        Dispatch();
+      });
+    }
+    return false;
+  }
+  if (settings_.password_file.empty()) {
+    OpenWithPassword(settings_.password);
+    return true;
+  }
+  // Read each time: a rotated password is found without a restart.
+  ++opening_;
+  executor_.Run([self = self_, &loop = loop_, settings = settings_] {
+    loop.Post([self, password = settings.ReadPassword()] {
+      if (*self == nullptr) return;
+      --(*self)->opening_;
+      if (!(*self)->closed_) (*self)->OpenWithPassword(password);
+    });
+  });
+  return true;
+}
+
+void Pool::OpenWithPassword(absl::StatusOr<std::string> password) {
+  if (!password.ok()) {
+    OnOpenFailed(password.status());
+    return;
+  }
+  auto owned = std::make_unique<Slot>();
+  Slot& slot = *owned;
+  slots_.push_back(std::move(owned));
+  ++opening_;
+  SetState(slot, SlotState::kOpening);
+  Backend::Events events;
+  events.opened = [this, &slot](const absl::Status& status) { OnOpened(slot, status); };
+  events.drained = [this, &slot] { OnDrained(slot); };
+  events.lost = [this, &slot](const absl::Status& status) { OnLost(slot, status); };
+  slot.backend =
+      std::make_unique<Backend>(loop_, executor_, postgres::ConnectParameters(settings_, *std::move(password)),
+                                absl::Now() + settings_.timeout, std::move(events));
+}
+
+void Pool::OnOpened(Slot& slot, const absl::Status& status) {
+  if (!status.ok()) {
+    CloseSlot(slot, observe::CloseReason::kLost);
+    OnOpenFailed(status);
+    return;
+  }
+  open_failures_ = 0;
+  next_open_at_ = absl::InfinitePast();
+  metrics_.opened.Increment();
+  SetState(slot, SlotState::kIdle);
+  Dispatch();
+}
+
+void Pool::OnOpenFailed(const absl::Status& status) {
+  ++open_failures_;
+  metrics_.open_failures.Increment();
+  const v1::DatabaseError detail = ErrorDetail(status);
+  observe::LogWarning("can't open a backend", {{"pool", metrics_.name()},
+                                               {"reason", detail.reason()},
+                                               {"sqlstate", detail.sqlstate()},
+                                               {"failures", open_failures_}});
+  next_open_at_ = absl::Now() + BackoffDelay(settings_.retry, open_failures_, random_);
+  FailWaiters(status);
+  Dispatch();
+}
+
+// While the pool has other backends, a waiter will get one of those.
+void Pool::FailWaiters(const absl::Status& status) {
+  if (idle_ + leased_ + shared_ + cleaning_ > 0) return;
+  const bool permanent = status.code() == absl::StatusCode::kFailedPrecondition;
+  std::vector<Waiter> failed;
+  for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
+    std::deque<Waiter> left;
+    for (Waiter& waiter : *queue) {
+      const bool give_up = ++waiter.connect_failures >= waiter.max_attempts || permanent;
+      if (give_up) {
+        failed.push_back(std::move(waiter));
+      } else {
+        left.push_back(std::move(waiter));
+      }
+    }
+    *queue = std::move(left);
+  }
+  std::vector<SharedRead*> failed_reads;
+  std::erase_if(read_queue_, [&](SharedRead* read) {
+    const bool give_up = ++read->connect_failures >= read->max_attempts || permanent;
+    if (give_up) failed_reads.push_back(read);
+    return give_up;
+  });
+  for (SharedRead* read : failed_reads) {
+    read->queued = false;
+    read->receiver->OnEnd(status);
+  }
+  for (Waiter& waiter : failed) waiter.callback(status);
+}
+
+void Pool::CloseSlot(Slot& slot, observe::CloseReason reason) {
+  if (slot.state == SlotState::kClosed) return;
+  loop_.CancelTimer(slot.cleaning_timer);
+  if (slot.state != SlotState::kOpening) metrics_.BackendClosed(reason);
+  SetState(slot, SlotState::kClosed);
+  slot.backend->Close();
+  const auto found =
+      std::find_if(slots_.begin(), slots_.end(), [&](const std::unique_ptr<Slot>& s) { return s.get() == &slot; });
+  if (found == slots_.end()) return;
+  // Destroyed later: we may be within a callback of the backend.
+  loop_.Post([doomed = std::move(*found)] {});
+  slots_.erase(found);
+}
+
+void Pool::CloseIdle() {
+  const absl::Time now = absl::Now();
+  std::vector<Slot*> surplus;
+  size_t open = Size();
+  for (const auto& slot : slots_) {
+    if (slot->state != SlotState::kIdle || now - slot->since < kIdleLifetime) continue;
+    if (open <= static_cast<size_t>(settings_.min_pool_size)) break;
+    surplus.push_back(slot.get());
+    --open;
+  }
+  for (Slot* slot : surplus) CloseSlot(*slot, observe::CloseReason::kIdle);
+  while (Size() < static_cast<size_t>(settings_.min_pool_size) && OpenAnother()) {
+  }
+  idle_timer_ = loop_.RunAt(now + kIdleLifetime / 5, [this] { CloseIdle(); });
+}
+
+void Pool::Close() {
+  if (closed_) return;
+  closed_ = true;
+  loop_.CancelTimer(reopen_timer_);
+  loop_.CancelTimer(slow_read_timer_);
+  loop_.CancelTimer(idle_timer_);
+  const absl::Status closed = CheckQueue();
+  std::vector<Waiter> waiters;
+  for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
+    std::move(queue->begin(), queue->end(), std::back_inserter(waiters));
+    queue->clear();
+  }
+  for (SharedRead* read : std::exchange(read_queue_, {})) {
+    read->queued = false;
+    read->receiver->OnEnd(closed);
+  }
+  for (Waiter& waiter : waiters) waiter.callback(closed);
+  std::vector<Slot*> slots;
+  for (const auto& slot : slots_) slots.push_back(slot.get());
+  for (Slot* slot : slots) {
+    if (slot->state != SlotState::kLeased) CloseSlot(*slot, observe::CloseReason::kPoolClosed);
+  }
+}
+
+// --- a backend's way back
+
+void Pool::Release(Slot& slot) {
+  if (slot.purpose == Purpose::kTransaction) --transactions_;
+  if (slot.state != SlotState::kLeased) return;  // closed meanwhile
+  SetState(slot, SlotState::kCleaning);
+  if (closed_) {
+    CloseSlot(slot, observe::CloseReason::kPoolClosed);
+    return;
+  }
+  slot.internal_failed = false;
+  slot.cleaning_timer = loop_.RunAt(absl::Now() + kCleaningTime, [this, &slot] {
+    slot.cleaning_timer = {};
+    CloseSlot(slot, observe::CloseReason::kUnclean);
+    Dispatch();
+  });
+  Clean(slot);
+}
+
+// Decides what becomes of a backend that was given back: one step at a time, again after each, until it is clean or
+// closed.
+void Pool::Clean(Slot& slot) {
+  if (!slot.backend->usable()) {
+    CloseSlot(slot, observe::CloseReason::kLost);
+  } else if (slot.internal_failed) {
+    CloseSlot(slot, observe::CloseReason::kUnclean);
+  } else if (slot.backend->busy()) {
+    return;  // OnDrained comes back here
+  } else if (slot.backend->in_transaction()) {
+    RunInternal(slot, postgres::CommandText("ROLLBACK"), /*then_forget_prepared=*/false);
+    return;
+  } else if (slot.session_changed) {
+    slot.session_changed = false;
+    slot.guarded = false;
+    metrics_.resets.Increment();
+    RunInternal(slot, postgres::CommandText("DISCARD ALL"), /*then_forget_prepared=*/true);
+    return;
+  } else {
+    loop_.CancelTimer(slot.cleaning_timer);
+    SetState(slot, SlotState::kIdle);
+  }
+  Dispatch();
+}
+
+void Pool::RunInternal(Slot& slot, std::shared_ptr<const sql::BoundText> text, bool then_forget_prepared) {
+  slot.internal.push_back(std::make_unique<postgres::CommandResult>(
+      [this, &slot, then_forget_prepared](const absl::StatusOr<postgres::Completion>& end) {
+        if (!end.ok()) slot.internal_failed = true;
+        if (then_forget_prepared) slot.backend->ForgetPreparedStatements();
+      }));
+  postgres::Operation operation;
+  operation.text = std::move(text);
+  operation.receiver = slot.internal.back().get();
+  slot.backend->Run(operation);
+}
+
+void Pool::SetGuard(Slot& slot, bool on) {
+  slot.guarded = on;
+  RunInternal(slot, Guard(on), /*then_forget_prepared=*/false);
+}
+
+void Pool::OnDrained(Slot& slot) {
+  slot.internal.clear();
+  switch (slot.state) {
+    case SlotState::kShared:
+      if (slot.internal_failed) {  // the guard could not be set: never seen, but then nothing is proven
+        CloseSlot(slot, observe::CloseReason::kUnclean);
+      } else {
+        SetState(slot, SlotState::kIdle);
+      }
+      Dispatch();
+      return;
+    case SlotState::kCleaning:
+      Clean(slot);
+      return;
+    default:
+      return;
+  }
+}
+
+void Pool::OnLost(Slot& slot, const absl::Status& status) {
+  const v1::DatabaseError detail = ErrorDetail(status);
+  observe::LogWarning(
+      "backend lost",
+      {{"pool", metrics_.name()}, {"sqlstate", detail.sqlstate()}, {"backend_pid", slot.backend->pid()}});
+  // Whoever holds it finds out from its statements, or at the next one; the lease stays valid until it is given back.
+  if (slot.state == SlotState::kLeased) return;
+  CloseSlot(slot, observe::CloseReason::kLost);
+  Dispatch();
+}
+
+void Pool::SetState(Slot& slot, SlotState state) {
+  const auto count = [this](SlotState s) -> size_t* {
+    switch (s) {
+      case SlotState::kOpening:
+        return &opening_;
+      case SlotState::kIdle:
+        return &idle_;
+      case SlotState::kShared:
+        return &shared_;
+      case SlotState::kLeased:
+        return &leased_;
+      case SlotState::kCleaning:
+        return &cleaning_;
+      case SlotState::kClosed:
+        break;
+    }
+    return nullptr;
+  };
+  if (slot.state != state) {
+    if (size_t* before = count(slot.state)) --*before;
+    if (size_t* after = count(state)) ++*after;
+  }
+  slot.state = state;
+  slot.since = absl::Now();
+  metrics_.opening.Set(static_cast<double>(opening_));
+  metrics_.idle.Set(static_cast<double>(idle_));
+  metrics_.leased.Set(static_cast<double>(leased_ + cleaning_));
+  metrics_.shared.Set(static_cast<double>(shared_));
+}
+
+}  // namespace engine::db::pool

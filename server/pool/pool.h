@@ -1,0 +1,211 @@
+// The backends of one target: who gets which, who waits, and in what state a backend comes back.
+//
+// A backend is either leased, to one transaction or statement that has it to itself, or shared: reads of several
+// callers stand in its pipeline, each proven read-only and outside a transaction, so that none waits for a lock and
+// each can be sent again elsewhere. A server-side guard (default_transaction_read_only) makes sure of that proof. Reads
+// behind one that takes long are moved to other backends.
+#ifndef ENGINE_DB_SERVER_POOL_POOL_H_
+#define ENGINE_DB_SERVER_POOL_POOL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/random/random.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/config/settings.h"
+#include "server/config/target.h"
+#include "server/observe/metrics.h"
+#include "server/postgres/backend.h"
+#include "server/postgres/blocking_executor.h"
+#include "server/postgres/event_loop.h"
+#include "server/postgres/results.h"
+
+namespace engine::db::pool {
+
+class Pool;
+struct Slot;
+
+// What a backend is wanted for. Each has its own share of the pool, so that neither starves the other.
+enum class Purpose : uint8_t {
+  kTransaction,  // at most all but one of the pool's backends, for a pool of two or more
+  kAutocommit,
+};
+
+// A backend that one user has to itself until the lease is destroyed. Move-only; must not outlive the pool. Loop thread
+// only.
+class Lease {
+ public:
+  Lease() = default;
+  Lease(Lease&& other) noexcept;
+  Lease& operator=(Lease&& other) noexcept;
+  ~Lease();
+
+  [[nodiscard]] bool held() const { return slot_ != nullptr; }
+  [[nodiscard]] postgres::Backend& backend() const;
+  // Something was run that changes the session: it is reset before anyone else gets it.
+  void MarkSessionChanged();
+  // What the holder runs, for "pool exhausted" errors and listings.
+  void SetFingerprint(std::string fingerprint);
+  // Gives the backend back, in whatever state it is.
+  void Release();
+
+ private:
+  friend class Pool;
+  Lease(Pool* pool, Slot* slot) : pool_(pool), slot_(slot) {}
+
+  Pool* pool_ = nullptr;
+  Slot* slot_ = nullptr;
+};
+
+// A read that may share a pipeline. Belongs to whoever runs it, and stays where it is until its receiver's OnEnd, or
+// AbandonRead(). The receiver tells the pool by ReadEnded(), first thing in OnEnd.
+struct SharedRead {
+  std::shared_ptr<const sql::BoundText> text;
+  const sql::BoundParameters* parameters = nullptr;
+  postgres::ResultReceiver* receiver = nullptr;
+  int max_attempts = 1;  // failures to connect that it sits through while it waits
+
+  // The pool's own.
+  Slot* slot = nullptr;
+  postgres::Backend::OperationId operation = 0;
+  bool queued = false;
+  absl::Time asked_at;
+  int connect_failures = 0;
+};
+
+// Counts for listings and errors.
+struct PoolCounts {
+  size_t max_size = 0, open = 0, opening = 0, idle = 0, leased = 0, shared = 0, waiting = 0;
+};
+
+// Loop thread only.
+class Pool {
+ public:
+  using LeaseCallback = absl::AnyInvocable<void(absl::StatusOr<Lease>)>;
+  using Ticket = uint64_t;  // 0: none
+
+  Pool(postgres::EventLoop& loop, postgres::BlockingExecutor& executor, const config::TargetSettings& settings,
+       const config::SharedReads& shared_reads, size_t max_waiters, observe::PoolMetrics& metrics);
+  // Nobody may wait or hold a lease any more: see Close().
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // Opens the backends that the settings want to be there always.
+  void Start();
+
+  // Calls back with a backend, perhaps at once, or with an error: the queue is full, or no backend can be opened
+  // although that was tried `max_attempts` times. Who waits too long withdraws the ticket.
+  [[nodiscard]] Ticket Acquire(Purpose purpose, int max_attempts, LeaseCallback callback);
+  // The callback will not be called. Does nothing for a ticket that was served.
+  void Withdraw(Ticket ticket);
+
+  // Runs a read on a backend that others may use at the same time. Errors come through the receiver, never from within.
+  void RunRead(SharedRead& read);
+  // Its result is not wanted any more; its receiver hears nothing more. If it runs already, it is cancelled on the
+  // server.
+  void AbandonRead(SharedRead& read);
+  void ReadEnded(SharedRead& read);
+
+  // Closes every backend at once and fails whoever waits. Leases may still be given back.
+  void Close();
+
+  [[nodiscard]] PoolCounts Counts() const;
+  // "10 of 10 backends in use (8 by transactions), 3 waiting; oldest holders: transaction 12.3s (a1b2c3), ..."
+  [[nodiscard]] std::string DescribeUse() const;
+  // For a call whose deadline passed while it waited.
+  [[nodiscard]] absl::Status WaitTimeout(absl::Duration waited) const;
+  [[nodiscard]] observe::PoolMetrics& metrics() const { return metrics_; }
+
+ private:
+  friend class Lease;
+
+  enum class SlotState : uint8_t { kOpening, kIdle, kShared, kLeased, kCleaning, kClosed };
+
+  struct Waiter {
+    Ticket ticket;
+    Purpose purpose;
+    int max_attempts;
+    int connect_failures;
+    absl::Time asked_at;
+    LeaseCallback callback;
+  };
+
+  friend struct Slot;
+
+  // Who gets what.
+  void Dispatch();
+  [[nodiscard]] std::deque<Waiter>* NextQueue();
+  void Grant(Slot& slot, Waiter waiter);
+  [[nodiscard]] Slot* FindIdle(bool for_read);
+  [[nodiscard]] Slot* FindForRead();
+  void StartRead(Slot& slot, SharedRead& read);
+  void DrainForWaiters(size_t count);
+  [[nodiscard]] size_t TransactionLimit() const;
+  [[nodiscard]] absl::Status CheckQueue();
+
+  // Opening and closing.
+  // Begins to open a backend; false when there is no room, or after a failure it is too early.
+  bool OpenAnother();
+  [[nodiscard]] size_t Size() const;
+  void OpenWithPassword(absl::StatusOr<std::string> password);
+  void OnOpened(Slot& slot, const absl::Status& status);
+  void OnOpenFailed(const absl::Status& status);
+  void FailWaiters(const absl::Status& status);
+  void CloseSlot(Slot& slot, observe::CloseReason reason);
+  void CloseIdle();
+
+  // A backend's way back.
+  void Release(Slot& slot);
+  void Clean(Slot& slot);
+  void RunInternal(Slot& slot, std::shared_ptr<const sql::BoundText> text, bool then_forget_prepared);
+  void SetGuard(Slot& slot, bool on);
+  void OnDrained(Slot& slot);
+  void OnLost(Slot& slot, const absl::Status& status);
+
+  // Reads behind slow ones.
+  void WatchSlowReads();
+  void MoveReads(Slot& slot);
+
+  // The one door for a slot's state; keeps the counts.
+  void SetState(Slot& slot, SlotState state);
+
+  postgres::EventLoop& loop_;
+  postgres::BlockingExecutor& executor_;
+  const config::TargetSettings& settings_;
+  const config::SharedReads shared_reads_;
+  const size_t max_waiters_;
+  observe::PoolMetrics& metrics_;
+
+  std::list<std::unique_ptr<Slot>> slots_;
+  size_t idle_ = 0, leased_ = 0, shared_ = 0, opening_ = 0, cleaning_ = 0;
+  size_t transactions_ = 0;  // leases for that purpose
+  std::deque<Waiter> transaction_queue_;
+  std::deque<Waiter> autocommit_queue_;
+  std::deque<SharedRead*> read_queue_;
+  Ticket next_ticket_ = 1;
+  bool closed_ = false;
+  bool dispatching_ = false;
+  bool dispatch_again_ = false;
+
+  int open_failures_ = 0;  // in a row
+  absl::Time next_open_at_ = absl::InfinitePast();
+  absl::BitGen random_;
+  postgres::EventLoop::TimerId reopen_timer_;
+  postgres::EventLoop::TimerId slow_read_timer_;
+  postgres::EventLoop::TimerId idle_timer_;
+  std::shared_ptr<Pool*> self_;  // for work that comes back from another thread or a later round
+};
+
+}  // namespace engine::db::pool
+
+#endif  // ENGINE_DB_SERVER_POOL_POOL_H_

@@ -1,0 +1,36 @@
+// A place of the pool and the backend in it. Private to the pool.
+#ifndef ENGINE_DB_SERVER_POOL_SLOT_H_
+#define ENGINE_DB_SERVER_POOL_SLOT_H_
+
+#include <deque>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "server/pool/pool.h"
+
+namespace engine::db::pool {
+
+struct Slot {
+  std::unique_ptr<postgres::Backend> backend;
+  Pool::SlotState state = Pool::SlotState::kOpening;
+  absl::Time since;  // in this state
+  // Leased.
+  Purpose purpose = Purpose::kAutocommit;
+  bool session_changed = false;
+  std::string fingerprint;
+  // Shared: in the pipeline's order.
+  std::deque<SharedRead*> reads;
+  bool draining = false;  // takes no more reads, since somebody waits for the backend or it is slow
+  // default_transaction_read_only is on, as of the last statement in the pipeline.
+  bool guarded = false;
+  postgres::EventLoop::TimerId cleaning_timer;
+  // Receivers of the pool's own statements that are in flight.
+  std::list<std::unique_ptr<postgres::CommandResult>> internal;
+  bool internal_failed = false;
+};
+
+}  // namespace engine::db::pool
+
+#endif  // ENGINE_DB_SERVER_POOL_SLOT_H_

@@ -1,0 +1,446 @@
+#include "server/postgres/backend.h"
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/base/error.h"
+#include "server/postgres/sqlstate.h"
+
+namespace engine::db::postgres {
+namespace {
+
+// A backend's prepared statements cost the server's memory, some 10 to 100 KiB each.
+constexpr size_t kMaxPreparedStatements = 256;
+
+struct ResultDeleter {
+  void operator()(PGresult* result) const { PQclear(result); }
+};
+using ResultPtr = std::unique_ptr<PGresult, ResultDeleter>;
+
+}  // namespace
+
+Backend::Backend(EventLoop& loop, BlockingExecutor& executor, const ConnectParameters& parameters,
+                 absl::Time connect_deadline, Events events)
+    : loop_(loop),
+      executor_(executor),
+      target_name_(parameters.target_name()),
+      events_(std::move(events)),
+      prepared_(kMaxPreparedStatements),
+      self_(std::make_shared<Backend*>(this)) {
+  connect_timer_ = loop_.RunAt(connect_deadline, [this] {
+    connect_timer_ = {};
+    FailConnecting(ConnectFailed(target_name_, "no answer within the time allowed for connecting"));
+  });
+  // Never from within the constructor: the owner does not have us yet.
+  loop_.Post([self = self_, parameters] {
+    if (*self != nullptr) (*self)->Resolve(parameters);
+  });
+}
+
+Backend::~Backend() {
+  *self_ = nullptr;
+  Close();
+}
+
+void Backend::Resolve(const ConnectParameters& parameters) {
+  if (state_ != State::kConnecting) return;
+  if (!parameters.NeedsResolving()) {
+    StartConnecting(parameters);
+    return;
+  }
+  executor_.Run([self = self_, &loop = loop_, resolved = parameters]() mutable {
+    absl::Status status = resolved.ResolveHost();
+    loop.Post([self = std::move(self), resolved = std::move(resolved), status = std::move(status)] {
+      Backend* backend = *self;
+      if (backend == nullptr || backend->state_ != State::kConnecting) return;
+      if (status.ok()) {
+        backend->StartConnecting(resolved);
+      } else {
+        backend->FailConnecting(status);
+      }
+    });
+  });
+}
+
+void Backend::StartConnecting(const ConnectParameters& parameters) {
+  connection_ = PQconnectStartParams(parameters.keywords().data(), parameters.values().data(), /*expand_dbname=*/0);
+  if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) {
+    FailConnecting(ConnectFailed(target_name_, connection_ == nullptr ? "out of memory" : PQerrorMessage(connection_)));
+    return;
+  }
+  PQsetNoticeReceiver(connection_, &Backend::OnNotice, this);
+  PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);  // ConnectFailed() reads the SQLSTATE out of the text
+  watched_fd_ = PQsocket(connection_);
+  loop_.Watch(watched_fd_, EPOLLOUT, [this](uint32_t) { ContinueConnecting(); });
+}
+
+void Backend::ContinueConnecting() {
+  const PostgresPollingStatusType status = PQconnectPoll(connection_);
+  // libpq may have moved on to another socket under the same number.
+  loop_.Unwatch(watched_fd_);
+  watched_fd_ = -1;
+  switch (status) {
+    case PGRES_POLLING_OK:
+      OnConnected();
+      return;
+    case PGRES_POLLING_READING:
+    case PGRES_POLLING_WRITING:
+      watched_fd_ = PQsocket(connection_);
+      loop_.Watch(watched_fd_, status == PGRES_POLLING_READING ? EPOLLIN : EPOLLOUT,
+                  [this](uint32_t) { ContinueConnecting(); });
+      return;
+    default:
+      FailConnecting(ConnectFailed(target_name_, PQerrorMessage(connection_)));
+  }
+}
+
+void Backend::OnConnected() {
+  loop_.CancelTimer(connect_timer_);
+  PQsetErrorVerbosity(connection_, PQERRORS_DEFAULT);
+  if (PQsetnonblocking(connection_, 1) != 0 || PQenterPipelineMode(connection_) == 0) {
+    FailConnecting(ConnectFailed(target_name_, PQerrorMessage(connection_)));
+    return;
+  }
+  state_ = State::kOpen;
+  pid_ = PQbackendPID(connection_);
+  watched_fd_ = PQsocket(connection_);
+  loop_.Watch(watched_fd_, EPOLLIN, [this](uint32_t ready) { OnSocketReady(ready); });
+  events_.opened(absl::OkStatus());
+}
+
+void Backend::FailConnecting(const absl::Status& status) {
+  if (state_ != State::kConnecting) return;
+  Close();
+  events_.opened(status);
+}
+
+Backend::OperationId Backend::Run(const Operation& operation) {
+  InFlight entry;
+  entry.id = next_id_++;
+  entry.text = operation.text;
+  entry.receiver = operation.receiver;
+  entry.sync = operation.sync;
+  const OperationId id = entry.id;
+  const bool sent = usable() && Send(operation, entry);
+  if (in_flight_.empty()) front_since_ = absl::Now();
+  in_flight_.push_back(std::move(entry));
+  if (!sent) {
+    // libpq refuses to send only when the link is broken. Told later: callers of Run() expect no callback from within.
+    loop_.Post([self = self_] {
+      if (*self != nullptr) (*self)->Lose(absl::OkStatus());
+    });
+    return id;
+  }
+  FlushAtEndOfRound();
+  return id;
+}
+
+bool Backend::Send(const Operation& operation, InFlight& entry) {
+  if (operation.text == nullptr) {  // just a Sync
+    entry.stage = Stage::kSync;
+    return PQpipelineSync(connection_) != 0;
+  }
+  const sql::BoundText& text = *operation.text;
+  const int count = operation.parameters == nullptr ? 0 : operation.parameters->size();
+  const char* const* values = count == 0 ? nullptr : operation.parameters->values();
+  const int* lengths = count == 0 ? nullptr : operation.parameters->lengths();
+  const int* formats = count == 0 ? nullptr : operation.parameters->formats();
+
+  PreparedStatements::Entry* prepared = prepared_.Find(text);
+  if (prepared == nullptr) {
+    prepared = prepared_.Add(operation.text);
+    entry.has_prepare = true;
+    entry.stage = Stage::kPrepare;
+    if (PQsendPrepare(connection_, prepared->name.c_str(), text.sql.c_str(),
+                      static_cast<int>(text.parameter_types.size()), text.parameter_types.data()) == 0) {
+      return false;
+    }
+  }
+  bool sent = false;
+  if (operation.describe_only) {
+    sent = PQsendDescribePrepared(connection_, prepared->name.c_str()) != 0;
+  } else if (entry.has_prepare || prepared->state == PreparedStatements::State::kPrepared) {
+    sent = PQsendQueryPrepared(connection_, prepared->name.c_str(), count, values, lengths, formats, 0) != 0;
+  } else {
+    // Somebody ahead in this pipeline prepares it, which may yet fail: this one stands on its own feet.
+    std::vector<Oid> types = text.parameter_types;
+    types.resize(count);
+    sent = PQsendQueryParams(connection_, text.sql.c_str(), count, types.data(), values, lengths, formats, 0) != 0;
+  }
+  if (!sent) return false;
+  if (operation.sync && PQpipelineSync(connection_) == 0) return false;
+  if (operation.sync) {
+    if (const std::optional<std::string> name = prepared_.Evict()) SendDeallocate(*name);
+  }
+  return true;
+}
+
+void Backend::SendDeallocate(const std::string& name) {
+  // The name is ours ("engine_db_17"), not the caller's. A failed transaction refuses DEALLOCATE: the statement then
+  // stays until the session ends, which is harmless, for its name is not used again.
+  InFlight entry;
+  entry.id = next_id_++;
+  const std::string command = absl::StrCat("DEALLOCATE ", name);
+  if (PQsendQueryParams(connection_, command.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 0 ||
+      PQpipelineSync(connection_) == 0) {
+    return;
+  }
+  in_flight_.push_back(std::move(entry));
+}
+
+void Backend::FlushAtEndOfRound() {
+  if (flush_planned_) return;
+  flush_planned_ = true;
+  loop_.RunAtEndOfRound([self = self_] {
+    if (*self == nullptr) return;
+    (*self)->flush_planned_ = false;
+    (*self)->Flush();
+  });
+}
+
+void Backend::Flush() {
+  if (!usable()) return;
+  const int left = PQflush(connection_);
+  if (left < 0) {
+    Lose(absl::OkStatus());
+    return;
+  }
+  write_blocked_ = left > 0;
+  UpdateWatch();
+}
+
+void Backend::Detach(OperationId id) {
+  for (InFlight& entry : in_flight_) {
+    if (entry.id == id) entry.receiver = nullptr;
+  }
+}
+
+void Backend::ResumeReading() {
+  if (!reading_paused_) return;
+  reading_paused_ = false;
+  if (!usable()) return;
+  UpdateWatch();
+  // Rows that libpq has already read make no socket ready.
+  loop_.Post([self = self_] {
+    if (*self != nullptr) (*self)->ProcessResults();
+  });
+}
+
+void Backend::Cancel() {
+  if (!usable()) return;
+  PGcancel* cancel = PQgetCancel(connection_);
+  if (cancel == nullptr) return;
+  ++cancels_pending_;
+  executor_.Run([cancel, self = self_, &loop = loop_]() mutable {
+    std::array<char, 256> error{};
+    PQcancel(cancel, error.data(), error.size());  // returns once the server has signalled the backend, or failed to
+    PQfreeCancel(cancel);
+    loop.Post([self = std::move(self)] {
+      Backend* backend = *self;
+      if (backend == nullptr) return;
+      --backend->cancels_pending_;
+      if (!backend->usable()) return;
+      // A round trip: a signal that came late finds nothing to cancel, and is forgotten before the next command.
+      Operation barrier;
+      backend->Run(barrier);
+    });
+  });
+}
+
+void Backend::Close() {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  loop_.CancelTimer(connect_timer_);
+  if (watched_fd_ >= 0) loop_.Unwatch(watched_fd_);
+  watched_fd_ = -1;
+  if (connection_ != nullptr) PQfinish(connection_);
+  connection_ = nullptr;
+  reading_paused_ = false;
+  std::deque<InFlight> failed;
+  failed.swap(in_flight_);
+  const absl::Status status = LinkLost(last_fatal_);
+  for (InFlight& entry : failed) {
+    if (entry.receiver != nullptr) entry.receiver->OnEnd(entry.error.ok() ? status : LinkLost(entry.error));
+  }
+}
+
+bool Backend::in_transaction() const {
+  return usable() && PQtransactionStatus(connection_) != PQTRANS_IDLE &&
+         PQtransactionStatus(connection_) != PQTRANS_ACTIVE;
+}
+
+bool Backend::transaction_failed() const { return usable() && PQtransactionStatus(connection_) == PQTRANS_INERROR; }
+
+void Backend::OnSocketReady(uint32_t ready) {
+  if ((ready & EPOLLOUT) != 0) Flush();
+  if (!usable() || (ready & ~static_cast<uint32_t>(EPOLLOUT)) == 0) return;
+  if (PQconsumeInput(connection_) == 0) {
+    // What came before the end may still hold results, and the reason.
+    ProcessResults();
+    if (usable()) Lose(absl::OkStatus());
+    return;
+  }
+  ProcessResults();
+}
+
+void Backend::UpdateWatch() {
+  if (!usable()) return;
+  uint32_t events = 0;
+  if (!reading_paused_) events |= EPOLLIN;
+  if (write_blocked_) events |= EPOLLOUT;
+  loop_.ChangeWatch(watched_fd_, events);
+}
+
+void Backend::ProcessResults() {
+  if (processing_) return;
+  processing_ = true;
+  while (usable() && !reading_paused_ && !in_flight_.empty()) {
+    InFlight& front = in_flight_.front();
+    // Takes effect only before libpq parses the first of the statement's result.
+    if (front.stage == Stage::kResult && !front.single_row_set) {
+      front.single_row_set = true;
+      PQsetSingleRowMode(connection_);
+    }
+    if (PQisBusy(connection_) != 0) break;
+    const ResultPtr result(PQgetResult(connection_));
+    if (result == nullptr && PQstatus(connection_) == CONNECTION_BAD) {
+      Lose(absl::OkStatus());
+      break;
+    }
+    HandleResult(result.get());
+  }
+  processing_ = false;
+  if (!usable()) return;
+  if (in_flight_.empty()) {
+    PQisBusy(connection_);  // parses notices, by which a server that shuts down says so
+    while (PGnotify* notification = PQnotifies(connection_)) PQfreemem(notification);
+  }
+  UpdateWatch();
+}
+
+void Backend::HandleResult(const PGresult* result) {
+  InFlight& front = in_flight_.front();
+  const ExecStatusType status = result == nullptr ? PGRES_EMPTY_QUERY : PQresultStatus(result);
+  if (result != nullptr && status == PGRES_FATAL_ERROR) {
+    absl::Status error = StatusOfResult(*result);
+    if (!ConsequenceOf(ErrorDetail(error).sqlstate()).backend_usable) last_fatal_ = error;
+    // The first error is the telling one; but an error at the Sync (a deferred constraint) undoes a success.
+    if (front.error.ok()) front.error = std::move(error);
+    return;
+  }
+  switch (front.stage) {
+    case Stage::kPrepare:
+      if (result == nullptr) {
+        PreparedStatements::Entry* prepared = prepared_.Find(*front.text);
+        if (!front.error.ok()) {
+          prepared_.Remove(*front.text);
+        } else if (prepared != nullptr) {
+          prepared->state = PreparedStatements::State::kPrepared;
+        }
+        front.stage = Stage::kResult;
+      } else if (status == PGRES_PIPELINE_ABORTED && front.error.ok()) {
+        front.error = absl::AbortedError("skipped");
+      }
+      return;
+    case Stage::kResult:
+      if (result != nullptr) {
+        HandleStatementResult(front, *result);
+      } else if (front.sync) {
+        front.stage = Stage::kSync;
+      } else {
+        FinishFront();
+      }
+      return;
+    case Stage::kSync:
+      if (status == PGRES_PIPELINE_SYNC) FinishFront();
+      return;
+  }
+}
+
+void Backend::HandleStatementResult(InFlight& front, const PGresult& result) {
+  switch (PQresultStatus(&result)) {
+    case PGRES_SINGLE_TUPLE:
+    case PGRES_TUPLES_OK:
+      if (front.receiver != nullptr && !front.columns_told) {
+        front.columns_told = true;
+        front.receiver->OnColumns(result);
+      }
+      for (int row = 0; row < PQntuples(&result) && front.receiver != nullptr; ++row) {
+        if (front.receiver->OnRow(result, row) == ResultReceiver::Flow::kPause) reading_paused_ = true;
+      }
+      [[fallthrough]];
+    case PGRES_COMMAND_OK: {
+      if (PQresultStatus(&result) == PGRES_SINGLE_TUPLE) return;
+      if (PQresultStatus(&result) == PGRES_COMMAND_OK && front.receiver != nullptr &&
+          (PQnfields(&result) > 0 || PQnparams(&result) > 0)) {
+        front.receiver->OnColumns(result);  // the answer to describe_only
+      }
+      PGresult& mutable_result = const_cast<PGresult&>(result);  // libpq's accessors lack const
+      front.completion.command_tag = PQcmdStatus(&mutable_result);
+      if (!absl::SimpleAtoi(PQcmdTuples(&mutable_result), &front.completion.rows_affected)) {
+        front.completion.rows_affected = 0;
+      }
+      return;
+    }
+    case PGRES_PIPELINE_ABORTED:
+      if (front.error.ok()) front.error = absl::AbortedError("skipped");
+      return;
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH:
+      // The analysis refuses COPY; should one come through (a newer server's syntax), only a new connection gets out of
+      // it.
+      Lose(MakeError(absl::StatusCode::kInvalidArgument, v1::ERROR_KIND_INVALID_REQUEST, "COPY_NOT_SUPPORTED",
+                     "COPY can't be run as a statement"));
+      return;
+    default:
+      return;
+  }
+}
+
+void Backend::FinishFront() {
+  InFlight done = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  front_since_ = absl::Now();
+  if (!done.error.ok() && done.text != nullptr && ErrorDetail(done.error).reason() == "STALE_PLAN") {
+    if (PreparedStatements::Entry* stale = prepared_.Find(*done.text)) {
+      SendDeallocate(stale->name);
+      prepared_.Remove(*done.text);
+    }
+  }
+  if (done.receiver != nullptr) {
+    if (done.error.ok()) {
+      done.receiver->OnEnd(std::move(done.completion));
+    } else {
+      done.receiver->OnEnd(done.error);
+    }
+  }
+  TellIfDrained();
+}
+
+void Backend::TellIfDrained() {
+  if (usable() && !busy()) events_.drained();
+}
+
+void Backend::Lose(const absl::Status& cause) {
+  if (state_ != State::kOpen) return;
+  const absl::Status status = LinkLost(!cause.ok() ? cause : last_fatal_);
+  if (!cause.ok()) last_fatal_ = cause;
+  Close();
+  events_.lost(status);
+}
+
+void Backend::OnNotice(void* self, const PGresult* notice) {
+  // Notices may hold data, so they go nowhere; but a server that ends a session says why in one.
+  const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+  if (severity != nullptr && std::string_view(severity) == "FATAL") {
+    static_cast<Backend*>(self)->last_fatal_ = StatusOfResult(*notice);
+  }
+}
+
+}  // namespace engine::db::postgres

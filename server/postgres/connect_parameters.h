@@ -1,0 +1,45 @@
+// What libpq is told when a backend connects.
+#ifndef ENGINE_DB_SERVER_POSTGRES_CONNECT_PARAMETERS_H_
+#define ENGINE_DB_SERVER_POSTGRES_CONNECT_PARAMETERS_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/config/target.h"
+
+namespace engine::db::postgres {
+
+// A value type. Holds the password: never print it.
+class ConnectParameters {
+ public:
+  // `password` instead of the settings' own: it may come from a file.
+  ConnectParameters(const config::TargetSettings& settings, std::string password);
+
+  // Names the target in messages to the caller.
+  [[nodiscard]] const std::string& target_name() const { return target_name_; }
+
+  // A host name has to be looked up, which blocks, before libpq may have it on an event loop.
+  [[nodiscard]] bool NeedsResolving() const;
+  // Blocking. Looks the host up, and keeps all its addresses, for libpq to try in turn.
+  [[nodiscard]] absl::Status ResolveHost();
+
+  // For PQconnectStartParams: null-terminated, valid as long as this object is unchanged.
+  [[nodiscard]] std::vector<const char*> keywords() const;
+  [[nodiscard]] std::vector<const char*> values() const;
+  // The same as a connection string, for libpqxx.
+  [[nodiscard]] std::string ConnectionString() const;
+
+ private:
+  void Set(std::string keyword, std::string value);
+
+  std::string target_name_;
+  std::string host_;
+  std::string port_;
+  std::vector<std::pair<std::string, std::string>> parameters_;
+};
+
+}  // namespace engine::db::postgres
+
+#endif  // ENGINE_DB_SERVER_POSTGRES_CONNECT_PARAMETERS_H_

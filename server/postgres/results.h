@@ -1,0 +1,111 @@
+// The receivers: where a statement's result ends up.
+#ifndef ENGINE_DB_SERVER_POSTGRES_RESULTS_H_
+#define ENGINE_DB_SERVER_POSTGRES_RESULTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "engine/db/v1/connector.pb.h"
+#include "server/postgres/result_encoder.h"
+#include "server/postgres/result_receiver.h"
+#include "server/postgres/type_catalog.h"
+
+namespace engine::db::postgres {
+
+// How a statement ended; see ResultReceiver::OnEnd.
+using EndCallback = absl::AnyInvocable<void(const absl::StatusOr<Completion>&)>;
+
+// For statements whose rows nobody wants: BEGIN, COMMIT, DISCARD.
+class CommandResult final : public ResultReceiver {
+ public:
+  explicit CommandResult(EndCallback end) : end_(std::move(end)) {}
+
+  void OnColumns(const PGresult&) override {}
+  Flow OnRow(const PGresult&, int) override { return Flow::kContinue; }
+  void OnEnd(const absl::StatusOr<Completion>& end) override { end_(end); }
+
+ private:
+  EndCallback end_;
+};
+
+// Bounds on a result that is kept whole.
+struct ResultLimits {
+  uint32_t rows = 10'000;
+  size_t bytes = size_t{4} << 20;
+};
+
+// Collects a whole result into a response.
+class CollectedResult final : public ResultReceiver {
+ public:
+  // Everything referred to must outlive the statement. `overflow` is told once when the result goes beyond its bounds:
+  // the rows that follow are dropped, and the one who is told had better cancel the statement.
+  CollectedResult(v1::ResultFormat format, ResultLimits limits, const TypeCatalog& types, v1::ExecuteResponse& response,
+                  absl::AnyInvocable<void()> overflow, EndCallback end);
+
+  void OnColumns(const PGresult& header) override;
+  Flow OnRow(const PGresult& result, int row) override;
+  void OnEnd(const absl::StatusOr<Completion>& end) override;
+
+ private:
+  const v1::ResultFormat format_;
+  const ResultLimits limits_;
+  const TypeCatalog& types_;
+  v1::ExecuteResponse& response_;
+  std::optional<ResultEncoder> encoder_;
+  bool overflowed_ = false;
+  absl::AnyInvocable<void()> overflow_;
+  EndCallback end_;
+};
+
+// Sends a result on in batches. The first message leaves as soon as there is a row, later ones when they are full.
+class StreamedResult final : public ResultReceiver {
+ public:
+  // Takes a message; kPause when it wants no more for now.
+  using Write = absl::AnyInvocable<Flow(std::unique_ptr<v1::ExecuteStreamResponse>)>;
+
+  StreamedResult(v1::ResultFormat format, uint32_t batch_rows, const TypeCatalog& types, Write write, EndCallback end);
+
+  void OnColumns(const PGresult& header) override;
+  Flow OnRow(const PGresult& result, int row) override;
+  void OnEnd(const absl::StatusOr<Completion>& end) override;
+
+  // Rows handed on so far.
+  [[nodiscard]] uint64_t rows_written() const { return rows_written_; }
+
+ private:
+  Flow WriteMessage();
+
+  const v1::ResultFormat format_;
+  const uint32_t batch_rows_;
+  const TypeCatalog& types_;
+  Write write_;
+  EndCallback end_;
+  std::optional<ResultEncoder> encoder_;
+  std::unique_ptr<v1::ExecuteStreamResponse> message_;
+  uint64_t rows_written_ = 0;
+};
+
+// The answer to an operation that only describes.
+class DescribedStatement final : public ResultReceiver {
+ public:
+  DescribedStatement(const TypeCatalog& types, v1::DescribeResponse& response, EndCallback end)
+      : types_(types), response_(response), end_(std::move(end)) {}
+
+  void OnColumns(const PGresult& header) override;
+  Flow OnRow(const PGresult&, int) override { return Flow::kContinue; }
+  void OnEnd(const absl::StatusOr<Completion>& end) override { end_(end); }
+
+ private:
+  const TypeCatalog& types_;
+  v1::DescribeResponse& response_;
+  EndCallback end_;
+};
+
+}  // namespace engine::db::postgres
+
+#endif  // ENGINE_DB_SERVER_POSTGRES_RESULTS_H_
