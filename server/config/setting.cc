@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
@@ -62,8 +63,8 @@ std::string ApplyMetricsListen(const std::string& text, Draft& draft) {
   draft.settings.metrics_listen.reset();
   if (text.empty()) return "";
   auto address = ParseListenAddress(text);
-  if (!address.ok() || address->IsUnix()) {
-    return "must be HOST:PORT with an IP address or localhost (\"127.0.0.1:9464\"), or empty to switch it off";
+  if (!address.ok() || address->IsUnix() || absl::StrContains(address->host, ':')) {
+    return "must be HOST:PORT with an IPv4 address or localhost (\"127.0.0.1:9464\"), or empty to switch it off";
   }
   draft.settings.metrics_listen = *std::move(address);
   return "";

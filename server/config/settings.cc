@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/config/setting.h"
@@ -14,7 +15,9 @@ namespace {
 
 void ApplyEnvironment(const Environment& environment, Draft& draft) {
   if (const auto listen = environment("ENGINE_DB_LISTEN")) {
-    ApplyListen("ENGINE_DB_LISTEN", absl::StrSplit(*listen, ',', absl::SkipWhitespace()), draft);
+    std::vector<std::string> addresses = absl::StrSplit(*listen, ',', absl::SkipWhitespace());
+    for (std::string& address : addresses) absl::StripAsciiWhitespace(&address);
+    ApplyListen("ENGINE_DB_LISTEN", addresses, draft);
   }
   for (const Setting& setting : ScalarSettings()) {
     const std::string variable = setting.VariableName();

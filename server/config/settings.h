@@ -48,9 +48,9 @@ struct SharedReads {
 
 struct GatewaySettings {
   std::vector<ListenAddress> listen = {{.host = "127.0.0.1", .port = 50051, .unix_path = ""}};
-  std::optional<ListenAddress> metrics_listen =
-      ListenAddress{.host = "127.0.0.1", .port = 9464, .unix_path = ""};  // none: off
-  std::optional<ServerTls> tls;                                           // always there when a listener is not local
+  // IPv4 or "localhost". None: off.
+  std::optional<ListenAddress> metrics_listen = ListenAddress{.host = "127.0.0.1", .port = 9464, .unix_path = ""};
+  std::optional<ServerTls> tls;  // always there when a listener is not local
   std::map<std::string, TargetSettings, std::less<>> data_sources;
   bool allow_inline_targets = true;  // not given: true when every listener is local
   int event_loops = 1;               // not given: half of the cores, at least 1

@@ -18,6 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "server/config/database_url.h"
 
 namespace engine::db::config {
@@ -25,6 +26,7 @@ namespace {
 
 constexpr size_t kMaxFileBytes = 1 << 20;
 constexpr size_t kMaxNameBytes = 63;
+constexpr char kNoValue[] = "has no value (is what belongs to it not indented?)";
 
 // What to do with the value of each key of a map.
 using Handlers = std::map<std::string, std::function<void(const YAML::Node& value, const std::string& path)>>;
@@ -91,13 +93,21 @@ class Reader {
     return mark.is_null() ? path : absl::StrCat(path, " (line ", mark.line + 1, ")");
   }
 
+  // The path of what is `below` a map ("retry.maxAttempts"), with its line where it is there.
+  static std::string LocatedBelow(const std::string& path, const YAML::Node& map, const std::string& below) {
+    YAML::Node node;
+    node.reset(map);
+    for (const auto& key : absl::StrSplit(below, '.')) node.reset(node[std::string(key)]);
+    return node.IsDefined() ? Located(Join(path, below), node) : Located(path, map);
+  }
+
   void Fail(const std::string& path, const YAML::Node& node, std::string expected) {
     draft_.faults.push_back({Located(path, node), std::move(expected)});
   }
 
   void ReadMap(const YAML::Node& node, const std::string& path, const Handlers& handlers) {
     if (!node.IsMap()) {
-      return Fail(path.empty() ? "the file" : path, node, "must be a map (is something below it not indented?)");
+      return Fail(path.empty() ? "the file" : path, node, "must be a map");
     }
     std::set<std::string> seen;
     for (const auto& entry : node) {
@@ -111,6 +121,8 @@ class Reader {
                  absl::StrJoin(handlers, ", ", [](std::string* out, const auto& known) { out->append(known.first); })));
       } else if (!seen.insert(key).second) {
         Fail(below, entry.first, "is given twice");
+      } else if (entry.second.IsNull()) {
+        Fail(below, entry.first, kNoValue);
       } else {
         handler->second(entry.second, below);
       }
@@ -120,7 +132,7 @@ class Reader {
   // A scalar with its references resolved.
   std::optional<std::string> Text(const YAML::Node& node, const std::string& path) {
     if (!node.IsScalar()) {
-      Fail(path, node, node.IsNull() ? "has no value" : "must be a single value");
+      Fail(path, node, node.IsNull() ? kNoValue : "must be a single value");
       return std::nullopt;
     }
     auto text = ResolveReferences(node.Scalar(), environment_);
@@ -158,6 +170,10 @@ class Reader {
     if (!node.IsMap()) return Fail(path, node, "must be a map of names to data sources");
     for (const auto& entry : node) {
       const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
+      if (entry.second.IsNull()) {
+        Fail(Join(path, name), entry.first, kNoValue);
+        continue;
+      }
       ReadDataSource(name, entry.second, Join(path, name));
     }
   }
@@ -301,7 +317,7 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
   for (Fault& fault : faults) {
     const auto origin = source.origin.find(fault.field);
     if (origin == source.origin.end()) {
-      draft_.faults.push_back({Located(Join(path, CamelCase(fault.field)), node), std::move(fault.expected)});
+      draft_.faults.push_back({LocatedBelow(path, node, CamelCase(fault.field)), std::move(fault.expected)});
     } else {
       draft_.faults.push_back({origin->second, absl::StrCat(fault.field, " ", fault.expected)});
     }

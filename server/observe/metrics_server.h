@@ -15,18 +15,21 @@ namespace engine::db::observe {
 // Serves as long as it lives. port() may be called from any thread.
 class MetricsServer {
  public:
-  // Listens on `host`, an IP address or "localhost", and `port`; 0 picks a free one. The registry is shared with
+  // Listens on `host`, an IPv4 address or "localhost", and `port`; 0 picks a free one. The registry is shared with
   // whoever counts. Fails with UNAVAILABLE when the address is in use or is none of this machine's.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(
       const std::shared_ptr<prometheus::Registry>& registry, const std::string& host, uint16_t port);
+
+  ~MetricsServer();
 
   // The port that it listens on.
   [[nodiscard]] uint16_t port() const { return port_; }
 
  private:
-  MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, uint16_t port);
+  MetricsServer(std::unique_ptr<prometheus::Exposer> exposer, std::string address, uint16_t port);
 
-  const std::unique_ptr<prometheus::Exposer> exposer_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
+  const std::string address_;  // numeric
   const uint16_t port_;
 };
 

@@ -1,0 +1,304 @@
+#include "server/config/settings.h"
+
+#include <fstream>
+#include <map>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/base/error.h"
+#include "server/config/setting.h"
+
+namespace engine::db::config {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr char kCanary[] = "canary-pa55word";
+
+// As in the requirements.
+constexpr char kRequirementsForm[] = R"(databaseServer:
+  protocol: database
+  url: "${ENV:DB_URL}" # e.g. postgresql://user:pass@$host:port/db_name
+  driver: "postgres"
+  description: Primary Database Server
+  securitySchemes:
+    dbAuth:
+      - type: basic
+        description: Database Authentication
+        username: "${ENV:DB_USERNAME}"
+        password: "${ENV:DB_PASSWORD}"
+)";
+
+class SettingsTest : public testing::Test {
+ protected:
+  SettingsTest()
+      : file_(testing::TempDir() + "engine_db_settings_" +
+              testing::UnitTest::GetInstance()->current_test_info()->name()) {}
+  ~SettingsTest() override { std::remove(file_.c_str()); }
+
+  absl::StatusOr<GatewaySettings> Load(CommandLine command_line = {}) {
+    return LoadSettings(command_line, [this](const std::string& name) -> std::optional<std::string> {
+      const auto variable = variables_.find(name);
+      if (variable == variables_.end()) return std::nullopt;
+      return variable->second;
+    });
+  }
+
+  absl::StatusOr<GatewaySettings> LoadFile(const std::string& content) {
+    std::ofstream(file_) << content;
+    CommandLine command_line;
+    command_line.config_file = file_;
+    return Load(command_line);
+  }
+
+  // The message about what is wrong with the file.
+  std::string Faults(const std::string& content) {
+    const auto settings = LoadFile(content);
+    EXPECT_FALSE(settings.ok());
+    std::string message(settings.status().message());
+    EXPECT_THAT(message, Not(HasSubstr(kCanary)));
+    return message;
+  }
+
+  std::string file_;
+  std::map<std::string, std::string> variables_;
+};
+
+TEST_F(SettingsTest, RunsWithoutAFile) {
+  const auto settings = Load();
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  ASSERT_EQ(settings->listen.size(), 1u);
+  EXPECT_EQ(settings->listen[0].ToString(), "127.0.0.1:50051");
+  EXPECT_EQ(settings->metrics_listen->ToString(), "127.0.0.1:9464");
+  EXPECT_TRUE(settings->data_sources.empty());
+  EXPECT_TRUE(settings->allow_inline_targets);
+  EXPECT_GE(settings->event_loops, 1);
+  EXPECT_EQ(settings->drain_grace, absl::Seconds(20));
+  EXPECT_EQ(settings->shared_reads.depth, 16);
+  EXPECT_FALSE(settings->tls);
+}
+
+TEST_F(SettingsTest, TheRequirementsDatabaseServerIsADataSource) {
+  variables_ = {{"DB_URL", "postgresql://nobody:nothing@db.internal:6543/loyalty"},
+                {"DB_USERNAME", "app"},
+                {"DB_PASSWORD", kCanary}};
+  const auto settings = LoadFile(kRequirementsForm);
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  const TargetSettings& target = settings->data_sources.at("databaseServer");
+  EXPECT_EQ(target.DisplayName(), "app@db.internal:6543/loyalty") << "the scheme's user wins over the URL's";
+  EXPECT_EQ(*target.ReadPassword(), kCanary);
+}
+
+TEST_F(SettingsTest, DataSourcesTakeTheSameBlockWithPoolRetryAndTls) {
+  const auto settings = LoadFile(R"(
+dataSources:
+  orders:
+    protocol: database
+    url: postgresql://app:pw@[::1]/orders?sslmode=require
+    minPoolSize: 2
+    maxPoolSize: 20
+    timeoutMs: 1500
+    tlsMode: verify-full
+    tlsRootCertificate: /etc/ca.pem
+    applicationName: orders-app
+    retry: {maxAttempts: 5, initialDelayMs: 10, maxDelayMs: 100, multiplier: 1.5}
+  audit:
+    url: postgresql://auditor@audit/audit
+)");
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  ASSERT_EQ(settings->data_sources.size(), 2u);
+  const TargetSettings& orders = settings->data_sources.at("orders");
+  EXPECT_EQ(orders.DisplayName(), "app@[::1]:5432/orders");
+  EXPECT_EQ(orders.min_pool_size, 2);
+  EXPECT_EQ(orders.max_pool_size, 20);
+  EXPECT_EQ(orders.timeout, absl::Milliseconds(1500));
+  EXPECT_EQ(orders.tls_mode, v1::TLS_MODE_VERIFY_FULL) << "the key wins over the URL";
+  EXPECT_EQ(orders.tls_root_certificate, "/etc/ca.pem");
+  EXPECT_EQ(orders.application_name, "orders-app");
+  EXPECT_EQ(orders.retry.max_attempts, 5);
+  EXPECT_EQ(orders.retry.multiplier, 1.5);
+}
+
+TEST_F(SettingsTest, AnUnsetVariableIsNamedWithThePathAndTheLine) {
+  variables_ = {{"DB_URL", "postgresql://h/d"}, {"DB_USERNAME", "app"}};
+  const auto settings = LoadFile(kRequirementsForm);
+  ASSERT_FALSE(settings.ok());
+  EXPECT_EQ(ErrorDetail(settings.status()).field(), "databaseServer.securitySchemes.dbAuth[0].password (line 11)");
+  EXPECT_THAT(std::string(settings.status().message()), HasSubstr("environment variable DB_PASSWORD is not set"));
+}
+
+TEST_F(SettingsTest, APasswordFromAFileIsReadOnDemand) {
+  const std::string secret = testing::TempDir() + "engine_db_secret";
+  std::ofstream(secret) << "one\n";
+  variables_["DB_URL"] = "postgresql://h/d";
+  const auto settings = LoadFile(R"(
+dataSources:
+  a:
+    url: ${ENV:DB_URL}
+    securitySchemes: {dbAuth: [{type: basic, username: app, password: "${FILE:)" +
+                                 secret + R"(}"}]}
+)");
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  const TargetSettings& target = settings->data_sources.at("a");
+  EXPECT_EQ(target.password, "");
+  EXPECT_EQ(*target.ReadPassword(), "one");
+  std::ofstream(secret) << "two\n";
+  EXPECT_EQ(*target.ReadPassword(), "two");
+  std::remove(secret.c_str());
+}
+
+TEST_F(SettingsTest, AFileThatIsMissingIsNamed) {
+  EXPECT_THAT(Faults("dataSources: {a: {url: 'postgresql://u:${FILE:/nonexistent/pw}@h/d'}}"),
+              AllOf(HasSubstr("dataSources.a.url (line 1)"), HasSubstr("/nonexistent/pw"), HasSubstr("No such file")));
+}
+
+TEST_F(SettingsTest, ReferencesThatAreNoneAreRefused) {
+  EXPECT_THAT(Faults("logLevel: ${LEVEL}"), HasSubstr("${ENV:NAME} or ${FILE:PATH}"));
+  EXPECT_THAT(Faults("logLevel: '${ENV:LEVEL'"), HasSubstr("has no \"}\""));
+}
+
+TEST_F(SettingsTest, AllFaultsAreReportedAtOnceWithTheirLines) {
+  const std::string message = Faults(R"(
+lisen: 127.0.0.1:1
+eventLoops: 65
+drainGrace: 20
+limits:
+  waiters: many
+  waters: 5
+dataSources:
+  orders:
+    protocol: kafka
+    url: postgresql://app:canary-pa55word@h:70000/orders
+    driver: mysql
+    maxPoolSize: many
+  audit:
+    url: postgresql://app:canary-pa55word@h:70000/orders
+    minPoolSize: 30
+)");
+  EXPECT_THAT(message, AllOf(HasSubstr("lisen (line 2): is unknown; known here: allowInlineTargets, dataSources,"),
+                             HasSubstr("eventLoops (line 3): must be a whole number, 1 to 64"),
+                             HasSubstr("drainGrace (line 4): must be a time with its unit"),
+                             HasSubstr("limits.waiters (line 6)"), HasSubstr("limits.waters (line 7): is unknown")));
+  EXPECT_THAT(message, AllOf(HasSubstr("dataSources.orders.protocol (line 10): must be database"),
+                             HasSubstr("dataSources.orders.driver (line 12): must be postgres"),
+                             HasSubstr("dataSources.orders.maxPoolSize (line 13): must be a whole number"),
+                             HasSubstr("dataSources.audit.url (line 15): port must be 1 to 65535, got 70000"),
+                             HasSubstr("dataSources.audit.minPoolSize (line 16): must be at most max_pool_size")));
+}
+
+TEST_F(SettingsTest, ALostIndentationIsExplained) {
+  EXPECT_THAT(Faults("dataSources:\n  a:\n  url: postgresql://h/d\n"),
+              HasSubstr("dataSources.a (line 2): has no value (is what belongs to it not indented?)"));
+}
+
+TEST_F(SettingsTest, AKeyGivenTwiceIsRefused) {
+  EXPECT_THAT(Faults("logLevel: info\nlogLevel: debug\n"), HasSubstr("logLevel (line 2): is given twice"));
+  EXPECT_THAT(Faults("dataSources:\n  a: {url: 'postgresql://u@h/d'}\n  a: {url: 'postgresql://u@h/d'}\n"),
+              HasSubstr("dataSources.a (line 3): is given twice"));
+}
+
+TEST_F(SettingsTest, OnlyOneBasicSchemeIsAccepted) {
+  EXPECT_THAT(Faults("dataSources: {a: {url: 'postgresql://h/d', securitySchemes: {x: [{type: oauth, username: u}]}}}"),
+              HasSubstr("securitySchemes.x[0].type (line 1): must be basic"));
+  EXPECT_THAT(Faults("dataSources: {a: {url: 'postgresql://h/d', securitySchemes: {x: []}}}"),
+              HasSubstr("must hold one scheme"));
+}
+
+TEST_F(SettingsTest, WhatIsNotYamlSaysWhere) {
+  EXPECT_THAT(Faults("listen: [1\n"), AllOf(HasSubstr("(line "), HasSubstr("is not YAML")));
+  EXPECT_THAT(Faults("just text"), HasSubstr("must be a map"));
+  CommandLine command_line;
+  command_line.config_file = "/nonexistent/gateway.yaml";
+  EXPECT_THAT(std::string(Load(command_line).status().message()),
+              HasSubstr("/nonexistent/gateway.yaml: cannot be read"));
+}
+
+TEST_F(SettingsTest, AnEmptyFileLeavesTheDefaults) { EXPECT_TRUE(LoadFile("# nothing\n").ok()); }
+
+TEST_F(SettingsTest, TheEnvironmentWinsOverTheFileAndTheCommandLineOverBoth) {
+  std::ofstream(file_) << "listen: 127.0.0.1:1\nmetricsListen: 127.0.0.1:2\nlogLevel: error\neventLoops: 3\n";
+  variables_ = {{"ENGINE_DB_CONFIG", file_},
+                {"ENGINE_DB_LISTEN", "127.0.0.1:11, unix:/tmp/s"},
+                {"ENGINE_DB_METRICS_LISTEN", "127.0.0.1:12"},
+                {"ENGINE_DB_LOG_LEVEL", "debug"},
+                {"ENGINE_DB_DRAIN_GRACE", "5s"},
+                {"ENGINE_DB_LIMITS_TRANSACTION_IDLE", "10s"},
+                {"ENGINE_DB_SHARED_READS_ENABLED", "false"},
+                {"ENGINE_DB_ALLOW_INLINE_TARGETS", "false"}};
+  CommandLine command_line;
+  command_line.metrics_listen = "";
+  const auto settings = Load(command_line);
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  ASSERT_EQ(settings->listen.size(), 2u);
+  EXPECT_EQ(settings->listen[0].port, 11);
+  EXPECT_EQ(settings->listen[1].unix_path, "/tmp/s");
+  EXPECT_FALSE(settings->metrics_listen) << "switched off by the command line";
+  EXPECT_EQ(settings->log_level, observe::LogLevel::kDebug);
+  EXPECT_EQ(settings->event_loops, 3);
+  EXPECT_EQ(settings->drain_grace, absl::Seconds(5));
+  EXPECT_EQ(settings->limits.transaction_idle, absl::Seconds(10));
+  EXPECT_FALSE(settings->shared_reads.enabled);
+  EXPECT_FALSE(settings->allow_inline_targets);
+}
+
+TEST_F(SettingsTest, FaultsOfTheEnvironmentAndTheCommandLineAreNamedAsSuch) {
+  variables_ = {{"ENGINE_DB_LISTEN", "50051"}, {"ENGINE_DB_EVENT_LOOPS", "0"}};
+  CommandLine command_line;
+  command_line.metrics_listen = "localhost";
+  command_line.log_level = "loud";
+  EXPECT_THAT(std::string(Load(command_line).status().message()),
+              AllOf(HasSubstr("ENGINE_DB_LISTEN: must be HOST:PORT"),
+                    HasSubstr("ENGINE_DB_EVENT_LOOPS: must be a whole number"),
+                    HasSubstr("--metrics-listen: must be HOST:PORT"), HasSubstr("--log-level: must be debug")));
+}
+
+TEST_F(SettingsTest, AListenerThatOthersCanReachNeedsMutualTls) {
+  variables_["ENGINE_DB_LISTEN"] = "0.0.0.0:50051";
+  EXPECT_THAT(std::string(Load().status().message()),
+              AllOf(HasSubstr("0.0.0.0:50051"), HasSubstr("mutual TLS"), HasSubstr("ENGINE_DB_TLS_CLIENT_CA"),
+                    HasSubstr("unix:PATH")));
+  variables_["ENGINE_DB_TLS_CERTIFICATE"] = "/tls/tls.crt";
+  variables_["ENGINE_DB_TLS_KEY"] = "/tls/tls.key";
+  EXPECT_THAT(std::string(Load().status().message()), HasSubstr("must name all of certificate, key and clientCa"));
+  variables_["ENGINE_DB_TLS_CLIENT_CA"] = "/tls/ca.crt";
+  const auto settings = Load();
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->tls->client_ca, "/tls/ca.crt");
+  EXPECT_FALSE(settings->allow_inline_targets) << "others can reach it";
+  variables_["ENGINE_DB_ALLOW_INLINE_TARGETS"] = "true";
+  EXPECT_TRUE(Load()->allow_inline_targets);
+}
+
+TEST_F(SettingsTest, LimitsThatContradictEachOtherAreRefused) {
+  EXPECT_THAT(
+      Faults("limits: {requestBytes: 65536, transactionIdle: 1h}"),
+      AllOf(HasSubstr("limits.statementBytes: must be at most"), HasSubstr("limits.transactionIdle: must be at most")));
+}
+
+TEST_F(SettingsTest, SecretsAreInNoError) {
+  variables_ = {{"DB_URL", "postgresql://app:canary-pa55word@h:port/d?canary-pa55word"},
+                {"DB_USERNAME", kCanary},
+                {"DB_PASSWORD", kCanary},
+                {"ENGINE_DB_LOG_LEVEL", kCanary},
+                {"ENGINE_DB_LISTEN", kCanary}};
+  Faults(kRequirementsForm);
+  Faults(
+      "dataSources: {a: {url: '${ENV:DB_PASSWORD}', tlsMode: '${ENV:DB_PASSWORD}', maxPoolSize: "
+      "'${ENV:DB_PASSWORD}'}}");
+}
+
+TEST(Setting, VariableNamesFollowFromThePaths) {
+  std::map<std::string, std::string> names;
+  for (const Setting& setting : ScalarSettings()) names[setting.VariableName()] = setting.name;
+  EXPECT_EQ(names.size(), ScalarSettings().size());
+  EXPECT_EQ(names["ENGINE_DB_LIMITS_TRANSACTION_LIFETIME"], "limits.transactionLifetime");
+  EXPECT_EQ(names["ENGINE_DB_METRICS_LISTEN"], "metricsListen");
+  EXPECT_EQ(names["ENGINE_DB_TLS_CLIENT_CA"], "tls.clientCa");
+}
+
+}  // namespace
+}  // namespace engine::db::config
