@@ -70,8 +70,9 @@ class Reader {
         sections[setting.name.substr(0, dot)][setting.name.substr(dot + 1)] = std::move(apply);
       }
     }
-    for (const auto& [name, section] : sections) {
-      handlers[name] = [this, &section](const YAML::Node& value, const std::string& path) {
+    for (const auto& named : sections) {
+      const Handlers& section = named.second;  // clang cannot capture a structured binding
+      handlers[named.first] = [this, &section](const YAML::Node& value, const std::string& path) {
         ReadMap(value, path, section);
       };
     }

@@ -13,7 +13,6 @@ namespace engine::db::config {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -40,7 +39,7 @@ class SettingsTest : public testing::Test {
               testing::UnitTest::GetInstance()->current_test_info()->name()) {}
   ~SettingsTest() override { std::remove(file_.c_str()); }
 
-  absl::StatusOr<GatewaySettings> Load(CommandLine command_line = {}) {
+  absl::StatusOr<GatewaySettings> Load(const CommandLine& command_line = {}) {
     return LoadSettings(command_line, [this](const std::string& name) -> std::optional<std::string> {
       const auto variable = variables_.find(name);
       if (variable == variables_.end()) return std::nullopt;

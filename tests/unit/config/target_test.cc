@@ -32,7 +32,7 @@ v1::ConnectionConfig Minimal() {
 v1::DatabaseError Refused(const v1::ConnectionConfig& config) {
   const auto target = ValidateTarget(config, "config");
   EXPECT_FALSE(target.ok());
-  const v1::DatabaseError error = ErrorDetail(target.status());
+  v1::DatabaseError error = ErrorDetail(target.status());
   EXPECT_EQ(error.kind(), v1::ERROR_KIND_INVALID_REQUEST);
   EXPECT_EQ(target.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(error.SerializeAsString(), Not(HasSubstr(kCanary)));

@@ -74,6 +74,7 @@ TEST(Log, LevelsBelowTheSetOneAreDropped) {
 TEST(Log, LinesOfSeveralThreadsStayWhole) {
   const auto lines = Lines([] {
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([t] {
         for (int i = 0; i < 200; ++i) LogInfo("line", {{"thread", t}, {"i", i}});
