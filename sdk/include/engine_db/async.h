@@ -219,7 +219,10 @@ class AsyncPromise {
  public:
   AsyncPromise() : state_(std::make_shared<internal::AsyncState<T>>()) {}
   AsyncPromise(AsyncPromise&&) noexcept = default;
-  AsyncPromise& operator=(AsyncPromise&&) = delete;
+  AsyncPromise& operator=(AsyncPromise&& other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
   AsyncPromise(const AsyncPromise&) = delete;
   AsyncPromise& operator=(const AsyncPromise&) = delete;
   ~AsyncPromise() {

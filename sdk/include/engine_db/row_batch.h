@@ -40,6 +40,9 @@ class Schema {
  public:
   Schema() = default;
   explicit Schema(std::vector<Column> columns);
+  // by_name_ refers to columns_.
+  Schema(const Schema&) = delete;
+  Schema& operator=(const Schema&) = delete;
 
   [[nodiscard]] const std::vector<Column>& columns() const { return columns_; }
   [[nodiscard]] size_t size() const { return columns_.size(); }

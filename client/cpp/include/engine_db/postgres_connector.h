@@ -1,0 +1,115 @@
+// PostgreSQL through the gateway. Both connectors carry all their calls on one stream to it; calls made at the same
+// time share messages, and the gateway shares round trips among them: many calls in flight on one connector are the
+// fast way.
+//
+//   PostgresSyncConnector connector(ConnectionConfig{.host = "db", .user = "engine", .password = secret, .dbname =
+//   "loyalty"}); connector.connect(); Result result = connector.execute("SELECT name FROM customers WHERE id = ?",
+//   {42}); std::string name = result.rows()[0]["name"].as<std::string>();
+//
+// When the link to the gateway breaks, all calls in flight fail with DatabaseConnectionError, whose outcome() tells
+// whether they may have run, and the next call opens it anew.
+#ifndef ENGINE_DB_POSTGRES_CONNECTOR_H_
+#define ENGINE_DB_POSTGRES_CONNECTOR_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "engine_db/batch.h"
+#include "engine_db/config.h"
+#include "engine_db/connector.h"
+#include "engine_db/gateway_options.h"
+#include "engine_db/row_stream.h"
+#include "engine_db/transaction.h"
+
+namespace engine::db {
+
+namespace internal {
+class Connection;
+}
+
+// See AsyncDatabaseConnector for the rules, and async.h for the threads.
+class PostgresAsyncConnector final : public AsyncDatabaseConnector {
+ public:
+  // Opens nothing yet. Throws ConfigurationError, with every fault, when `target` is wrong.
+  explicit PostgresAsyncConnector(ConnectTarget target, GatewayOptions gateway = {});
+  // Calls in flight fail with DatabaseConnectionError.
+  ~PostgresAsyncConnector() override;
+
+  using AsyncDatabaseConnector::async_begin;
+  using AsyncDatabaseConnector::async_execute;
+  Async<void> async_connect() override;
+  Async<Result> async_execute(std::string_view sql, const Parameters& parameters, const CallOptions& options) override;
+  Async<void> async_begin(const TransactionOptions& options) override;
+  Async<void> async_commit() override;
+  Async<void> async_rollback() override;
+  Async<void> async_close() override;
+
+  // In the current transaction, if there is one.
+  Async<BatchResults> async_execute_batch(const Batch& batch, const BatchOptions& options = {});
+  // In the current transaction, if there is one. Errors come with the first batch.
+  AsyncRowStream async_execute_stream(std::string_view sql, const Parameters& parameters = {},
+                                      const CallOptions& options = {});
+  Async<StatementDescription> async_describe(std::string_view sql, const CallOptions& options = {});
+  // A transaction of its own, whether or not there is a current one.
+  Async<AsyncTransaction> async_begin_transaction(const TransactionOptions& options = {});
+
+ private:
+  std::shared_ptr<internal::Connection> connection_;
+};
+
+// See DatabaseConnector for the rules. Not on a thread on which an AsyncDatabaseConnector's callbacks run: there each
+// call that would have to wait throws std::logic_error.
+class PostgresSyncConnector final : public DatabaseConnector {
+ public:
+  // Opens nothing yet. Throws ConfigurationError, with every fault, when `target` is wrong.
+  explicit PostgresSyncConnector(ConnectTarget target, GatewayOptions gateway = {});
+  // Calls in flight on other threads fail with DatabaseConnectionError.
+  ~PostgresSyncConnector() override;
+
+  using DatabaseConnector::begin;
+  using DatabaseConnector::execute;
+  void connect() override;
+  Result execute(std::string_view sql, const Parameters& parameters, const CallOptions& options) override;
+  void begin(const TransactionOptions& options) override;
+  void commit() override;
+  void rollback() override;
+  void close() override;
+
+  // In the current transaction, if there is one.
+  BatchResults execute_batch(const Batch& batch, const BatchOptions& options = {});
+  // In the current transaction, if there is one. Errors come with the first rows.
+  RowStream execute_stream(std::string_view sql, const Parameters& parameters = {}, const CallOptions& options = {});
+  StatementDescription describe(std::string_view sql, const CallOptions& options = {});
+  // A transaction of its own, whether or not there is a current one.
+  Transaction begin_transaction(const TransactionOptions& options = {});
+
+  // Runs work(Transaction&) in a transaction and commits it; returns what work returned. When the transaction fails as
+  // a whole because of others (serialization failure, deadlock), it is rolled back and all of it runs again, as `retry`
+  // says; so work must have no effects of its own outside the transaction that do harm when repeated. Any other
+  // exception rolls back and is passed on. work must not end the transaction itself.
+  template <typename Work>
+  auto run_transaction(Work&& work, const TransactionOptions& options = {}, const RetryConfig& retry = {}) {
+    using Returned = std::invoke_result_t<Work&, Transaction&>;
+    if constexpr (std::is_void_v<Returned>) {
+      repeat_transaction([&](Transaction& transaction) { work(transaction); }, options, retry);
+    } else {
+      std::optional<Returned> returned;
+      repeat_transaction([&](Transaction& transaction) { returned.emplace(work(transaction)); }, options, retry);
+      return *std::move(returned);
+    }
+  }
+
+ private:
+  void repeat_transaction(const std::function<void(Transaction&)>& work, const TransactionOptions& options,
+                          const RetryConfig& retry);
+
+  std::shared_ptr<internal::Connection> connection_;
+};
+
+}  // namespace engine::db
+
+#endif  // ENGINE_DB_POSTGRES_CONNECTOR_H_

@@ -1,0 +1,64 @@
+// What the two connectors have in common.
+#ifndef ENGINE_DB_CLIENT_CPP_SRC_CONNECTION_H_
+#define ENGINE_DB_CLIENT_CPP_SRC_CONNECTION_H_
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "client/cpp/src/operations.h"
+#include "client/cpp/src/session.h"
+#include "engine/db/v1/connector.pb.h"
+#include "engine_db/async.h"
+#include "engine_db/config.h"
+#include "engine_db/error.h"
+#include "engine_db/gateway_options.h"
+#include "engine_db/options.h"
+#include "engine_db/transaction.h"
+
+namespace engine::db::internal {
+
+// Keeps a session to the gateway, opens another when that has ended, and knows the connector's current transaction. Any
+// thread may call; none blocks.
+class Connection final : public std::enable_shared_from_this<Connection> {
+ public:
+  // Throws ConfigurationError.
+  Connection(const ConnectTarget& target, const GatewayOptions& gateway);
+
+  Async<void> connect();
+  Async<void> close();
+  // Fails all calls at once. Nothing may follow.
+  void shut_down();
+
+  // Where a statement of the connector runs now: the current transaction or none. Throws DatabaseError when there is
+  // nowhere.
+  [[nodiscard]] Scope scope();
+  // The same, but never in the current transaction.
+  [[nodiscard]] Scope scope_outside();
+
+  // The connector's current transaction.
+  Async<void> begin(const TransactionOptions& options);
+  Async<void> commit();
+  Async<void> rollback();
+
+ private:
+  // With mutex_ held.
+  [[nodiscard]] std::shared_ptr<Session> session();
+  // Ends the current transaction by `operation`, commit or rollback.
+  Async<void> end(Async<void> (*operation)(const std::shared_ptr<OpenTransaction>&), const char* name);
+
+  const std::shared_ptr<Gateway> gateway_;
+  v1::ConnectRequest request_;
+  std::chrono::milliseconds connect_timeout_{30'000};  // A data source's own is known to the gateway only.
+
+  std::mutex mutex_;
+  bool wanted_ = false;  // Between connect() and close().
+  std::shared_ptr<Session> session_;
+  bool beginning_ = false;
+  std::shared_ptr<OpenTransaction> current_;
+};
+
+}  // namespace engine::db::internal
+
+#endif  // ENGINE_DB_CLIENT_CPP_SRC_CONNECTION_H_

@@ -1,0 +1,158 @@
+#include "engine_db/postgres_connector.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+#include <random>
+#include <thread>
+
+#include "client/cpp/src/connection.h"
+#include "client/cpp/src/operations.h"
+
+namespace engine::db {
+
+using internal::wait;
+
+namespace {
+
+// Runs `start`, which returns an Async<T>; what it throws becomes the Async's error.
+template <typename T, typename Start>
+Async<T> as_async(Start start) {
+  try {
+    return start();
+  } catch (...) {
+    return Async<T>::completed(std::current_exception());
+  }
+}
+
+template <typename Scope>
+std::shared_ptr<internal::StreamCall> open_stream(Scope scope, std::string_view sql, const Parameters& parameters,
+                                                  const CallOptions& options) {
+  try {
+    return internal::execute_stream(scope(), sql, parameters, options);
+  } catch (const DatabaseError& error) {
+    return internal::failed_stream(error.info());
+  }
+}
+
+Async<AsyncTransaction> begin_transaction(internal::Connection& connection, const TransactionOptions& options) {
+  return as_async<AsyncTransaction>([&] {
+    AsyncPromise<AsyncTransaction> promise;
+    Async<AsyncTransaction> begun = promise.async();
+    internal::begin(connection.scope_outside().session, options)
+        .then([promise = std::move(promise)](Completion<internal::Scope> scope) mutable {
+          promise.complete(scope.ok() ? Completion<AsyncTransaction>(AsyncTransaction(std::move(scope).value()))
+                                      : Completion<AsyncTransaction>(scope.error()));
+        });
+    return begun;
+  });
+}
+
+// The time before attempt `next` of a transaction: "full jitter".
+std::chrono::milliseconds backoff(const RetryConfig& retry, int next, const DatabaseError& error) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  std::uniform_int_distribution<int64_t> up_to(0, retry.max_delay_before(next).count());
+  return std::max(std::chrono::milliseconds(up_to(random)), error.info().retry_after);
+}
+
+}  // namespace
+
+std::string default_gateway_address() {
+  const char* address = std::getenv("ENGINE_DB_GATEWAY");
+  return address != nullptr && *address != '\0' ? address : "127.0.0.1:50051";
+}
+
+PostgresAsyncConnector::PostgresAsyncConnector(ConnectTarget target, GatewayOptions gateway)
+    : connection_(std::make_shared<internal::Connection>(target, gateway)) {}
+
+PostgresAsyncConnector::~PostgresAsyncConnector() { connection_->shut_down(); }
+
+Async<void> PostgresAsyncConnector::async_connect() { return connection_->connect(); }
+
+Async<Result> PostgresAsyncConnector::async_execute(std::string_view sql, const Parameters& parameters,
+                                                    const CallOptions& options) {
+  return as_async<Result>([&] { return internal::execute(connection_->scope(), sql, parameters, options); });
+}
+
+Async<void> PostgresAsyncConnector::async_begin(const TransactionOptions& options) {
+  return connection_->begin(options);
+}
+
+Async<void> PostgresAsyncConnector::async_commit() { return connection_->commit(); }
+
+Async<void> PostgresAsyncConnector::async_rollback() { return connection_->rollback(); }
+
+Async<void> PostgresAsyncConnector::async_close() { return connection_->close(); }
+
+Async<BatchResults> PostgresAsyncConnector::async_execute_batch(const Batch& batch, const BatchOptions& options) {
+  return as_async<BatchResults>([&] { return internal::execute_batch(connection_->scope(), batch, options); });
+}
+
+AsyncRowStream PostgresAsyncConnector::async_execute_stream(std::string_view sql, const Parameters& parameters,
+                                                            const CallOptions& options) {
+  return AsyncRowStream(open_stream([&] { return connection_->scope(); }, sql, parameters, options));
+}
+
+Async<StatementDescription> PostgresAsyncConnector::async_describe(std::string_view sql, const CallOptions& options) {
+  return as_async<StatementDescription>([&] { return internal::describe(connection_->scope(), sql, options); });
+}
+
+Async<AsyncTransaction> PostgresAsyncConnector::async_begin_transaction(const TransactionOptions& options) {
+  return begin_transaction(*connection_, options);
+}
+
+PostgresSyncConnector::PostgresSyncConnector(ConnectTarget target, GatewayOptions gateway)
+    : connection_(std::make_shared<internal::Connection>(target, gateway)) {}
+
+PostgresSyncConnector::~PostgresSyncConnector() { connection_->shut_down(); }
+
+void PostgresSyncConnector::connect() { wait(connection_->connect()); }
+
+Result PostgresSyncConnector::execute(std::string_view sql, const Parameters& parameters, const CallOptions& options) {
+  return wait(internal::execute(connection_->scope(), sql, parameters, options));
+}
+
+void PostgresSyncConnector::begin(const TransactionOptions& options) { wait(connection_->begin(options)); }
+
+void PostgresSyncConnector::commit() { wait(connection_->commit()); }
+
+void PostgresSyncConnector::rollback() { wait(connection_->rollback()); }
+
+void PostgresSyncConnector::close() { wait(connection_->close()); }
+
+BatchResults PostgresSyncConnector::execute_batch(const Batch& batch, const BatchOptions& options) {
+  return wait(internal::execute_batch(connection_->scope(), batch, options));
+}
+
+RowStream PostgresSyncConnector::execute_stream(std::string_view sql, const Parameters& parameters,
+                                                const CallOptions& options) {
+  return RowStream(AsyncRowStream(open_stream([&] { return connection_->scope(); }, sql, parameters, options)));
+}
+
+StatementDescription PostgresSyncConnector::describe(std::string_view sql, const CallOptions& options) {
+  return wait(internal::describe(connection_->scope(), sql, options));
+}
+
+Transaction PostgresSyncConnector::begin_transaction(const TransactionOptions& options) {
+  return Transaction(wait(engine::db::begin_transaction(*connection_, options)));
+}
+
+void PostgresSyncConnector::repeat_transaction(const std::function<void(Transaction&)>& work,
+                                               const TransactionOptions& options, const RetryConfig& retry) {
+  if (auto faults = retry.validate(); !faults.empty()) throw ConfigurationError(std::move(faults));
+  for (int attempt = 1;; ++attempt) {
+    std::chrono::milliseconds pause{0};
+    try {
+      Transaction transaction = begin_transaction(options);
+      work(transaction);
+      return transaction.commit();
+    } catch (const DatabaseTransactionError& error) {
+      // Destroyed by now, and so being rolled back.
+      if (!error.retryable() || attempt >= retry.max_attempts) throw;
+      pause = backoff(retry, attempt + 1, error);
+    }
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+}  // namespace engine::db

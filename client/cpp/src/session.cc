@@ -1,0 +1,534 @@
+#include "client/cpp/src/session.h"
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <algorithm>
+#include <exception>
+#include <stdexcept>
+
+#include "client/cpp/src/convert.h"
+
+namespace engine::db::internal {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// The contract's limit of calls in a message; and how large one grows by gathering calls, so that the first of them
+// need not wait long.
+constexpr size_t kMaxCallsInMessage = 1024;
+constexpr size_t kMaxGatheredBytes = size_t{1} << 20;
+// The gateway takes messages up to 4 MiB. A larger one would end the session for everybody, so that call is refused
+// here.
+constexpr size_t kMaxCallBytes = (size_t{4} << 20) - 64;
+constexpr size_t kMaxCallsInFlight = 65'536;
+// The gateway keeps the deadlines; this is for when it does not answer. Together less than the 250 ms that CallOptions
+// promises.
+constexpr milliseconds kGrace{175};
+constexpr milliseconds kSweepEvery{50};
+constexpr milliseconds kReconnectBackoffMin{50};
+constexpr milliseconds kReconnectBackoffMax{1000};
+
+constexpr char kMethod[] = "/engine.db.v1.DatabaseConnector/Session";
+
+// The session whose answers this thread is handing out.
+thread_local const void* t_handing_out = nullptr;
+
+std::shared_ptr<grpc::Channel> make_channel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);  // A single row may be as large as PostgreSQL lets it.
+  // Each connector has a TCP connection of its own.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // A gateway beside the application restarts in a moment; gRPC's own backoff grows to two minutes.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, static_cast<int>(kReconnectBackoffMin.count()));
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(kReconnectBackoffMin.count()));
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(kReconnectBackoffMax.count()));
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+ErrorInfo make_info(ErrorKind kind, std::string reason, std::string message) {
+  ErrorInfo info;
+  info.kind = kind;
+  info.outcome = Outcome::kNotExecuted;
+  info.reason = std::move(reason);
+  info.message = std::move(message);
+  return info;
+}
+
+ErrorInfo cancelled() {
+  return make_info(ErrorKind::kTimeout, "CANCELLED", "the call was cancelled before it was sent");
+}
+
+void set_connection_id(v1::SessionCall& call, const std::string& id) {
+  switch (call.call_case()) {
+    case v1::SessionCall::kExecute:
+      return call.mutable_execute()->set_connection_id(id);
+    case v1::SessionCall::kExecuteStream:
+      return call.mutable_execute_stream()->set_connection_id(id);
+    case v1::SessionCall::kExecuteBatch:
+      return call.mutable_execute_batch()->set_connection_id(id);
+    case v1::SessionCall::kDescribe:
+      return call.mutable_describe()->set_connection_id(id);
+    case v1::SessionCall::kBegin:
+      return call.mutable_begin()->set_connection_id(id);
+    case v1::SessionCall::kCommit:
+      return call.mutable_commit()->set_connection_id(id);
+    case v1::SessionCall::kRollback:
+      return call.mutable_rollback()->set_connection_id(id);
+    case v1::SessionCall::kSavepoint:
+      return call.mutable_savepoint()->set_connection_id(id);
+    case v1::SessionCall::kRollbackToSavepoint:
+      return call.mutable_rollback_to_savepoint()->set_connection_id(id);
+    case v1::SessionCall::kKeepAlive:
+      return call.mutable_keep_alive()->set_connection_id(id);
+    case v1::SessionCall::kClose:
+      return call.mutable_close()->set_connection_id(id);
+    case v1::SessionCall::kConnect:
+    case v1::SessionCall::kCancel:
+    case v1::SessionCall::kCredit:
+    case v1::SessionCall::CALL_NOT_SET:
+      return;
+  }
+}
+
+void append_varint(std::string& bytes, uint64_t number) {
+  for (; number >= 0x80; number >>= 7) bytes += static_cast<char>(number | 0x80);
+  bytes += static_cast<char>(number);
+}
+
+bool is_last(const v1::SessionReply& reply) {
+  return !reply.has_execute_stream() || reply.execute_stream().has_summary();
+}
+
+// Bytes for gRPC to keep, without a copy.
+grpc::ByteBuffer to_buffer(std::string bytes) {
+  auto* owner = new std::string(std::move(bytes));
+  const grpc::Slice slice(
+      owner->data(), owner->size(), [](void* kept) { delete static_cast<std::string*>(kept); }, owner);
+  return {&slice, 1};
+}
+
+}  // namespace
+
+void Call::Canceller::operator()() const {
+  if (const auto live = session.lock()) live->cancel(id);
+}
+
+Gateway::Gateway(std::string gateway_address) : address(std::move(gateway_address)), stub(make_channel(address)) {}
+
+// While calls hear of their end. What they submit meanwhile is written as one message afterwards.
+class Session::HandingOut {
+ public:
+  explicit HandingOut(Session& session) : session_(session) { t_handing_out = &session; }
+  ~HandingOut() {
+    t_handing_out = before_;
+    session_.write_next();
+  }
+  HandingOut(const HandingOut&) = delete;
+  HandingOut& operator=(const HandingOut&) = delete;
+
+ private:
+  Session& session_;
+  const void* const before_ = t_handing_out;
+};
+
+// The session's own first call.
+class Session::ConnectCall final : public Call {
+ public:
+  explicit ConnectCall(Session& session) : session_(session) {}
+  void reply(v1::SessionReply& reply) override {
+    if (!reply.has_connect()) throw std::invalid_argument("no answer to Connect");
+    session_.on_connected(*reply.mutable_connect());
+  }
+  void fail(ErrorInfo info) override { session_.end(std::move(info)); }
+
+ private:
+  Session& session_;
+};
+
+std::shared_ptr<Session> Session::open(std::shared_ptr<Gateway> gateway, const v1::ConnectRequest& target,
+                                       milliseconds connect_timeout) {
+  auto session = std::make_shared<Session>(std::move(gateway));
+  session->start(target, connect_timeout);
+  return session;
+}
+
+void Session::require_may_wait() {
+  if (t_handing_out != nullptr) {
+    throw std::logic_error(
+        "a blocking call on a thread on which callbacks run would wait for ever; use the asynchronous connector there");
+  }
+}
+
+void Session::start(const v1::ConnectRequest& target, milliseconds timeout) {
+  self_ = shared_from_this();
+  gateway_->stub.PrepareBidiStreamingCall(&context_, kMethod, grpc::StubOptions(), this);
+  AddHold();
+  StartRead(&read_buffer_);
+  StartCall();
+
+  auto call = std::make_shared<ConnectCall>(*this);
+  call->timeout = timeout;
+  call->phase = Phase::kConnecting;
+  v1::SessionCall message;
+  *message.mutable_connect() = target;
+  {
+    const std::scoped_lock lock(mutex_);
+    default_timeout_ = timeout;
+    occupy_slot(call);
+    send(call->id_, message.SerializeAsString());
+    alarm_set_ = true;
+  }
+  set_alarm();
+  write_next();
+}
+
+void Session::on_connected(v1::ConnectResponse& response) {
+  std::vector<AsyncPromise<void>> waiting;
+  {
+    const std::scoped_lock lock(mutex_);
+    connection_id_ = std::move(*response.mutable_connection_id());
+    if (response.settings().timeout_ms() > 0) default_timeout_ = milliseconds(response.settings().timeout_ms());
+    connected_.store(true, std::memory_order_release);
+    for (auto& [id, message] : parked_) {
+      set_connection_id(message, connection_id_);
+      send(id, message.SerializeAsString());
+    }
+    parked_.clear();
+    waiting = std::move(waiting_for_connect_);
+  }
+  for (auto& promise : waiting) promise.complete(std::monostate{});
+}
+
+Async<void> Session::connected() {
+  const std::scoped_lock lock(mutex_);
+  if (connected_) return Async<void>::completed(std::monostate{});
+  if (failed_all_) return Async<void>::completed(make_error(*end_info_));
+  return waiting_for_connect_.emplace_back().async();
+}
+
+void Session::submit(const std::shared_ptr<Call>& call, v1::SessionCall& message) {
+  if (call->stop.stop_requested()) return call->fail(cancelled());
+  // Serialized here rather than under the lock or by the writer.
+  std::string body;
+  const bool connected = connected_.load(std::memory_order_acquire);
+  if (connected) set_connection_id(message, connection_id_);
+  if (const size_t size = message.ByteSizeLong(); size > kMaxCallBytes) {
+    return call->fail(make_info(ErrorKind::kInvalidRequest, "REQUEST_TOO_LARGE",
+                                "the statement with its parameters has " + std::to_string(size) + " bytes; at most " +
+                                    std::to_string(kMaxCallBytes) + " go in a call"));
+  }
+  if (connected) body = message.SerializeAsString();
+
+  std::optional<ErrorInfo> refusal;
+  uint64_t id = 0;
+  bool alarm_missing = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (failed_all_) {
+      refusal = failure(*call);
+    } else if (slots_.size() - free_slots_.size() >= kMaxCallsInFlight) {
+      refusal = make_info(ErrorKind::kConnection, "TOO_MANY_CALLS",
+                          "this connector has " + std::to_string(kMaxCallsInFlight) +
+                              " calls in flight, its limit; wait for some to end");
+      refusal->retryable = true;
+    } else {
+      occupy_slot(call);
+      id = call->id_;
+      if (connected) {
+        send(id, body);
+      } else if (connected_) {  // Meanwhile.
+        set_connection_id(message, connection_id_);
+        send(id, message.SerializeAsString());
+      } else {
+        parked_.emplace_back(id, message);
+      }
+      alarm_missing = !std::exchange(alarm_set_, true);
+    }
+  }
+  if (refusal) return call->fail(*std::move(refusal));
+  if (alarm_missing) set_alarm();
+  if (call->stop.stop_possible()) call->canceller_.emplace(call->stop, Call::Canceller{weak_from_this(), id});
+  write_next();
+}
+
+void Session::cancel(uint64_t id) {
+  std::shared_ptr<Call> unsent;
+  {
+    const std::scoped_lock lock(mutex_);
+    Slot* slot = find(id);
+    if (slot == nullptr) return;
+    if (std::erase_if(parked_, [&](const auto& parked) { return parked.first == id; }) > 0) {
+      unsent = release(*slot);
+    } else {
+      v1::SessionCall message;
+      message.mutable_cancel();
+      send(id, message.SerializeAsString());
+    }
+  }
+  if (unsent) {
+    const HandingOut handing_out(*this);
+    return unsent->fail(cancelled());
+  }
+  write_next();
+}
+
+void Session::abandon(const Call& call) {
+  std::shared_ptr<Call> abandoned;
+  {
+    const std::scoped_lock lock(mutex_);
+    Slot* slot = find(call.id_);
+    if (slot == nullptr) return;
+    if (std::erase_if(parked_, [&](const auto& parked) { return parked.first == call.id_; }) == 0) {
+      v1::SessionCall message;
+      message.mutable_cancel();
+      send(call.id_, message.SerializeAsString());
+    }
+    abandoned = release(*slot);
+  }
+  write_next();
+}
+
+void Session::add_credit(const Call& call, uint64_t bytes) {
+  v1::SessionCall message;
+  message.mutable_credit()->set_bytes(bytes);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (find(call.id_) == nullptr) return;
+    send(call.id_, message.SerializeAsString());
+  }
+  write_next();
+}
+
+Session::Slot* Session::find(uint64_t id) {
+  const size_t index = id & UINT32_MAX;
+  if (index >= slots_.size()) return nullptr;
+  Slot& slot = slots_[index];
+  return slot.generation == id >> 32 && slot.call ? &slot : nullptr;
+}
+
+void Session::occupy_slot(const std::shared_ptr<Call>& call) {
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const uint32_t index = free_slots_.back();
+  free_slots_.pop_back();
+  Slot& slot = slots_[index];
+  slot.call = call;
+  call->id_ = uint64_t{slot.generation} << 32 | index;
+  const milliseconds timeout = call->timeout.count() > 0 ? call->timeout : default_timeout_;
+  call->deadline_ = Clock::now() + timeout + kGrace;
+  call->timeout = timeout;
+}
+
+std::shared_ptr<Call> Session::release(Slot& slot) {
+  ++slot.generation;
+  free_slots_.push_back(static_cast<uint32_t>(&slot - slots_.data()));
+  return std::move(slot.call);
+}
+
+void Session::send(uint64_t id, std::string_view body) {
+  // SessionRequest.calls and SessionCall.correlation_id both are field 1.
+  constexpr char kCallsTag = 1 << 3 | 2;
+  constexpr char kCorrelationIdTag = 1 << 3 | 0;
+  std::string head(1, kCorrelationIdTag);
+  append_varint(head, id);
+
+  if (outgoing_.empty() || outgoing_.back().calls == kMaxCallsInMessage ||
+      outgoing_.back().bytes.size() + body.size() > kMaxGatheredBytes) {
+    outgoing_.emplace_back();
+  }
+  Message& message = outgoing_.back();
+  message.bytes += kCallsTag;
+  append_varint(message.bytes, head.size() + body.size());
+  message.bytes += head;
+  message.bytes += body;
+  ++message.calls;
+  if (Slot* slot = find(id); slot != nullptr && slot->call->message_ == Call::kParked) {
+    slot->call->message_ = messages_written_ + outgoing_.size() - 1;
+  }
+}
+
+void Session::write_next() {
+  if (t_handing_out == this) return;
+  std::string bytes;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (writing_ || read_done_ || outgoing_.empty()) return;
+    writing_ = true;
+    ++messages_written_;
+    bytes = std::move(outgoing_.front().bytes);
+    outgoing_.pop_front();
+  }
+  write_buffer_ = to_buffer(std::move(bytes));
+  StartWrite(&write_buffer_);
+}
+
+void Session::OnWriteDone(bool /*ok*/) {
+  bool release_hold = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    writing_ = false;
+    release_hold = read_done_;
+  }
+  if (release_hold) return RemoveHold();
+  write_next();
+}
+
+void Session::OnReadDone(bool ok) {
+  if (!ok) {
+    bool release_hold = false;
+    {
+      const std::scoped_lock lock(mutex_);
+      ended_.store(true, std::memory_order_release);
+      read_done_ = true;
+      release_hold = !writing_;
+    }
+    if (release_hold) RemoveHold();
+    return;
+  }
+  {
+    const HandingOut handing_out(*this);
+    {
+      const std::scoped_lock lock(mutex_);
+      for (v1::SessionReply& reply : *read_buffer_.mutable_replies()) {
+        Slot* slot = find(reply.correlation_id());
+        if (slot == nullptr) continue;  // Abandoned, or past its deadline.
+        due_.emplace_back(is_last(reply) || reply.has_error() ? release(*slot) : slot->call, &reply);
+      }
+    }
+    for (auto& [call, reply] : due_) deliver(*call, *reply);
+    due_.clear();
+  }
+  StartRead(&read_buffer_);
+}
+
+void Session::deliver(Call& call, v1::SessionReply& reply) {
+  try {
+    if (reply.has_error()) {
+      call.fail(read_error(*reply.mutable_error()));
+    } else {
+      call.reply(reply);
+    }
+  } catch (const std::exception& fault) {
+    abandon(call);
+    ErrorInfo info =
+        make_info(ErrorKind::kConnection, "MALFORMED_REPLY",
+                  "the gateway at " + gateway_->address + " sent an answer that can't be read: " + fault.what());
+    info.outcome = Outcome::kUnknown;
+    info.phase = call.phase;
+    call.fail(std::move(info));
+  }
+}
+
+void Session::OnDone(const grpc::Status& status) {
+  const std::shared_ptr<Session> keep = std::move(self_);
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!end_info_) {
+      std::string message =
+          (connected_ ? "the link to the gateway at " : "can't reach the gateway at ") + gateway_->address;
+      message += connected_ ? " was lost" : "";
+      if (!status.error_message().empty()) message += ": " + status.error_message();
+      end_info_ =
+          make_info(ErrorKind::kConnection, connected_ ? "GATEWAY_LOST" : "GATEWAY_UNREACHABLE", std::move(message));
+    }
+  }
+  fail_all();
+}
+
+void Session::end(std::string reason, std::string message) {
+  end(make_info(ErrorKind::kConnection, std::move(reason), std::move(message)));
+}
+
+void Session::end(ErrorInfo info) {
+  {
+    const std::scoped_lock lock(mutex_);
+    ended_.store(true, std::memory_order_release);
+    if (!end_info_) end_info_ = std::move(info);
+  }
+  context_.TryCancel();
+  fail_all();
+}
+
+ErrorInfo Session::failure(const Call& call) const {
+  ErrorInfo info = *end_info_;
+  if (call.message_ < messages_written_) {
+    info.outcome = call.outcome_if_lost;
+    info.phase = call.phase;
+  } else {
+    info.outcome = Outcome::kNotExecuted;
+  }
+  info.retryable = info.retryable || info.outcome == Outcome::kNotExecuted;
+  return info;
+}
+
+void Session::fail_all() {
+  std::vector<std::pair<std::shared_ptr<Call>, ErrorInfo>> failed;
+  std::vector<AsyncPromise<void>> waiting;
+  std::exception_ptr connect_error;
+  {
+    const std::scoped_lock lock(mutex_);
+    failed_all_ = true;
+    for (Slot& slot : slots_) {
+      if (!slot.call) continue;
+      ErrorInfo info = failure(*slot.call);
+      failed.emplace_back(release(slot), std::move(info));
+    }
+    outgoing_.clear();
+    parked_.clear();
+    waiting = std::move(waiting_for_connect_);
+    if (!waiting.empty()) connect_error = make_error(*end_info_);
+  }
+  const HandingOut handing_out(*this);
+  for (auto& promise : waiting) promise.complete(connect_error);
+  for (auto& [call, info] : failed) call->fail(std::move(info));
+}
+
+void Session::set_alarm() {
+  // The callback is what keeps the alarm, until it has run.
+  auto alarm = std::make_shared<grpc::Alarm>();
+  grpc::Alarm& set = *alarm;
+  set.Set(std::chrono::system_clock::now() + kSweepEvery, [weak = weak_from_this(), alarm](bool /*ok*/) mutable {
+    const auto keep = std::move(alarm);
+    if (const auto session = weak.lock()) session->sweep();
+  });
+}
+
+void Session::sweep() {
+  std::vector<std::pair<std::shared_ptr<Call>, ErrorInfo>> expired;
+  bool again = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto now = Clock::now();
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      Slot& slot = slots_[i];
+      if (!slot.call || slot.call->deadline_ > now) continue;
+      Call& call = *slot.call;
+      const bool connecting = call.phase == Phase::kConnecting;
+      ErrorInfo info = make_info(connecting ? ErrorKind::kConnection : ErrorKind::kTimeout, "NO_ANSWER",
+                                 "the gateway at " + gateway_->address + " gave no answer within " +
+                                     std::to_string(call.timeout.count()) + " ms");
+      info.phase = call.phase;
+      const uint64_t id = call.id_;
+      if (std::erase_if(parked_, [&](const auto& parked) { return parked.first == id; }) == 0) {
+        // Sent, or sure to be. A stream that breaks rolls back what runs in its transactions; a late statement may
+        // still be running.
+        info.outcome = call.outcome_if_lost == Outcome::kUnspecified ? Outcome::kUnspecified : Outcome::kUnknown;
+        v1::SessionCall message;
+        message.mutable_cancel();
+        send(id, message.SerializeAsString());
+      }
+      expired.emplace_back(release(slot), std::move(info));
+    }
+    again = alarm_set_ = slots_.size() > free_slots_.size();
+  }
+  if (again) set_alarm();
+  const HandingOut handing_out(*this);
+  for (auto& [call, info] : expired) call->fail(std::move(info));
+}
+
+}  // namespace engine::db::internal

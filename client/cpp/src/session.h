@@ -1,0 +1,157 @@
+// One Session stream to the gateway and the connection handle that lives on it.
+#ifndef ENGINE_DB_CLIENT_CPP_SRC_SESSION_H_
+#define ENGINE_DB_CLIENT_CPP_SRC_SESSION_H_
+
+#include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/client_callback.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "client/cpp/src/call.h"
+#include "engine/db/v1/connector.pb.h"
+#include "engine_db/async.h"
+#include "engine_db/error.h"
+
+namespace engine::db::internal {
+
+// The gateway's address and the HTTP/2 channel to it, which outlives the sessions.
+struct Gateway {
+  explicit Gateway(std::string gateway_address);
+
+  std::string address;
+  // Requests are bytes, since calls are serialized by those who make them; see Session::submit().
+  grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::SessionResponse> stub;
+};
+
+// Carries many calls at once on one stream. Its first call is Connect; those that are submitted before that is answered
+// wait for it. When the stream breaks, or Connect fails, the session has ended: every call in flight fails, and so does
+// each later one. It is never mended; whoever needs another opens one.
+//
+// While a message is being written, calls gather in the next: the busier, the fewer messages. Every call has a deadline
+// that is kept here, so that nothing waits for ever whatever the gateway does.
+//
+// Any thread may call. Calls hear of their end on gRPC's threads, or on the thread that submits or ends.
+class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::SessionResponse>,
+                      public std::enable_shared_from_this<Session> {
+ public:
+  // Starts. `gateway` must outlive the session's end.
+  static std::shared_ptr<Session> open(std::shared_ptr<Gateway> gateway, const v1::ConnectRequest& target,
+                                       std::chrono::milliseconds connect_timeout);
+
+  explicit Session(std::shared_ptr<Gateway> gateway) : gateway_(std::move(gateway)) {}
+
+  // Done when Connect is answered.
+  Async<void> connected();
+
+  // Sends `message` (fills in its correlation and connection id); `call` hears of the answer. It may hear before this
+  // returns.
+  void submit(const std::shared_ptr<Call>& call, v1::SessionCall& message);
+
+  // Asks the gateway to cancel the call, which then ends as the gateway says. A call that has ended is none of its
+  // business.
+  void cancel(uint64_t id);
+
+  // The same, and the call hears nothing more.
+  void abandon(const Call& call);
+
+  // Allows so many more bytes of a streamed result.
+  void add_credit(const Call& call, uint64_t bytes);
+
+  // Whether no call can succeed any more.
+  [[nodiscard]] bool ended() const { return ended_.load(std::memory_order_acquire); }
+
+  // Fails every call with DatabaseConnectionError, and ends the stream.
+  void end(std::string reason, std::string message);
+
+  // Throws std::logic_error on a thread on which answers are just being handed out: to wait for another one there is to
+  // wait for ever.
+  static void require_may_wait();
+
+ private:
+  class ConnectCall;
+  class HandingOut;
+
+  // A place for a call; the generation tells late answers to an earlier one apart. An id is generation << 32 | index.
+  struct Slot {
+    uint32_t generation = 1;
+    std::shared_ptr<Call> call;
+  };
+  // A SessionRequest, serialized.
+  struct Message {
+    std::string bytes;
+    size_t calls = 0;
+  };
+
+  void start(const v1::ConnectRequest& target, std::chrono::milliseconds timeout);
+  void on_connected(v1::ConnectResponse& response);
+
+  // grpc::ClientBidiReactor.
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnDone(const grpc::Status& status) override;
+
+  // With mutex_ held. What release() returns must not be destroyed before mutex_ is free again (a Call waits for its
+  // Canceller).
+  [[nodiscard]] Slot* find(uint64_t id);
+  void occupy_slot(const std::shared_ptr<Call>& call);
+  [[nodiscard]] std::shared_ptr<Call> release(Slot& slot);
+  void send(uint64_t id, std::string_view body);
+  [[nodiscard]] ErrorInfo failure(const Call& call) const;
+
+  // Without it.
+  void write_next();
+  void deliver(Call& call, v1::SessionReply& reply);
+  void set_alarm();
+  void sweep();
+  void end(ErrorInfo info);
+  void fail_all();
+
+  const std::shared_ptr<Gateway> gateway_;
+  grpc::ClientContext context_;
+  std::atomic<bool> ended_ = false;
+  std::atomic<bool> connected_ = false;
+  std::string connection_id_;  // Constant once connected_.
+
+  std::mutex mutex_;
+  std::chrono::milliseconds default_timeout_{0};
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_slots_;
+  std::deque<Message> outgoing_;
+  uint64_t messages_written_ = 0;                             // The one that is being written included.
+  std::vector<std::pair<uint64_t, v1::SessionCall>> parked_;  // Until connected_.
+  std::vector<AsyncPromise<void>> waiting_for_connect_;
+  std::optional<ErrorInfo> end_info_;
+  bool failed_all_ = false;  // Nothing is taken any more.
+  bool writing_ = false;
+  bool read_done_ = false;  // No write may start any more; gRPC's hold is released when none runs.
+  bool alarm_set_ = false;
+
+  grpc::ByteBuffer write_buffer_;    // The writer's, while writing_.
+  v1::SessionResponse read_buffer_;  // The reader's.
+  std::vector<std::pair<std::shared_ptr<Call>, v1::SessionReply*>> due_;
+  std::shared_ptr<Session> self_;  // While gRPC may still call.
+};
+
+// Blocks until `operation` has ended; returns its value or throws its error.
+template <typename T>
+T wait(Async<T> operation) {
+  Session::require_may_wait();
+  return sync_wait(std::move(operation));
+}
+
+}  // namespace engine::db::internal
+
+#endif  // ENGINE_DB_CLIENT_CPP_SRC_SESSION_H_

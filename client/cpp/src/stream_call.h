@@ -1,0 +1,66 @@
+// A streamed result on its way.
+#ifndef ENGINE_DB_CLIENT_CPP_SRC_STREAM_CALL_H_
+#define ENGINE_DB_CLIENT_CPP_SRC_STREAM_CALL_H_
+
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/cpp/src/call.h"
+#include "client/cpp/src/session.h"
+#include "engine_db/async.h"
+#include "engine_db/result.h"
+#include "engine_db/row_batch.h"
+
+namespace engine::db::internal {
+
+// Between the session, which brings batches, and one reader, who takes them. What it keeps is bounded by the credit
+// that the gateway has: it is given back as batches are taken.
+class StreamCall final : public Call {
+ public:
+  // Null for a call that has failed already.
+  explicit StreamCall(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+
+  void reply(v1::SessionReply& reply) override;
+  void fail(ErrorInfo info) override;
+
+  // The reader's side; see AsyncRowStream.
+  Async<std::optional<RowBatch>> next_batch();
+  [[nodiscard]] const Result::Summary* summary() const;
+  [[nodiscard]] const std::vector<Column>& columns() const;
+  // Cancels unless it has ended. Nobody reads any more.
+  void abandon();
+
+ private:
+  struct Arrived {
+    RowBatch rows;
+    uint64_t bytes;
+  };
+  using Next = std::optional<RowBatch>;
+
+  // With mutex_ held: what next_batch() has to say, if that is known.
+  [[nodiscard]] std::optional<Completion<Next>> take();
+
+  const std::shared_ptr<Session> session_;
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Schema> schema_;
+  std::deque<Arrived> arrived_;
+  std::optional<AsyncPromise<Next>> reader_;  // Waits.
+  std::optional<ErrorInfo> error_;
+  Result::Summary summary_;
+  uint64_t rows_arrived_ = 0;
+  uint64_t rows_taken_ = 0;
+  uint64_t credit_ = 0;    // Bytes that were taken and not given back yet.
+  bool complete_ = false;  // The summary came.
+  bool end_seen_ = false;  // And the reader knows.
+};
+
+}  // namespace engine::db::internal
+
+#endif  // ENGINE_DB_CLIENT_CPP_SRC_STREAM_CALL_H_
