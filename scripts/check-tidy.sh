@@ -10,4 +10,5 @@ fi
 # Only what is compiled: an example project has no compile commands here.
 scripts/source-files.sh .cc | while read -r file; do
   if grep --quiet --fixed-strings "\"file\": \"$PWD/$file\"" build/compile_commands.json; then echo "$file"; fi
-done | xargs --max-procs "$(nproc)" --max-args 1 clang-tidy -p build --quiet
+done | xargs --max-procs "$(nproc)" --max-args 1 clang-tidy -p build --quiet \
+  --extra-arg=-Wno-unknown-warning-option
