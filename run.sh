@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 fail() {
   printf 'run.sh: %s\n' "$*" >&2
   exit 1
@@ -136,34 +136,36 @@ say "The gateway takes gRPC on $grpc and shows metrics on http://$metrics/metric
 # --- the loyalty score, through the client ---
 
 say "" "The loyalty score of customer $customer since $since:" ""
-build/bin/engine-db query --gateway "$grpc" "${target[@]}" --param "text:$customer" --param "text:$since" \
+build/bin/engine-db query --format table --gateway "$grpc" "${target[@]}" --param "$customer" --param "$since" \
   --param expr:current_timestamp "$query" || fail "the query failed (see above)"
 
-[[ $once == false ]] || exit 0
-
-parameters="[{\"text_value\": \"$customer\"}, {\"text_value\": \"$since\"}, {\"expression_value\": \"EXPRESSION_CURRENT_TIMESTAMP\"}]"
 service=engine.db.v1.DatabaseConnector
+parameters="[{\"text_value\": \"$customer\"}, {\"text_value\": \"$since\"}, {\"expression_value\": \"EXPRESSION_CURRENT_TIMESTAMP\"}]"
+statement_json="\"sql\": \"$query\", \"parameters\": $parameters"
 cat <<END
 
 The same by hand, with grpcurl:
 
   id=\$(grpcurl -plaintext -d '{"config": $target_json}' $grpc $service/Connect |
        sed -n 's/.*"connectionId": *"\([^"]*\)".*/\1/p')
-  grpcurl -plaintext -d @ $grpc $service/Execute <<JSON
-  {"connection_id": "\$id", "sql": "$query", "parameters": $parameters}
-  JSON
+  grpcurl -plaintext -d '{"connection_id": "'\$id'", $statement_json}' $grpc $service/Execute
 
-or with buf (npm install; then node_modules/.bin/buf):
+or with buf (after npm install):
 
   buf="node_modules/.bin/buf curl --protocol grpc --http2-prior-knowledge"
   id=\$(\$buf -d '{"config": $target_json}' http://$grpc/$service/Connect |
        sed -n 's/.*"connectionId": *"\([^"]*\)".*/\1/p')
-  \$buf -d @- http://$grpc/$service/Execute <<JSON
-  {"connection_id": "\$id", "sql": "$query", "parameters": $parameters}
-  JSON
+  \$buf -d '{"connection_id": "'\$id'", $statement_json}' http://$grpc/$service/Execute
 
-It stays up until Ctrl-C. Its log: $folder/gateway.log
+or with the command line, which is what has just been done:
+
+  build/bin/engine-db query --gateway $grpc ${target[*]} \\
+    --param $customer --param $since --param expr:current_timestamp \\
+    "$query"
+
 END
+[[ $once == false ]] || exit 0
+say "It stays up until Ctrl-C. Its log: $folder/gateway.log"
 
 trap 'say "" "Stopping."; exit 0' INT TERM
 wait -n "$gateway_pid" ${postgres_pid:+"$postgres_pid"} || true
