@@ -32,7 +32,8 @@ add_library(engine_db_warnings INTERFACE)
 target_compile_options(engine_db_warnings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(engine_db_warnings INTERFACE -Wno-restrict)  # false alarms on std::string (GCC bug 105651)
+  # False alarms on std::string (GCC bug 105651) and on abseil's InlinedVector.
+  target_compile_options(engine_db_warnings INTERFACE -Wno-restrict -Wno-maybe-uninitialized)
 endif()
 target_include_directories(engine_db_warnings INTERFACE ${PROJECT_SOURCE_DIR})
 

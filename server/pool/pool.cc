@@ -52,7 +52,9 @@ Backend& Lease::backend() const { return *slot_->backend; }
 
 void Lease::MarkSessionChanged() { slot_->session_changed = true; }
 
-void Lease::SetFingerprint(std::string fingerprint) { slot_->fingerprint = std::move(fingerprint); }
+void Lease::SetStatement(std::shared_ptr<const sql::Statement> statement) { slot_->statement = std::move(statement); }
+
+void Lease::OnDrained(absl::AnyInvocable<void()> callback) { slot_->drained = std::move(callback); }
 
 void Lease::Release() {
   if (slot_ == nullptr) return;
@@ -223,7 +225,7 @@ void Pool::Grant(Slot& slot, Waiter waiter) {
   slot.purpose = waiter.purpose;
   if (waiter.purpose == Purpose::kTransaction) ++transactions_;
   slot.session_changed = false;
-  slot.fingerprint.clear();
+  slot.statement.reset();
   if (slot.guarded) SetGuard(slot, false);
   metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - waiter.asked_at));
   waiter.callback(Lease(this, &slot));
@@ -380,6 +382,7 @@ void Pool::OnOpened(Slot& slot, const absl::Status& status) {
     return;
   }
   open_failures_ = 0;
+  last_open_failure_ = absl::OkStatus();
   next_open_at_ = absl::InfinitePast();
   metrics_.opened.Increment();
   SetState(slot, SlotState::kIdle);
@@ -388,6 +391,7 @@ void Pool::OnOpened(Slot& slot, const absl::Status& status) {
 
 void Pool::OnOpenFailed(const absl::Status& status) {
   ++open_failures_;
+  last_open_failure_ = status;
   metrics_.open_failures.Increment();
   const v1::DatabaseError detail = ErrorDetail(status);
   observe::LogWarning("can't open a backend", {{"pool", metrics_.name()},
@@ -483,9 +487,18 @@ void Pool::Close() {
   }
 }
 
+void Pool::BreakLinks() {
+  std::vector<Slot*> slots;
+  for (const auto& slot : slots_) slots.push_back(slot.get());
+  for (Slot* slot : slots) {
+    if (slot->backend != nullptr) slot->backend->Close();
+  }
+}
+
 // --- a backend's way back
 
 void Pool::Release(Slot& slot) {
+  slot.drained = nullptr;
   if (slot.purpose == Purpose::kTransaction) --transactions_;
   if (slot.state != SlotState::kLeased) return;  // closed meanwhile
   SetState(slot, SlotState::kCleaning);
@@ -558,6 +571,9 @@ void Pool::OnDrained(Slot& slot) {
     case SlotState::kCleaning:
       Clean(slot);
       return;
+    case SlotState::kLeased:
+      if (slot.drained) std::exchange(slot.drained, nullptr)();
+      return;
     default:
       return;
   }
@@ -569,7 +585,10 @@ void Pool::OnLost(Slot& slot, const absl::Status& status) {
       "backend lost",
       {{"pool", metrics_.name()}, {"sqlstate", detail.sqlstate()}, {"backend_pid", slot.backend->pid()}});
   // Whoever holds it finds out from its statements, or at the next one; the lease stays valid until it is given back.
-  if (slot.state == SlotState::kLeased) return;
+  if (slot.state == SlotState::kLeased) {
+    if (slot.drained) std::exchange(slot.drained, nullptr)();
+    return;
+  }
   CloseSlot(slot, observe::CloseReason::kLost);
   Dispatch();
 }

@@ -53,8 +53,10 @@ class Lease {
   [[nodiscard]] postgres::Backend& backend() const;
   // Something was run that changes the session: it is reset before anyone else gets it.
   void MarkSessionChanged();
-  // What the holder runs, for "pool exhausted" errors and listings.
-  void SetFingerprint(std::string fingerprint);
+  // What the holder runs, for "pool exhausted" errors.
+  void SetStatement(std::shared_ptr<const sql::Statement> statement);
+  // Calls back once, when nothing is in flight on the backend any more, or it is lost. Not after Release().
+  void OnDrained(absl::AnyInvocable<void()> callback);
   // Gives the backend back, in whatever state it is.
   void Release();
 
@@ -119,10 +121,13 @@ class Pool {
   // Closes every backend at once and fails whoever waits. Leases may still be given back.
   void Close();
 
+  // Breaks the links of the leased backends as well: whatever runs there fails at once.
+  void BreakLinks();
+
   [[nodiscard]] PoolCounts Counts() const;
   // "10 of 10 backends in use (8 by transactions), 3 waiting; oldest holders: transaction 12.3s (a1b2c3), ..."
   [[nodiscard]] std::string DescribeUse() const;
-  // For a call whose deadline passed while it waited.
+  // For a call whose deadline passed while it waited: who has the backends, or why none can be opened.
   [[nodiscard]] absl::Status WaitTimeout(absl::Duration waited) const;
   [[nodiscard]] observe::PoolMetrics& metrics() const { return metrics_; }
 
@@ -198,6 +203,7 @@ class Pool {
   bool dispatch_again_ = false;
 
   int open_failures_ = 0;  // in a row
+  absl::Status last_open_failure_;
   absl::Time next_open_at_ = absl::InfinitePast();
   absl::BitGen random_;
   postgres::EventLoop::TimerId reopen_timer_;

@@ -38,15 +38,17 @@ std::string Pool::DescribeUse() const {
   if (holders.empty()) return text;
   const absl::Time now = absl::Now();
   absl::StrAppend(&text, "; oldest holders: ", absl::StrJoin(holders, ", ", [&](std::string* out, const Slot* slot) {
-    absl::StrAppend(out, slot->purpose == Purpose::kTransaction ? "a transaction" : "a statement", " for ",
-                    absl::FormatDuration(absl::Trunc(now - slot->since, absl::Milliseconds(1))),
-                    slot->fingerprint.empty() ? "" : absl::StrCat(" (fingerprint ", slot->fingerprint, ")"));
+    absl::StrAppend(
+        out, slot->purpose == Purpose::kTransaction ? "a transaction" : "a statement", " for ",
+        absl::FormatDuration(absl::Trunc(now - slot->since, absl::Milliseconds(1))),
+        slot->statement == nullptr ? "" : absl::StrCat(" (fingerprint ", slot->statement->fingerprint(), ")"));
   }));
   return text;
 }
 
 absl::Status Pool::WaitTimeout(absl::Duration waited) const {
   metrics_.wait_timeouts.Increment();
+  if (!last_open_failure_.ok() && Counts().open == 0) return last_open_failure_;
   v1::DatabaseError detail;
   detail.set_kind(v1::ERROR_KIND_TIMEOUT);
   detail.set_phase(v1::PHASE_QUEUED);

@@ -19,7 +19,8 @@ struct Slot {
   // Leased.
   Purpose purpose = Purpose::kAutocommit;
   bool session_changed = false;
-  std::string fingerprint;
+  absl::AnyInvocable<void()> drained;  // the holder waits for it; empty if not
+  std::shared_ptr<const sql::Statement> statement;
   // Shared: in the pipeline's order.
   std::deque<SharedRead*> reads;
   bool draining = false;  // takes no more reads, since somebody waits for the backend or it is slow

@@ -13,17 +13,20 @@ BlockingExecutor::BlockingExecutor(const std::string& name, int threads) {
   }
 }
 
-BlockingExecutor::~BlockingExecutor() {
+BlockingExecutor::~BlockingExecutor() { Stop(); }
+
+void BlockingExecutor::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void BlockingExecutor::Run(Task task) {
   absl::MutexLock lock(&mutex_);
-  queue_.push_back(std::move(task));
+  if (!stopping_) queue_.push_back(std::move(task));
 }
 
 void BlockingExecutor::Work() {

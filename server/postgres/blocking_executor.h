@@ -19,13 +19,14 @@ class BlockingExecutor {
   using Task = absl::AnyInvocable<void()>;
 
   BlockingExecutor(const std::string& name, int threads);
-  // Runs what is queued, then joins the threads.
   ~BlockingExecutor();
   BlockingExecutor(const BlockingExecutor&) = delete;
   BlockingExecutor& operator=(const BlockingExecutor&) = delete;
 
   // Any thread. A task must end by itself within a bounded time.
   void Run(Task task);
+  // Waits for what is queued and ends the threads. Tasks given later are dropped.
+  void Stop();
 
  private:
   void Work();

@@ -18,6 +18,8 @@ namespace {
 
 constexpr uint64_t kWakeToken = ~uint64_t{0};
 
+thread_local EventLoop* current_loop = nullptr;
+
 int CheckFd(int fd, const char* what) {
   if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
   return fd;
@@ -107,7 +109,10 @@ void EventLoop::Unwatch(int fd) {
   watches_[fd] = WatchEntry{};
 }
 
+EventLoop* EventLoop::Current() { return current_loop; }
+
 void EventLoop::Run() {
+  current_loop = this;
   std::array<epoll_event, 64> ready{};
   for (;;) {
     const int count = epoll_wait(epoll_fd_, ready.data(), ready.size(), PollTimeoutMs());

@@ -38,6 +38,9 @@ class EventLoop {
   // Any thread. Posts `task` and waits until it has run. Not from the loop itself.
   void PostAndWait(Task task);
 
+  // The loop that the calling thread is; null on any other thread.
+  [[nodiscard]] static EventLoop* Current();
+
   // The rest: loop thread only.
 
   // Runs `task` once this round of tasks, sockets and timers is done: to send in one go what the round has gathered.

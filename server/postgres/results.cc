@@ -14,18 +14,18 @@ constexpr size_t kStreamMessageBytes = size_t{128} << 10;
 
 }  // namespace
 
-CollectedResult::CollectedResult(v1::ResultFormat format, ResultLimits limits, const TypeCatalog& types,
+CollectedResult::CollectedResult(v1::ResultFormat format, ResultLimits limits, std::shared_ptr<const TypeCatalog> types,
                                  v1::ExecuteResponse& response, absl::AnyInvocable<void()> overflow, EndCallback end)
     : format_(format),
       limits_(limits),
-      types_(types),
+      types_(std::move(types)),
       response_(response),
       overflow_(std::move(overflow)),
       end_(std::move(end)) {}
 
 void CollectedResult::OnColumns(const PGresult& header) {
   encoder_.emplace(header, format_);
-  ResultEncoder::EncodeColumns(header, types_, response_.mutable_columns());
+  ResultEncoder::EncodeColumns(header, *types_, response_.mutable_columns());
 }
 
 ResultReceiver::Flow CollectedResult::OnRow(const PGresult& result, int row) {
@@ -61,18 +61,18 @@ void CollectedResult::OnEnd(const absl::StatusOr<Completion>& end) {
   end_(end);
 }
 
-StreamedResult::StreamedResult(v1::ResultFormat format, uint32_t batch_rows, const TypeCatalog& types, Write write,
-                               EndCallback end)
+StreamedResult::StreamedResult(v1::ResultFormat format, uint32_t batch_rows, std::shared_ptr<const TypeCatalog> types,
+                               Write write, EndCallback end)
     : format_(format),
       batch_rows_(batch_rows),
-      types_(types),
+      types_(std::move(types)),
       write_(std::move(write)),
       end_(std::move(end)),
       message_(std::make_unique<v1::ExecuteStreamResponse>()) {}
 
 void StreamedResult::OnColumns(const PGresult& header) {
   encoder_.emplace(header, format_);
-  ResultEncoder::EncodeColumns(header, types_, message_->mutable_columns());
+  ResultEncoder::EncodeColumns(header, *types_, message_->mutable_columns());
 }
 
 ResultReceiver::Flow StreamedResult::OnRow(const PGresult& result, int row) {
@@ -95,14 +95,18 @@ void StreamedResult::OnEnd(const absl::StatusOr<Completion>& end) {
   } else if (end.ok() && message_->columns_size() > 0) {
     static_cast<void>(write_(std::move(message_)));  // no rows, but their columns
   }
-  end_(end);
+  if (end.ok()) {
+    end_(end);
+  } else {
+    end_(WithDetail(end.status(), [&](v1::DatabaseError& detail) { detail.set_rows_delivered(rows_written_); }));
+  }
 }
 
 void DescribedStatement::OnColumns(const PGresult& header) {
-  ResultEncoder::EncodeColumns(header, types_, response_.mutable_columns());
+  ResultEncoder::EncodeColumns(header, *types_, response_.mutable_columns());
   for (int i = 0; i < PQnparams(&header); ++i) {
     const uint32_t oid = PQparamtype(&header, i);
-    const std::string_view name = types_.NameOf(oid);
+    const std::string_view name = types_->NameOf(oid);
     response_.add_parameter_type_names(name.empty() ? absl::StrCat("oid:", oid) : std::string(name));
   }
 }

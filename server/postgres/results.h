@@ -44,8 +44,8 @@ class CollectedResult final : public ResultReceiver {
  public:
   // Everything referred to must outlive the statement. `overflow` is told once when the result goes beyond its bounds:
   // the rows that follow are dropped, and the one who is told had better cancel the statement.
-  CollectedResult(v1::ResultFormat format, ResultLimits limits, const TypeCatalog& types, v1::ExecuteResponse& response,
-                  absl::AnyInvocable<void()> overflow, EndCallback end);
+  CollectedResult(v1::ResultFormat format, ResultLimits limits, std::shared_ptr<const TypeCatalog> types,
+                  v1::ExecuteResponse& response, absl::AnyInvocable<void()> overflow, EndCallback end);
 
   void OnColumns(const PGresult& header) override;
   Flow OnRow(const PGresult& result, int row) override;
@@ -54,7 +54,7 @@ class CollectedResult final : public ResultReceiver {
  private:
   const v1::ResultFormat format_;
   const ResultLimits limits_;
-  const TypeCatalog& types_;
+  const std::shared_ptr<const TypeCatalog> types_;
   v1::ExecuteResponse& response_;
   std::optional<ResultEncoder> encoder_;
   bool overflowed_ = false;
@@ -68,7 +68,8 @@ class StreamedResult final : public ResultReceiver {
   // Takes a message; kPause when it wants no more for now.
   using Write = absl::AnyInvocable<Flow(std::unique_ptr<v1::ExecuteStreamResponse>)>;
 
-  StreamedResult(v1::ResultFormat format, uint32_t batch_rows, const TypeCatalog& types, Write write, EndCallback end);
+  StreamedResult(v1::ResultFormat format, uint32_t batch_rows, std::shared_ptr<const TypeCatalog> types, Write write,
+                 EndCallback end);
 
   void OnColumns(const PGresult& header) override;
   Flow OnRow(const PGresult& result, int row) override;
@@ -82,7 +83,7 @@ class StreamedResult final : public ResultReceiver {
 
   const v1::ResultFormat format_;
   const uint32_t batch_rows_;
-  const TypeCatalog& types_;
+  const std::shared_ptr<const TypeCatalog> types_;
   Write write_;
   EndCallback end_;
   std::optional<ResultEncoder> encoder_;
@@ -93,15 +94,15 @@ class StreamedResult final : public ResultReceiver {
 // The answer to an operation that only describes.
 class DescribedStatement final : public ResultReceiver {
  public:
-  DescribedStatement(const TypeCatalog& types, v1::DescribeResponse& response, EndCallback end)
-      : types_(types), response_(response), end_(std::move(end)) {}
+  DescribedStatement(std::shared_ptr<const TypeCatalog> types, v1::DescribeResponse& response, EndCallback end)
+      : types_(std::move(types)), response_(response), end_(std::move(end)) {}
 
   void OnColumns(const PGresult& header) override;
   Flow OnRow(const PGresult&, int) override { return Flow::kContinue; }
   void OnEnd(const absl::StatusOr<Completion>& end) override { end_(end); }
 
  private:
-  const TypeCatalog& types_;
+  const std::shared_ptr<const TypeCatalog> types_;
   v1::DescribeResponse& response_;
   EndCallback end_;
 };

@@ -9,10 +9,11 @@
 
 namespace engine::db::sql {
 
-// Whether `text`, in whatever case, is the word `lower`, which is given in lower case.
-inline bool IsWord(std::string_view text, std::string_view lower) {
-  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
-                    [](char a, char b) { return absl::ascii_tolower(static_cast<unsigned char>(a)) == b; });
+// Whether `text` is that word, in whatever case.
+inline bool IsWord(std::string_view text, std::string_view word) {
+  return std::equal(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
+    return absl::ascii_tolower(static_cast<unsigned char>(a)) == absl::ascii_tolower(static_cast<unsigned char>(b));
+  });
 }
 
 }  // namespace engine::db::sql

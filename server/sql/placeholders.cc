@@ -17,40 +17,33 @@ std::string_view TextOf(std::string_view sql, const Token& token) {
   return sql.substr(token.begin, token.end - token.begin);
 }
 
-// A placeholder is never followed by a string, an array or another placeholder; jsonb's operators are.
-bool LooksLikeOperand(std::string_view sql, const Token& token) {
-  if (token.kind == TokenKind::kLiteral) return true;
-  const std::string_view text = TextOf(sql, token);
-  return text == "?" || IsWord(text, "array");
+// Whether the placeholder tokens[i] stands where one of jsonb's operators would: beside "|", "&" or "@", or before an
+// operand, which no placeholder is followed by.
+bool LooksLikeOperator(std::string_view sql, absl::Span<const Token> tokens, size_t i) {
+  if (i > 0 && tokens[i - 1].end == tokens[i].begin && TextOf(sql, tokens[i - 1]) == "@") return true;
+  if (i + 1 == tokens.size()) return false;
+  const Token& next = tokens[i + 1];
+  const std::string_view text = TextOf(sql, next);
+  if (next.begin == tokens[i].end && (text == "|" || text == "&")) return true;
+  return next.kind == TokenKind::kLiteral || text == "?" || IsWord(text, "array");
 }
 
 }  // namespace
 
 Placeholders::Placeholders(std::string_view sql, absl::Span<const Token> tokens) {
+  const auto is_question_mark = [&](size_t i) { return i < tokens.size() && sql[tokens[i].begin] == '?'; };
   for (size_t i = 0; i < tokens.size(); ++i) {
-    if (tokens[i].kind != TokenKind::kOperator) continue;
-    const int before = count_;
-    Split(sql, tokens[i]);
-    if (count_ == before) continue;
-    const std::string_view text = TextOf(sql, tokens[i]);
-    if (text == "?|" || text == "?&" || text == "@?") may_mean_an_operator_ = true;
-    if (text == "?" && i + 1 < tokens.size() && LooksLikeOperand(sql, tokens[i + 1])) may_mean_an_operator_ = true;
+    if (!is_question_mark(i)) continue;
+    if (is_question_mark(i + 1) && tokens[i + 1].begin == tokens[i].begin + 1) {
+      replacements_.push_back({tokens[i].begin, false});
+      ++i;
+      continue;
+    }
+    replacements_.push_back({tokens[i].begin, true});
+    ++count_;
+    may_mean_an_operator_ |= LooksLikeOperator(sql, tokens, i);
   }
   replacements_.shrink_to_fit();
-}
-
-// PostgreSQL's scanner takes adjacent operator characters for one operator: "=?" and "?-?" arrive as one token.
-void Placeholders::Split(std::string_view sql, const Token& token) {
-  for (uint32_t i = token.begin; i < token.end; ++i) {
-    if (sql[i] != '?') continue;
-    const bool literal = i + 1 < token.end && sql[i + 1] == '?';
-    replacements_.push_back({i, !literal});
-    if (literal) {
-      ++i;
-    } else {
-      ++count_;
-    }
-  }
 }
 
 template <typename Sink>

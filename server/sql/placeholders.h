@@ -18,7 +18,7 @@ class Placeholders {
  public:
   Placeholders() = default;
 
-  // Every "??" in an operator is a literal "?", every other "?" a placeholder.
+  // Every two "?" side by side are a literal "?", every other one is a placeholder.
   Placeholders(std::string_view sql, absl::Span<const Token> tokens);
 
   // How many placeholders.
@@ -45,8 +45,6 @@ class Placeholders {
     bool placeholder;  // "?", else "??"
     uint32_t length() const { return placeholder ? 1 : 2; }
   };
-
-  void Split(std::string_view sql, const Token& token);
 
   // Calls sink(begin, end, text) for each stretch of the caller's text [begin, end) and what it becomes, in order.
   template <typename Sink>

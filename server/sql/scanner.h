@@ -13,7 +13,7 @@ namespace engine::db::sql {
 
 enum class TokenKind : uint8_t {
   kWord,       // key word, identifier (quoted or not)
-  kOperator,   // one or more operator characters, '?' among them; the only kind whose `end` matters to us
+  kOperator,   // a "?", or one or more other operator characters: "??" are two tokens, "=?" too
   kParameter,  // $1
   kLiteral,    // string or number
   kPunctuation,

@@ -153,7 +153,11 @@ std::string_view Summary(const Words& words, size_t first, const std::optional<S
 }
 
 // PREPARE and the bodies of SQL functions have parameters of their own.
-bool OwnsItsParameters(const Words& words, size_t first) { return words.IsAny(first, {"prepare", "create"}); }
+bool OwnsItsParameters(const Words& words, size_t first) {
+  if (words.Is(first, "prepare")) return true;
+  const size_t what = words.Is(first + 1, "or") ? first + 3 : first + 1;  // CREATE OR REPLACE
+  return words.Is(first, "create") && words.IsAny(what, {"function", "procedure"});
+}
 
 }  // namespace
 

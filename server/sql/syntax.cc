@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
 #include "server/sql/ascii.h"
 #include "server/sql/functions.h"
 
@@ -17,13 +18,10 @@ namespace engine::db::sql {
 namespace {
 
 // The tree of this many tokens takes about 5 MB as JSON and is read in about 50 ms.
-constexpr uint32_t kMaxTokens = 50'000;
+constexpr size_t kMaxTokens = 50'000;
 // libpg_query recurses into chains such as 1+1+1… without a limit, at up to 132 bytes of stack a level (measured), and
 // each level needs a token: at most 0.7 MB of a thread's stack. Brackets are limited by the grammar itself.
 constexpr uint32_t kMaxDepth = 5'000;
-
-// How many tokens it may become: "?+?+?" arrives as one operator, and is five.
-uint32_t Weight(const Token& token) { return token.kind == TokenKind::kOperator ? token.end - token.begin : 1; }
 
 // An upper bound of the depth of the tree: the tokens that are not separated by a comma, in all open brackets. Chains
 // of UNION run across commas. CASE … END may hold any of these; since both words may also be names ("a.end"), only a
@@ -46,10 +44,8 @@ uint32_t DepthBound(std::string_view sql, absl::Span<const Token> tokens) {
   };
   for (const Token& token : tokens) {
     const std::string_view text = sql.substr(token.begin, token.end > token.begin ? token.end - token.begin : 1);
-    const uint32_t weight = Weight(token);
-    levels.back().chain += weight;
-    total += weight;
-    deepest = std::max(deepest, total);
+    ++levels.back().chain;
+    deepest = std::max(deepest, ++total);
     if (text == "(" || text == "[") {
       levels.push_back({text[0]});
     } else if (text == ")") {
@@ -117,7 +113,9 @@ Key KeyOf(std::string_view name) {
   for (const auto& [text, key] : kKeys) {
     if (text == name) return key;
   }
-  return name.ends_with("Stmt") ? Key::kStatementNode : Key::kOther;
+  // Nodes begin with a capital; "selectStmt" is but a field.
+  return name.ends_with("Stmt") && absl::ascii_isupper(static_cast<unsigned char>(name[0])) ? Key::kStatementNode
+                                                                                            : Key::kOther;
 }
 
 bool IsTemporarySchema(std::string_view name) { return name == "pg_temp" || name.starts_with("pg_temp_"); }
@@ -274,9 +272,7 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 bool MayBeParsed(std::string_view sql, absl::Span<const Token> tokens) {
-  uint32_t weight = 0;
-  for (const Token& token : tokens) weight += Weight(token);
-  return weight <= kMaxTokens && DepthBound(sql, tokens) <= kMaxDepth;
+  return tokens.size() <= kMaxTokens && DepthBound(sql, tokens) <= kMaxDepth;
 }
 
 std::optional<Syntax> Parse(const std::string& sql) {

@@ -26,6 +26,7 @@ constexpr Type kTypes[] = {
     {"bytea", 17, 1001},
     {"char", 18, 1002},
     {"cid", 29, 1012},
+    {"cidr", 650, 651},
     {"circle", 718, 719},
     {"date", 1082, 1182},
     {"datemultirange", 4535, 6155},

@@ -1,0 +1,99 @@
+#include "server/gateway/errors.h"
+
+#include <string>
+#include <utility>
+
+#include "server/base/error.h"
+
+namespace engine::db::gateway {
+namespace {
+
+using absl::StatusCode;
+
+}  // namespace
+
+absl::Status Stopped(StopReason reason, v1::Phase phase, v1::Outcome outcome) {
+  v1::DatabaseError detail;
+  detail.set_kind(v1::ERROR_KIND_TIMEOUT);
+  detail.set_phase(phase);
+  detail.set_outcome(outcome);
+  StatusCode code = StatusCode::kCancelled;
+  switch (reason) {
+    case StopReason::kDeadline:
+      code = StatusCode::kDeadlineExceeded;
+      detail.set_reason("DEADLINE_EXCEEDED");
+      detail.set_message(outcome == v1::OUTCOME_UNKNOWN ? "the deadline passed, and what became of it is not known"
+                                                        : "the deadline passed, and the statement was cancelled");
+      break;
+    case StopReason::kConnectionClosed:
+      detail.set_kind(v1::ERROR_KIND_CONNECTION);
+      detail.set_reason("CONNECTION_CLOSED");
+      detail.set_message("the connection was closed by its caller");
+      break;
+    case StopReason::kDraining:
+      code = StatusCode::kUnavailable;
+      detail.set_kind(v1::ERROR_KIND_CONNECTION);
+      detail.set_reason("DRAINING");
+      detail.set_message("the gateway shut down before the call was done");
+      break;
+    case StopReason::kTransactionExpired:
+      detail.set_kind(v1::ERROR_KIND_TRANSACTION);
+      code = StatusCode::kAborted;
+      detail.set_reason("TRANSACTION_EXPIRED");
+      detail.set_message("the transaction's lease ran out while the statement ran");
+      break;
+    case StopReason::kAdmin:
+      detail.set_reason("CANCELLED_BY_OPERATOR");
+      detail.set_message("an operator cancelled the statement");
+      break;
+    case StopReason::kNone:
+    case StopReason::kCancelled:
+      detail.set_reason("CANCELLED");
+      detail.set_message("the caller cancelled the call");
+      break;
+  }
+  return MakeError(code, std::move(detail));
+}
+
+absl::Status TransactionError(StatusCode code, v1::Outcome outcome, std::string_view reason, std::string_view message) {
+  v1::DatabaseError detail;
+  detail.set_kind(v1::ERROR_KIND_TRANSACTION);
+  detail.set_phase(v1::PHASE_VALIDATING);
+  detail.set_outcome(outcome);
+  detail.set_field("transaction_id");
+  detail.set_reason(std::string(reason));
+  detail.set_message(std::string(message));
+  return MakeError(code, std::move(detail));
+}
+
+absl::Status TransactionHasEnded(v1::TransactionState state) {
+  switch (state) {
+    case v1::TRANSACTION_STATE_COMMITTED:
+      return TransactionError(StatusCode::kFailedPrecondition, v1::OUTCOME_NOT_EXECUTED, "TRANSACTION_COMMITTED",
+                              "the transaction was committed already");
+    case v1::TRANSACTION_STATE_ROLLED_BACK:
+      return TransactionError(StatusCode::kFailedPrecondition, v1::OUTCOME_ROLLED_BACK, "TRANSACTION_ROLLED_BACK",
+                              "the transaction was rolled back already");
+    case v1::TRANSACTION_STATE_EXPIRED:
+      return TransactionError(
+          StatusCode::kFailedPrecondition, v1::OUTCOME_ROLLED_BACK, "TRANSACTION_EXPIRED",
+          "the transaction was rolled back because its lease ran out (idle_timeout_ms or max_duration_ms)");
+    default:
+      return TransactionError(StatusCode::kAborted, v1::OUTCOME_ROLLED_BACK, "TRANSACTION_LOST",
+                              "the transaction's connection to PostgreSQL was lost, which rolled it back");
+  }
+}
+
+absl::Status Draining() {
+  v1::DatabaseError detail;
+  detail.set_kind(v1::ERROR_KIND_CONNECTION);
+  detail.set_phase(v1::PHASE_VALIDATING);
+  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
+  detail.set_retryable(true);
+  detail.set_retry_after_ms(500);
+  detail.set_reason("DRAINING");
+  detail.set_message("the gateway is shutting down: only open transactions may go on");
+  return MakeError(StatusCode::kUnavailable, std::move(detail));
+}
+
+}  // namespace engine::db::gateway

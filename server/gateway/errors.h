@@ -1,0 +1,40 @@
+// The gateway's own errors: what callers do wrong with handles, and what it refuses or stops itself.
+#ifndef ENGINE_DB_SERVER_GATEWAY_ERRORS_H_
+#define ENGINE_DB_SERVER_GATEWAY_ERRORS_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "engine/db/v1/connector.pb.h"
+#include "engine/db/v1/error.pb.h"
+
+namespace engine::db::gateway {
+
+// Why a call is stopped before its end.
+enum class StopReason : uint8_t {
+  kNone,
+  kDeadline,
+  kCancelled,
+  kAdmin,
+  kConnectionClosed,
+  kDraining,
+  kTransactionExpired
+};
+
+// The error of a call that was stopped.
+[[nodiscard]] absl::Status Stopped(StopReason reason, v1::Phase phase, v1::Outcome outcome);
+
+// A transaction handle that can't be used: `reason` and `message` say why.
+[[nodiscard]] absl::Status TransactionError(absl::StatusCode code, v1::Outcome outcome, std::string_view reason,
+                                            std::string_view message);
+
+// What a finished transaction answers to whoever goes on using it.
+[[nodiscard]] absl::Status TransactionHasEnded(v1::TransactionState state);
+
+// The gateway is shutting down.
+[[nodiscard]] absl::Status Draining();
+
+}  // namespace engine::db::gateway
+
+#endif  // ENGINE_DB_SERVER_GATEWAY_ERRORS_H_

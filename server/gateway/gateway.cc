@@ -1,0 +1,594 @@
+#include "server/gateway/gateway.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/base/error.h"
+#include "server/gateway/errors.h"
+#include "server/gateway/statement_call.h"
+#include "server/gateway/target.h"
+#include "server/observe/log.h"
+#include "server/postgres/command_text.h"
+#include "server/postgres/results.h"
+
+namespace engine::db::gateway {
+namespace {
+
+using observe::Method;
+
+constexpr int kBlockingThreads = 4;
+constexpr uint32_t kDefaultBatchRows = 2'000;
+constexpr uint32_t kMaxBatchRows = 100'000;
+constexpr int kMaxBatchRuns = 10'000;
+
+// The earliest of the call's deadline and its timeout_ms; the connection's timeout where neither is given.
+absl::Time DeadlineOf(const Caller& caller, uint32_t timeout_ms, absl::Duration connection_timeout) {
+  const absl::Time now = absl::Now();
+  if (timeout_ms > 0) return std::min(caller.deadline, now + absl::Milliseconds(timeout_ms));
+  if (caller.deadline != absl::InfiniteFuture()) return caller.deadline;
+  return now + connection_timeout;
+}
+
+postgres::ResultLimits LimitsOf(const config::Limits& limits) {
+  return {.rows = static_cast<uint32_t>(limits.result_rows), .bytes = static_cast<size_t>(limits.result_bytes)};
+}
+
+// Binds on the loop: the target's types are there.
+absl::Status BindRun(Target& target, const google::protobuf::RepeatedPtrField<v1::Value>& parameters, Run& run) {
+  const postgres::TypeCatalog& types = *target.types();
+  absl::StatusOr<sql::BoundStatement> bound =
+      sql::Bind(run.bound.statement, parameters, [&](std::string_view name) { return types.OidOf(name); });
+  if (!bound.ok()) return bound.status();
+  run.bound = *std::move(bound);
+  return absl::OkStatus();
+}
+
+// Receives a statement's result into `response`, which it empties first: an attempt may follow another.
+auto CollectInto(const config::Limits& limits, v1::ResultFormat format, v1::ExecuteResponse& response) {
+  return [limits = LimitsOf(limits), format, &response](
+             StatementCall& call, postgres::EndCallback end) -> std::unique_ptr<postgres::ResultReceiver> {
+    response.clear_columns();
+    response.clear_rows();
+    response.clear_column_batch();
+    return std::make_unique<postgres::CollectedResult>(
+        format, limits, call.target().types(), response, [&call] { call.OnOverflow(); }, std::move(end));
+  };
+}
+
+}  // namespace
+
+Gateway::Gateway(const config::GatewaySettings& settings, observe::Metrics& metrics)
+    : settings_(settings),
+      metrics_(metrics),
+      started_(absl::Now()),
+      executor_("blocking", kBlockingThreads),
+      shared_{settings_, metrics_, handles_, executor_},
+      connections_(handles_, static_cast<size_t>(settings.limits.connections),
+                   static_cast<size_t>(settings.limits.pools), static_cast<size_t>(settings.event_loops)) {
+  for (size_t i = 0; i < static_cast<size_t>(settings_.event_loops); ++i) {
+    shards_.push_back(std::make_unique<Shard>(i, shared_));
+  }
+}
+
+Gateway::~Gateway() {
+  draining_ = true;
+  executor_.Stop();  // what it still posts, the loops still run
+  for (const auto& shard : shards_) shard->loop().PostAndWait([&shard] { shard->Clear(); });
+}
+
+// --- what methods have in common
+
+absl::StatusOr<Connection> Gateway::Admit(const std::string& connection_id, bool starts_work) const {
+  if (draining_ && starts_work) return Draining();
+  return connections_.Find(connection_id);
+}
+
+absl::StatusOr<Run> Gateway::MakeRun(const std::string& sql) const {
+  if (sql.size() > static_cast<size_t>(settings_.limits.statement_bytes)) {
+    return InvalidRequest(
+        "sql", "STATEMENT_TOO_LARGE",
+        absl::StrCat("sql is ", sql.size(), " bytes long; the limit is ", settings_.limits.statement_bytes));
+  }
+  absl::StatusOr<std::shared_ptr<const sql::Statement>> statement = statements_.Get(sql);
+  if (!statement.ok()) return statement.status();
+  Run run;
+  run.bound.statement = *std::move(statement);
+  return run;
+}
+
+template <typename Request>
+absl::StatusOr<Work> Gateway::MakeWork(const Caller& caller, const Connection& connection, const Request& request,
+                                       Method method) const {
+  Work work;
+  work.method = method;
+  work.connection_id = request.connection_id();
+  work.session = caller.session;
+  work.retry = connection.retry;
+  work.deadline = DeadlineOf(caller, request.timeout_ms(), connection.timeout);
+  if constexpr (requires { request.begin(); }) {
+    if (request.has_begin()) {
+      if (absl::Status status = ValidateOptions(request.begin(), "begin"); !status.ok()) return status;
+      work.begin = request.begin();
+    }
+    work.transaction_id = request.transaction_id();
+    if (request.has_transaction_id() && work.transaction_id.empty()) {
+      return InvalidRequest("transaction_id", "EMPTY_TRANSACTION",
+                            "transaction_id is empty: leave it out for autocommit");
+    }
+    if (request.commit()) {
+      if (!work.begin.has_value() && work.transaction_id.empty()) {
+        return InvalidRequest("commit", "COMMIT_WITHOUT_TRANSACTION", "commit needs transaction_id or begin");
+      }
+      work.ending = Ending::kCommit;
+    }
+    if (request.has_retry()) {
+      absl::StatusOr<config::RetrySettings> retry = config::ValidateRetry(request.retry(), "retry", connection.retry);
+      if (!retry.ok()) return retry.status();
+      work.retry = *retry;
+    }
+    if (!v1::ResultFormat_IsValid(request.result_format())) {
+      return InvalidRequest("result_format", "OUT_OF_RANGE", "result_format is none that the contract knows");
+    }
+  }
+  if (work.begin.has_value() && work.ending == Ending::kNone &&
+      shared_.transactions >= static_cast<size_t>(settings_.limits.transactions)) {
+    v1::DatabaseError detail;
+    detail.set_kind(v1::ERROR_KIND_TRANSACTION);
+    detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
+    detail.set_retryable(true);
+    detail.set_retry_after_ms(100);
+    detail.set_reason("TOO_MANY_TRANSACTIONS");
+    detail.set_message(absl::StrCat("too many transactions are open (limit ", settings_.limits.transactions, ")"));
+    return MakeError(absl::StatusCode::kResourceExhausted, std::move(detail));
+  }
+  return work;
+}
+
+CallRef Gateway::Refuse(Method method, const absl::Status& status, Done& done) {
+  metrics_.ForMethod(method).Finished(absl::ZeroDuration(), ErrorDetail(status).kind());
+  done(status);
+  return {};
+}
+
+CallRef Gateway::Submit(const Connection& connection, Work work, Prepare prepare) {
+  const CallRef ref{connection.shard, next_call_.fetch_add(1, std::memory_order_relaxed)};
+  Shard& shard = *shards_[connection.shard];
+  shard.loop().Post([this, &shard, target_id = connection.target, id = ref.id, work = std::move(work),
+                     prepare = std::move(prepare)]() mutable {
+    Target* target = shard.FindTarget(target_id);
+    absl::Status status = target == nullptr ? connections_.Find(work.connection_id).status() : prepare(*target, work);
+    if (target == nullptr && status.ok()) status = absl::InternalError("the connection's pool is gone");
+    if (!status.ok()) {
+      metrics_.ForMethod(work.method).Finished(absl::ZeroDuration(), ErrorDetail(status).kind());
+      CallEnd end;
+      end.status = std::move(status);
+      work.finish(std::move(end));
+      return;
+    }
+    shard.StartCall(id, *target, std::move(work));
+  });
+  return ref;
+}
+
+void Gateway::Cancel(CallRef call) {
+  if (call.id == 0) return;
+  Shard& shard = *shards_[call.shard];
+  shard.loop().Post([&shard, id = call.id] {
+    if (StatementCall* found = shard.FindCall(id)) found->Stop(StopReason::kCancelled);
+  });
+}
+
+void Gateway::ResumeStream(CallRef call) {
+  if (call.id == 0) return;
+  Shard& shard = *shards_[call.shard];
+  shard.loop().Post([&shard, id = call.id] {
+    if (StatementCall* found = shard.FindCall(id)) found->Resume();
+  });
+}
+
+void Gateway::AtEndOfRound(absl::AnyInvocable<void()> task) {
+  if (postgres::EventLoop* loop = postgres::EventLoop::Current()) {
+    loop->RunAtEndOfRound(std::move(task));
+  } else {
+    task();
+  }
+}
+
+// --- connections
+
+void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v1::ConnectResponse& response,
+                      Done done) {
+  const absl::Time started = absl::Now();
+  const auto settings_of = [&]() -> absl::StatusOr<config::TargetSettings> {
+    if (draining_) return Draining();
+    switch (request.target_case()) {
+      case v1::ConnectRequest::kConfig:
+        if (!settings_.allow_inline_targets) {
+          return InvalidRequest("config", "INLINE_TARGET_REFUSED",
+                                "this gateway takes only targets that it has as data sources: give data_source");
+        }
+        return config::ValidateTarget(request.config(), "config");
+      case v1::ConnectRequest::kDataSource: {
+        const auto found = settings_.data_sources.find(request.data_source());
+        if (found != settings_.data_sources.end()) return found->second;
+        return InvalidRequest("data_source", "UNKNOWN_DATA_SOURCE",
+                              "the gateway's configuration has no such data source");
+      }
+      default:
+        return InvalidRequest("target", "MISSING_TARGET", "give data_source or config");
+    }
+  };
+  absl::StatusOr<config::TargetSettings> settings = settings_of();
+  if (!settings.ok()) {
+    Refuse(Method::kConnect, settings.status(), done);
+    return;
+  }
+  const absl::StatusOr<Connections::Opening> opening = connections_.Open(*settings);
+  if (!opening.ok()) {
+    Refuse(Method::kConnect, opening.status(), done);
+    return;
+  }
+  const absl::Time deadline = std::min(caller.deadline, started + settings->timeout);
+  Shard& shard = *shards_[opening->shard];
+  shard.loop().Post([this, &shard, &response, opening = *opening, settings = *std::move(settings), deadline, started,
+                     session = caller.session, done = std::move(done)]() mutable {
+    Target& target = shard.OpenTarget(opening.target, settings);
+    target.Connect(deadline, [this, &shard, &response, opening, settings = std::move(settings), started, session,
+                              done = std::move(done)](absl::StatusOr<postgres::ServerInfo> server) mutable {
+      metrics_.ForMethod(Method::kConnect).Finished(absl::Now() - started, ErrorDetail(server.status()).kind());
+      if (!server.ok()) {
+        if (connections_.Abandon(opening)) shard.CloseTarget(opening.target);
+        done(server.status());
+        return;
+      }
+      response.set_connection_id(connections_.Confirm(opening, settings, session));
+      response.set_server_version(server->version);
+      response.set_server_version_num(server->version_number);
+      response.set_in_recovery(server->in_recovery);
+      *response.mutable_settings() = config::ToProto(settings);
+      metrics_.connections.Set(static_cast<double>(connections_.size()));
+      done(absl::OkStatus());
+    });
+  });
+}
+
+void Gateway::Close(const Caller&, const v1::CloseRequest& request, v1::CloseResponse& response, Done done) {
+  std::optional<Connections::Closing> closing = connections_.Close(request.connection_id());
+  if (!closing.has_value()) {  // closed before, or never there: that is what was asked for
+    Refuse(Method::kClose, absl::OkStatus(), done);
+    return;
+  }
+  const absl::Time started = absl::Now();
+  CloseConnection(*std::move(closing), [this, &response, started, done = std::move(done)](size_t rolled_back) mutable {
+    response.set_transactions_rolled_back(static_cast<uint32_t>(rolled_back));
+    metrics_.ForMethod(Method::kClose).Finished(absl::Now() - started, v1::ERROR_KIND_UNSPECIFIED);
+    done(absl::OkStatus());
+  });
+}
+
+void Gateway::CloseConnection(Connections::Closing closing, absl::AnyInvocable<void(size_t)> done) {
+  metrics_.connections.Set(static_cast<double>(connections_.size()));
+  Shard& shard = *shards_[closing.connection.shard];
+  shard.loop().Post([&shard, closing = std::move(closing), done = std::move(done)]() mutable {
+    const size_t rolled_back = shard.CloseConnection(closing.connection.target, closing.id);
+    if (closing.last) shard.CloseTarget(closing.connection.target);
+    done(rolled_back);
+  });
+}
+
+absl::StatusOr<SessionId> Gateway::BeginSession() {
+  if (draining_) return Draining();
+  if (sessions_.fetch_add(1) >= static_cast<size_t>(settings_.limits.sessions)) {
+    --sessions_;
+    return MakeError(absl::StatusCode::kResourceExhausted, v1::ERROR_KIND_CONNECTION, "TOO_MANY_SESSIONS",
+                     absl::StrCat("too many sessions are open (limit ", settings_.limits.sessions, ")"));
+  }
+  metrics_.sessions.Increment();
+  return next_session_.fetch_add(1);
+}
+
+void Gateway::EndSession(SessionId session) {
+  --sessions_;
+  metrics_.sessions.Decrement();
+  for (Connections::Closing& closing : connections_.CloseSession(session)) {
+    CloseConnection(std::move(closing), [](size_t) {});
+  }
+  for (const auto& shard : shards_) {
+    shard->loop().Post([&shard = *shard, session] { shard.EndSession(session); });
+  }
+}
+
+// --- statements
+
+CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request, v1::ExecuteResponse& response,
+                         Done done) {
+  const absl::StatusOr<Connection> connection = Admit(request.connection_id(), !request.has_transaction_id());
+  if (!connection.ok()) return Refuse(Method::kExecute, connection.status(), done);
+  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kExecute);
+  if (!work.ok()) return Refuse(Method::kExecute, work.status(), done);
+  absl::StatusOr<Run> run = MakeRun(request.sql());
+  if (!run.ok()) return Refuse(Method::kExecute, run.status(), done);
+
+  run->receive = CollectInto(settings_.limits, request.result_format(), response);
+  work->runs.push_back(*std::move(run));
+  work->finish = [&response, done = std::move(done)](CallEnd end) mutable {
+    response.set_attempts(static_cast<uint32_t>(end.attempts));
+    if (end.transaction.has_value()) *response.mutable_transaction() = *std::move(end.transaction);
+    done(end.status);
+  };
+  return Submit(*connection, *std::move(work), [&request, &response](Target& target, Work& w) {
+    absl::Status status = BindRun(target, request.parameters(), w.runs[0]);
+    if (status.ok()) response.set_bound_sql(w.runs[0].bound.text->sql);
+    return status;
+  });
+}
+
+CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequest& request, RowSink& sink,
+                               Done done) {
+  const absl::StatusOr<Connection> connection = Admit(request.connection_id(), !request.has_transaction_id());
+  if (!connection.ok()) return Refuse(Method::kExecuteStream, connection.status(), done);
+  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kExecuteStream);
+  if (!work.ok()) return Refuse(Method::kExecuteStream, work.status(), done);
+  if (request.batch_rows() > kMaxBatchRows) {
+    return Refuse(Method::kExecuteStream,
+                  InvalidRequest("batch_rows", "OUT_OF_RANGE", absl::StrCat("batch_rows must be 0 to ", kMaxBatchRows)),
+                  done);
+  }
+  absl::StatusOr<Run> run = MakeRun(request.sql());
+  if (!run.ok()) return Refuse(Method::kExecuteStream, run.status(), done);
+
+  const uint32_t batch_rows = request.batch_rows() == 0 ? kDefaultBatchRows : request.batch_rows();
+  // Of the attempt that runs; the sink hears of the text once.
+  struct Progress {
+    std::string bound_sql;
+    uint64_t rows = 0;
+    bool begun = false;
+  };
+  auto progress = std::make_shared<Progress>();
+  run->receive = [progress, &sink, batch_rows, format = request.result_format()](StatementCall& call,
+                                                                                 postgres::EndCallback end) {
+    auto write = [progress, &sink, &call](std::unique_ptr<v1::ExecuteStreamResponse> message) {
+      using Flow = postgres::ResultReceiver::Flow;
+      if (call.stopping()) return Flow::kContinue;  // read to the end, for nobody
+      if (!progress->begun) message->set_bound_sql(progress->bound_sql);
+      progress->begun = true;
+      progress->rows += static_cast<uint64_t>(message->rows_size()) + message->column_batch().row_count();
+      return sink.Write(std::move(message)) ? Flow::kContinue : Flow::kPause;
+    };
+    return std::make_unique<postgres::StreamedResult>(format, batch_rows, call.target().types(), std::move(write),
+                                                      std::move(end));
+  };
+  work->streams = true;
+  work->runs.push_back(*std::move(run));
+  work->finish = [progress, &sink, done = std::move(done)](CallEnd end) mutable {
+    if (end.status.ok()) {
+      auto last = std::make_unique<v1::ExecuteStreamResponse>();
+      if (!progress->begun) last->set_bound_sql(progress->bound_sql);
+      v1::StreamSummary& summary = *last->mutable_summary();
+      summary.set_rows_affected(end.last.rows_affected);
+      summary.set_command_tag(end.last.command_tag);
+      summary.set_row_count(progress->rows);
+      summary.set_attempts(static_cast<uint32_t>(end.attempts));
+      if (end.transaction.has_value()) *summary.mutable_transaction() = *std::move(end.transaction);
+      static_cast<void>(sink.Write(std::move(last)));
+    }
+    done(end.status);
+  };
+  return Submit(*connection, *std::move(work), [&request, progress](Target& target, Work& w) {
+    absl::Status status = BindRun(target, request.parameters(), w.runs[0]);
+    if (status.ok()) progress->bound_sql = w.runs[0].bound.text->sql;
+    return status;
+  });
+}
+
+CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchRequest& request,
+                              v1::ExecuteBatchResponse& response, Done done) {
+  const absl::StatusOr<Connection> connection = Admit(request.connection_id(), !request.has_transaction_id());
+  if (!connection.ok()) return Refuse(Method::kExecuteBatch, connection.status(), done);
+  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kExecuteBatch);
+  if (!work.ok()) return Refuse(Method::kExecuteBatch, work.status(), done);
+  if (request.atomic()) {
+    if (!work->transaction_id.empty()) {
+      return Refuse(Method::kExecuteBatch,
+                    InvalidRequest("atomic", "ATOMIC_IN_TRANSACTION",
+                                   "atomic makes a transaction of its own: leave transaction_id out"),
+                    done);
+    }
+    if (!work->begin.has_value()) work->begin.emplace();
+    work->ending = Ending::kCommit;
+  }
+  work->independent = !work->begin.has_value() && work->transaction_id.empty();
+
+  // Pairs of a run and its parameters, which are bound on the loop.
+  std::vector<const google::protobuf::RepeatedPtrField<v1::Value>*> parameters;
+  for (int s = 0; s < request.statements_size(); ++s) {
+    const v1::BatchStatement& statement = request.statements(s);
+    const auto fail = [&](const absl::Status& status) {
+      return Refuse(Method::kExecuteBatch,
+                    WithDetail(status,
+                               [&](v1::DatabaseError& detail) {
+                                 detail.set_statement_index(static_cast<uint32_t>(s));
+                                 detail.set_field(absl::StrCat("statements[", s, "].", detail.field()));
+                               }),
+                    done);
+    };
+    if (statement.parameters_size() > 0 && statement.parameter_lists_size() > 0) {
+      return fail(
+          InvalidRequest("parameter_lists", "PARAMETERS_TWICE", "give parameters or parameter_lists, not both"));
+    }
+    const int runs = std::max(1, statement.parameter_lists_size());
+    for (int list = 0; list < runs; ++list) {
+      absl::StatusOr<Run> run = MakeRun(statement.sql());
+      if (!run.ok()) return fail(run.status());
+      v1::BatchResult* result = response.add_results();
+      result->set_statement_index(static_cast<uint32_t>(s));
+      result->set_parameter_list_index(static_cast<uint32_t>(list));
+      run->statement_index = static_cast<uint32_t>(s);
+      run->receive = CollectInto(settings_.limits, request.result_format(), *result->mutable_response());
+      run->failed = [result](const absl::Status& status) { *result->mutable_error() = ErrorDetail(status); };
+      work->runs.push_back(*std::move(run));
+      parameters.push_back(statement.parameter_lists_size() > 0 ? &statement.parameter_lists(list).parameters()
+                                                                : &statement.parameters());
+      if (work->runs.size() > kMaxBatchRuns) {
+        return Refuse(Method::kExecuteBatch,
+                      InvalidRequest("statements", "BATCH_TOO_LARGE",
+                                     absl::StrCat("a batch runs at most ", kMaxBatchRuns, " statements")),
+                      done);
+      }
+    }
+  }
+  if (work->runs.empty()) {
+    return Refuse(Method::kExecuteBatch, InvalidRequest("statements", "EMPTY_BATCH", "the batch has no statements"),
+                  done);
+  }
+  work->finish = [&response, independent = work->independent, done = std::move(done)](CallEnd end) mutable {
+    response.set_attempts(static_cast<uint32_t>(end.attempts));
+    if (end.transaction.has_value()) *response.mutable_transaction() = *std::move(end.transaction);
+    // Each of an independent batch has its own result, also when the link broke in the middle.
+    const bool ran = end.status.ok() || ErrorDetail(end.status).reason() == "LINK_LOST";
+    done(independent && ran ? absl::OkStatus() : end.status);
+  };
+  return Submit(
+      *connection, *std::move(work),
+      [&response, parameters = std::move(parameters)](Target& target, Work& w) -> absl::Status {
+        for (size_t i = 0; i < w.runs.size(); ++i) {
+          if (absl::Status status = BindRun(target, *parameters[i], w.runs[i]); !status.ok()) {
+            const uint32_t index = w.runs[i].statement_index;
+            return WithDetail(status, [&](v1::DatabaseError& detail) {
+              detail.set_statement_index(index);
+              detail.set_field(absl::StrCat("statements[", index, "].", detail.field()));
+            });
+          }
+          response.mutable_results(static_cast<int>(i))->mutable_response()->set_bound_sql(w.runs[i].bound.text->sql);
+        }
+        return absl::OkStatus();
+      });
+}
+
+CallRef Gateway::Describe(const Caller& caller, const v1::DescribeRequest& request, v1::DescribeResponse& response,
+                          Done done) {
+  const absl::StatusOr<Connection> connection = Admit(request.connection_id(), request.transaction_id().empty());
+  if (!connection.ok()) return Refuse(Method::kDescribe, connection.status(), done);
+  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kDescribe);
+  if (!work.ok()) return Refuse(Method::kDescribe, work.status(), done);
+  absl::StatusOr<Run> run = MakeRun(request.sql());
+  if (!run.ok()) return Refuse(Method::kDescribe, run.status(), done);
+  work->transaction_id = request.transaction_id();
+  run->describe_only = true;
+  run->bound.text = run->bound.statement->text();
+  response.set_bound_sql(run->bound.text->sql);
+  run->receive = [&response](StatementCall& call, postgres::EndCallback end) {
+    response.clear_columns();
+    response.clear_parameter_type_names();
+    return std::make_unique<postgres::DescribedStatement>(call.target().types(), response, std::move(end));
+  };
+  work->runs.push_back(*std::move(run));
+  work->finish = [done = std::move(done)](CallEnd end) mutable { done(end.status); };
+  return Submit(*connection, *std::move(work), [](Target&, Work&) { return absl::OkStatus(); });
+}
+
+// --- transactions
+
+CallRef Gateway::Begin(const Caller& caller, const v1::BeginRequest& request, v1::BeginResponse& response, Done done) {
+  const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/true);
+  if (!connection.ok()) return Refuse(Method::kBegin, connection.status(), done);
+  if (absl::Status status = ValidateOptions(request.options(), "options"); !status.ok()) {
+    return Refuse(Method::kBegin, status, done);
+  }
+  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kBegin);
+  if (!work.ok()) return Refuse(Method::kBegin, work.status(), done);
+  work->begin = request.options();
+  work->finish = [&response, done = std::move(done)](CallEnd end) mutable {
+    if (end.transaction.has_value()) {
+      response.set_transaction_id(end.transaction->transaction_id());
+      *response.mutable_transaction() = *std::move(end.transaction);
+    }
+    done(end.status);
+  };
+  return Submit(*connection, *std::move(work), [](Target&, Work&) { return absl::OkStatus(); });
+}
+
+// A call in a transaction that runs a command of the gateway's own, or just ends it.
+template <typename Request, typename Response>
+CallRef Gateway::RunCommand(const Caller& caller, const Request& request, Response& response, Done done, Method method,
+                            Ending ending, std::string command) {
+  const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/false);
+  if (!connection.ok()) return Refuse(method, connection.status(), done);
+  if (request.transaction_id().empty()) {
+    return Refuse(method,
+                  TransactionError(absl::StatusCode::kFailedPrecondition, v1::OUTCOME_NOT_EXECUTED, "NO_TRANSACTION",
+                                   "transaction_id is empty: there is no transaction without Begin"),
+                  done);
+  }
+  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, method);
+  if (!work.ok()) return Refuse(method, work.status(), done);
+  work->transaction_id = request.transaction_id();
+  work->ending = ending;
+  if (!command.empty()) {
+    Run run;
+    run.bound.text = postgres::CommandText(std::move(command));
+    run.receive = [](StatementCall&, postgres::EndCallback end) {
+      return std::make_unique<postgres::CommandResult>(std::move(end));
+    };
+    work->runs.push_back(std::move(run));
+  }
+  work->finish = [&response, done = std::move(done)](CallEnd end) mutable {
+    if (end.transaction.has_value()) *response.mutable_transaction() = *std::move(end.transaction);
+    done(end.status);
+  };
+  return Submit(*connection, *std::move(work), [](Target&, Work&) { return absl::OkStatus(); });
+}
+
+CallRef Gateway::Commit(const Caller& caller, const v1::CommitRequest& request, v1::CommitResponse& response,
+                        Done done) {
+  return RunCommand(caller, request, response, std::move(done), Method::kCommit, Ending::kCommit, "");
+}
+
+CallRef Gateway::Rollback(const Caller& caller, const v1::RollbackRequest& request, v1::RollbackResponse& response,
+                          Done done) {
+  return RunCommand(caller, request, response, std::move(done), Method::kRollback, Ending::kRollback, "");
+}
+
+CallRef Gateway::Savepoint(const Caller& caller, const v1::SavepointRequest& request, v1::SavepointResponse& response,
+                           Done done) {
+  if (absl::Status status = ValidateSavepointName(request.name()); !status.ok()) {
+    return Refuse(Method::kSavepoint, status, done);
+  }
+  return RunCommand(caller, request, response, std::move(done), Method::kSavepoint, Ending::kNone,
+                    absl::StrCat("SAVEPOINT \"", request.name(), "\""));
+}
+
+CallRef Gateway::RollbackToSavepoint(const Caller& caller, const v1::RollbackToSavepointRequest& request,
+                                     v1::RollbackToSavepointResponse& response, Done done) {
+  if (absl::Status status = ValidateSavepointName(request.name()); !status.ok()) {
+    return Refuse(Method::kRollbackToSavepoint, status, done);
+  }
+  return RunCommand(caller, request, response, std::move(done), Method::kRollbackToSavepoint, Ending::kNone,
+                    absl::StrCat("ROLLBACK TO SAVEPOINT \"", request.name(), "\""));
+}
+
+void Gateway::KeepAlive(const Caller&, const v1::KeepAliveRequest& request, v1::KeepAliveResponse& response,
+                        Done done) {
+  const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/false);
+  if (!connection.ok()) {
+    Refuse(Method::kKeepAlive, connection.status(), done);
+    return;
+  }
+  Shard& shard = *shards_[connection->shard];
+  shard.loop().Post([this, &shard, &request, &response, target_id = connection->target,
+                     done = std::move(done)]() mutable {
+    Target* target = shard.FindTarget(target_id);
+    if (target == nullptr) {
+      Refuse(Method::kKeepAlive, connections_.Find(request.connection_id()).status(), done);
+      return;
+    }
+    absl::StatusOr<v1::TransactionStatus> status = target->KeepAlive(request.transaction_id(), request.connection_id());
+    if (status.ok()) *response.mutable_transaction() = *std::move(status);
+    Refuse(Method::kKeepAlive, status.status(), done);
+  });
+}
+
+}  // namespace engine::db::gateway

@@ -1,0 +1,120 @@
+// A call while it runs: waits for a backend or its turn, sends its work down the pipeline, decides about retries, stops
+// at its deadline, answers once.
+#ifndef ENGINE_DB_SERVER_GATEWAY_STATEMENT_CALL_H_
+#define ENGINE_DB_SERVER_GATEWAY_STATEMENT_CALL_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/gateway/errors.h"
+#include "server/gateway/work.h"
+#include "server/pool/pool.h"
+#include "server/postgres/event_loop.h"
+#include "server/postgres/results.h"
+
+namespace engine::db::gateway {
+
+class Target;
+class Transaction;
+
+// Loop thread only. Owned by its shard from Start() until it has ended, which is later than its answer when a COMMIT
+// outlives the deadline.
+class StatementCall {
+ public:
+  StatementCall(CallId id, Target& target, Work work);
+  ~StatementCall();
+  StatementCall(const StatementCall&) = delete;
+  StatementCall& operator=(const StatementCall&) = delete;
+
+  void Start();
+  // Ends it before its time. A COMMIT that was sent is never cancelled.
+  void Stop(StopReason reason);
+  // The reader of its stream wants more.
+  void Resume();
+
+  // From its transaction: it waits there; it is its turn; or it never will be, since the transaction has ended like
+  // this.
+  void WaitIn(Transaction& transaction);
+  void RunIn(Transaction& transaction);
+  void TransactionWasOver(const absl::StatusOr<v1::TransactionStatus>& end);
+
+  // For receivers: the result is larger than the call may return.
+  void OnOverflow();
+  // For receivers of streams: whether rows are still wanted.
+  [[nodiscard]] bool stopping() const { return stop_reason_ != StopReason::kNone; }
+
+  [[nodiscard]] CallId id() const { return id_; }
+  [[nodiscard]] const Work& work() const { return work_; }
+  [[nodiscard]] absl::Time started() const { return started_; }
+  [[nodiscard]] bool waiting() const { return state_ != State::kRunning; }
+  // Process id of its backend; 0 while it waits.
+  [[nodiscard]] int backend_pid() const;
+  // Fingerprint of its first statement; empty for none.
+  [[nodiscard]] std::string fingerprint() const;
+  [[nodiscard]] Target& target() const { return target_; }
+
+ private:
+  enum class State : uint8_t {
+    kQueued,  // in the pool's queue
+    kQueuedInTransaction,
+    kBackingOff,
+    kRunning,
+    kEnded,
+  };
+  enum class Step : uint8_t { kBegin, kStatement, kEnding };
+
+  void Attempt();
+  [[nodiscard]] bool MayShare() const;
+  void RunShared();
+  void OnLease(absl::StatusOr<pool::Lease> lease);
+  void Send(pool::Lease& lease);
+  void SendStep(pool::Lease& lease, Step step, size_t index, postgres::Operation operation,
+                std::unique_ptr<postgres::ResultReceiver> receiver);
+  void OnStepEnd(Step step, size_t index, const absl::StatusOr<postgres::Completion>& end);
+  [[nodiscard]] absl::Status Describe(size_t index, const absl::Status& status) const;
+  void OnPatienceLost();
+  void Conclude();
+  [[nodiscard]] absl::Status FinalStatus() const;
+  [[nodiscard]] bool MayRetry(const absl::Status& status);
+  [[nodiscard]] bool OnlyReads() const;
+  void Retry(const absl::Status& status);
+  void Answer(const absl::Status& status, std::optional<v1::TransactionStatus> transaction);
+  void End(const absl::Status& status, std::optional<v1::TransactionStatus> transaction);
+
+  const CallId id_;
+  Target& target_;
+  Work work_;
+  const absl::Time started_;
+  State state_ = State::kQueued;
+  bool answered_ = false;
+
+  // Of the attempt that runs.
+  int attempts_ = 0;
+  bool read_only_proof_failed_ = false;  // the guard refused it: it writes after all
+  bool stale_plan_retried_ = false;
+  pool::Pool::Ticket ticket_ = 0;
+  pool::Lease lease_;                   // its own; in a transaction that one's
+  Transaction* transaction_ = nullptr;  // the one it runs or waits in
+  pool::SharedRead read_;
+  bool shared_ = false;
+  std::vector<std::unique_ptr<postgres::ResultReceiver>> receivers_;
+  size_t steps_left_ = 0;
+  absl::Status error_;  // the first
+  bool committed_ = false;
+  postgres::Completion last_;
+
+  StopReason stop_reason_ = StopReason::kNone;
+  absl::Time queued_at_;
+  postgres::EventLoop::TimerId deadline_timer_;
+  postgres::EventLoop::TimerId patience_timer_;
+  postgres::EventLoop::TimerId backoff_timer_;
+};
+
+}  // namespace engine::db::gateway
+
+#endif  // ENGINE_DB_SERVER_GATEWAY_STATEMENT_CALL_H_

@@ -1,0 +1,193 @@
+#include "server/gateway/target.h"
+
+#include <algorithm>
+
+#include "absl/time/clock.h"
+#include "server/base/error.h"
+#include "server/gateway/shard.h"
+#include "server/gateway/statement_call.h"
+#include "server/observe/log.h"
+
+namespace engine::db::gateway {
+namespace {
+
+// How long, and how many, ended transactions are remembered, so that a repeated Commit gets the first answer.
+constexpr absl::Duration kTombstoneLifetime = absl::Minutes(10);
+constexpr size_t kMaxTombstones = 10'000;
+
+}  // namespace
+
+Target::Target(Shard& shard, TargetId id, const config::TargetSettings& settings)
+    : shard_(shard),
+      id_(id),
+      settings_(settings),
+      metrics_(shard.shared().metrics.AddPool(settings.DisplayName())),
+      pool_(shard.loop(), shard.shared().executor, settings_, shard.shared().settings.shared_reads,
+            static_cast<size_t>(shard.shared().settings.limits.waiters), *metrics_) {
+  info_.types = std::make_shared<const postgres::TypeCatalog>();
+  observe::LogInfo("pool opened", {{"pool", metrics_->name()}, {"max_size", settings_.max_pool_size}});
+  pool_.Start();
+}
+
+Target::~Target() { observe::LogInfo("pool closed", {{"pool", metrics_->name()}}); }
+
+// --- connecting
+
+// A Connect that waits for a backend, as proof that the server can be reached.
+struct Target::Connecting {
+  absl::Time deadline;
+  ConnectCallback callback;
+  pool::Pool::Ticket ticket = 0;
+  postgres::EventLoop::TimerId timer;
+};
+
+void Target::Connect(absl::Time deadline, ConnectCallback callback) {
+  if (info_.version_number != 0 && pool_.Counts().open > 0) {
+    callback(info_);
+    return;
+  }
+  ++probes_;
+  // Shared by the timer and the pool's callback, whichever comes first.
+  auto connecting = std::make_shared<Connecting>();
+  connecting->deadline = deadline;
+  connecting->callback = std::move(callback);
+  const absl::Time started = absl::Now();
+  connecting->timer = shard_.loop().RunAt(deadline, [this, connecting, started] {
+    connecting->timer = {};
+    pool_.Withdraw(connecting->ticket);
+    --probes_;
+    connecting->callback(pool_.WaitTimeout(absl::Now() - started));
+  });
+  connecting->ticket = pool_.Acquire(pool::Purpose::kAutocommit, settings_.retry.max_attempts,
+                                     [this, connecting](absl::StatusOr<pool::Lease> lease) {
+                                       shard_.loop().CancelTimer(connecting->timer);
+                                       if (!lease.ok()) {
+                                         --probes_;
+                                         connecting->callback(lease.status());
+                                         return;
+                                       }
+                                       lease->Release();
+                                       Probe(connecting->deadline, std::move(connecting->callback));
+                                     });
+}
+
+void Target::Probe(absl::Time deadline, ConnectCallback callback) {
+  const absl::Duration timeout = std::clamp(deadline - absl::Now(), absl::Seconds(1), absl::Seconds(30));
+  shard_.shared().executor.Run([this, settings = settings_, timeout, callback = std::move(callback)]() mutable {
+    const auto ask = [&]() -> absl::StatusOr<postgres::ServerInfo> {
+      absl::StatusOr<std::string> password = settings.ReadPassword();
+      if (!password.ok()) return password.status();
+      return postgres::ProbeServer(postgres::ConnectParameters(settings, *std::move(password)), timeout);
+    };
+    shard_.loop().Post([this, info = ask(), callback = std::move(callback)]() mutable {
+      --probes_;  // until then the target stays
+      if (info.ok()) info_ = *info;
+      callback(std::move(info));
+      shard_.CollectTargets();
+    });
+  });
+}
+
+// --- transactions
+
+Transaction& Target::AddTransaction(const Work& work, pool::Lease lease) {
+  std::string id = shard_.shared().handles.Make("t");
+  auto owned = std::make_unique<Transaction>(*this, id, work, std::move(lease));
+  Transaction& transaction = *owned;
+  transactions_.emplace(std::move(id), std::move(owned));
+  ++shard_.shared().transactions;
+  metrics_->transactions_open.Increment();
+  if (closing_) transaction.Abort(StopReason::kConnectionClosed);
+  return transaction;
+}
+
+void Target::RunInTransaction(StatementCall& call) {
+  const Work& work = call.work();
+  const absl::StatusOr<Transaction*> found = FindTransaction(work.transaction_id, work.connection_id);
+  if (found.ok()) {
+    (*found)->Enqueue(call);
+    return;
+  }
+  // A repeated Commit or Rollback gets the answer that the first one got, or should have got.
+  const Tombstone* tombstone = FindTombstone(work.transaction_id, work.connection_id);
+  if (tombstone != nullptr && work.runs.empty()) {
+    const bool committed = tombstone->state == v1::TRANSACTION_STATE_COMMITTED;
+    if (committed == (work.ending == Ending::kCommit)) {
+      v1::TransactionStatus status;
+      status.set_transaction_id(work.transaction_id);
+      status.set_state(tombstone->state);
+      call.TransactionWasOver(status);
+      return;
+    }
+  }
+  call.TransactionWasOver(found.status());
+}
+
+absl::StatusOr<Transaction*> Target::FindTransaction(const std::string& id, const std::string& connection_id) {
+  const auto found = transactions_.find(id);
+  // Whether a handle of somebody else's exists is nobody's business.
+  if (found != transactions_.end() && found->second->connection_id() == connection_id &&
+      found->second->abort_reason() == StopReason::kNone) {
+    return found->second.get();
+  }
+  if (const Tombstone* tombstone = FindTombstone(id, connection_id)) return TransactionHasEnded(tombstone->state);
+  const bool restarted = shard_.shared().handles.IsOfAnotherInstance(id);
+  return TransactionError(absl::StatusCode::kFailedPrecondition,
+                          restarted ? v1::OUTCOME_UNKNOWN : v1::OUTCOME_NOT_EXECUTED, "UNKNOWN_TRANSACTION",
+                          restarted ? "transaction_id is of an earlier run of the gateway, which was restarted"
+                                    : "transaction_id is unknown on this connection: call Begin first");
+}
+
+const Target::Tombstone* Target::FindTombstone(const std::string& id, const std::string& connection_id) const {
+  const auto found = tombstones_.find(id);
+  if (found == tombstones_.end() || found->second.connection_id != connection_id) return nullptr;
+  return &found->second;
+}
+
+void Target::EndTransaction(Transaction& transaction, v1::TransactionState state) {
+  const absl::Time now = absl::Now();
+  while (!burial_order_.empty() && (burial_order_.size() >= kMaxTombstones ||
+                                    now - tombstones_.at(burial_order_.front()).buried_at > kTombstoneLifetime)) {
+    tombstones_.erase(burial_order_.front());
+    burial_order_.pop_front();
+  }
+  tombstones_.emplace(transaction.id(), Tombstone{transaction.connection_id(), state, now});
+  burial_order_.push_back(transaction.id());
+  --shard_.shared().transactions;
+  metrics_->transactions_open.Decrement();
+
+  const auto found = transactions_.find(transaction.id());
+  std::unique_ptr<Transaction> ended = std::move(found->second);
+  transactions_.erase(found);
+  ended->lease().Release();
+  // Destroyed later: it is on the stack.
+  shard_.loop().RunAtEndOfRound([ended = std::move(ended)] {});
+}
+
+size_t Target::AbortTransactions(StopReason reason, absl::AnyInvocable<bool(const Transaction&) const> matches) {
+  std::vector<std::string> ids;
+  for (const auto& [id, transaction] : transactions_) {
+    if (transaction->abort_reason() == StopReason::kNone && matches(*transaction)) ids.push_back(id);
+  }
+  for (const std::string& id : ids) {
+    const auto found = transactions_.find(id);  // aborting one may end others' calls, never other transactions
+    if (found != transactions_.end()) found->second->Abort(reason);
+  }
+  return ids.size();
+}
+
+absl::StatusOr<v1::TransactionStatus> Target::KeepAlive(const std::string& transaction_id,
+                                                        const std::string& connection_id) {
+  const absl::StatusOr<Transaction*> found = FindTransaction(transaction_id, connection_id);
+  if (!found.ok()) return found.status();
+  (*found)->KeepAlive();
+  return (*found)->Status();
+}
+
+void Target::Close() {
+  closing_ = true;
+  AbortTransactions(StopReason::kConnectionClosed, [](const Transaction&) { return true; });
+  pool_.Close();
+}
+
+}  // namespace engine::db::gateway

@@ -1,0 +1,96 @@
+// Everything of one target, on the loop that owns it: its pool, its transactions, what is known of its server.
+#ifndef ENGINE_DB_SERVER_GATEWAY_TARGET_H_
+#define ENGINE_DB_SERVER_GATEWAY_TARGET_H_
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/config/settings.h"
+#include "server/gateway/connections.h"
+#include "server/gateway/transaction.h"
+#include "server/gateway/work.h"
+#include "server/observe/metrics.h"
+#include "server/pool/pool.h"
+#include "server/postgres/server_probe.h"
+
+namespace engine::db::gateway {
+
+class Shard;
+
+// Loop thread only.
+class Target {
+ public:
+  Target(Shard& shard, TargetId id, const config::TargetSettings& settings);
+  ~Target();
+  Target(const Target&) = delete;
+  Target& operator=(const Target&) = delete;
+
+  // Proves that the server can be reached, and tells what it says of itself.
+  using ConnectCallback = absl::AnyInvocable<void(absl::StatusOr<postgres::ServerInfo>)>;
+  void Connect(absl::Time deadline, ConnectCallback callback);
+
+  // Takes over the backend of a call that began a transaction.
+  Transaction& AddTransaction(const Work& work, pool::Lease lease);
+  // Hands a call to its transaction. One that has ended answers from its tombstone.
+  void RunInTransaction(StatementCall& call);
+  // Keeps the handle's conclusion for a while, and forgets the transaction.
+  void EndTransaction(Transaction& transaction, v1::TransactionState state);
+  // Aborts those that `matches`, and says how many.
+  size_t AbortTransactions(StopReason reason, absl::AnyInvocable<bool(const Transaction&) const> matches);
+  [[nodiscard]] absl::StatusOr<v1::TransactionStatus> KeepAlive(const std::string& transaction_id,
+                                                                const std::string& connection_id);
+
+  // No handle is left. The target goes when its last call and transaction have ended.
+  void Close();
+  [[nodiscard]] bool CanBeDestroyed() const { return closing_ && calls_ == 0 && transactions_.empty() && probes_ == 0; }
+  void CallStarted() { ++calls_; }
+  void CallEnded() { --calls_; }
+
+  [[nodiscard]] Shard& shard() const { return shard_; }
+  [[nodiscard]] TargetId id() const { return id_; }
+  [[nodiscard]] const config::TargetSettings& settings() const { return settings_; }
+  [[nodiscard]] pool::Pool& pool() { return pool_; }
+  [[nodiscard]] observe::PoolMetrics& metrics() const { return *metrics_; }
+  // Never null. Results that are being encoded keep the one they began with.
+  [[nodiscard]] const std::shared_ptr<const postgres::TypeCatalog>& types() const { return info_.types; }
+  [[nodiscard]] const postgres::ServerInfo& server() const { return info_; }
+  [[nodiscard]] const auto& transactions() const { return transactions_; }
+
+ private:
+  struct Tombstone {
+    std::string connection_id;
+    v1::TransactionState state;
+    absl::Time buried_at;
+  };
+  struct Connecting;
+
+  void Probe(absl::Time deadline, ConnectCallback callback);
+  [[nodiscard]] absl::StatusOr<Transaction*> FindTransaction(const std::string& id, const std::string& connection_id);
+  [[nodiscard]] const Tombstone* FindTombstone(const std::string& id, const std::string& connection_id) const;
+
+  Shard& shard_;
+  const TargetId id_;
+  const config::TargetSettings settings_;
+  const std::unique_ptr<observe::PoolMetrics> metrics_;
+  postgres::ServerInfo info_;
+  pool::Pool pool_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Transaction>> transactions_;
+  absl::flat_hash_map<std::string, Tombstone> tombstones_;
+  std::deque<std::string> burial_order_;
+  size_t calls_ = 0;
+  size_t probes_ = 0;
+  bool closing_ = false;
+};
+
+}  // namespace engine::db::gateway
+
+#endif  // ENGINE_DB_SERVER_GATEWAY_TARGET_H_

@@ -1,0 +1,166 @@
+#include "server/gateway/transaction.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "server/gateway/shard.h"
+#include "server/gateway/statement_call.h"
+#include "server/gateway/target.h"
+#include "server/observe/log.h"
+
+namespace engine::db::gateway {
+namespace {
+
+absl::Duration OrDefault(uint32_t milliseconds, absl::Duration otherwise) {
+  return milliseconds == 0 ? otherwise : absl::Milliseconds(milliseconds);
+}
+
+uint32_t MillisecondsUntil(absl::Time when, absl::Time now) {
+  return static_cast<uint32_t>(std::max<int64_t>(0, absl::ToInt64Milliseconds(when - now)));
+}
+
+}  // namespace
+
+Transaction::Transaction(Target& target, std::string id, const Work& work, pool::Lease lease)
+    : target_(target),
+      id_(std::move(id)),
+      connection_id_(work.connection_id),
+      session_(work.session),
+      began_(absl::Now()),
+      idle_timeout_(OrDefault(work.begin->idle_timeout_ms(), target.shard().shared().settings.limits.transaction_idle)),
+      max_duration_(
+          OrDefault(work.begin->max_duration_ms(), target.shard().shared().settings.limits.transaction_lifetime)),
+      lease_(std::move(lease)),
+      idle_since_(began_) {
+  lease_timer_ = target_.shard().loop().RunAt(began_ + max_duration_, [this] {
+    lease_timer_ = {};
+    Abort(StopReason::kTransactionExpired);
+  });
+  ArmIdleTimer();
+}
+
+Transaction::~Transaction() {
+  target_.shard().loop().CancelTimer(idle_timer_);
+  target_.shard().loop().CancelTimer(lease_timer_);
+}
+
+void Transaction::Enqueue(StatementCall& call) {
+  target_.shard().loop().CancelTimer(idle_timer_);
+  queue_.push_back(&call);
+  if (running_ == nullptr) RunNext();
+}
+
+void Transaction::Remove(StatementCall& call) {
+  std::erase(queue_, &call);
+  if (running_ == nullptr && queue_.empty()) ArmIdleTimer();
+}
+
+void Transaction::RunNext() {
+  // A cancel request for the call before may still be on its way: what is sent now could be hit by it.
+  if (lease_.backend().usable() && lease_.backend().busy()) {
+    target_.shard().loop().CancelTimer(idle_timer_);
+    lease_.OnDrained([this] {
+      if (running_ == nullptr && !queue_.empty()) RunNext();
+    });
+    return;
+  }
+  running_ = queue_.front();
+  queue_.pop_front();
+  ++statements_;
+  if (std::string fingerprint = running_->fingerprint(); !fingerprint.empty())
+    last_fingerprint_ = std::move(fingerprint);
+  running_->RunIn(*this);
+}
+
+void Transaction::CallEnded() {
+  running_ = nullptr;
+  idle_since_ = absl::Now();
+  if (abort_reason_ != StopReason::kNone) {
+    Conclude(abort_reason_ == StopReason::kTransactionExpired ? v1::TRANSACTION_STATE_EXPIRED
+                                                              : v1::TRANSACTION_STATE_ROLLED_BACK,
+             abort_reason_ == StopReason::kTransactionExpired ? observe::Conclusion::kExpired
+                                                              : observe::Conclusion::kRolledBack);
+    return;
+  }
+  if (queue_.empty()) {
+    ArmIdleTimer();
+    return;
+  }
+  // Not from within the call that has just ended.
+  target_.shard().loop().RunAtEndOfRound([&target = target_, id = id_] {
+    const auto found = target.transactions().find(id);
+    if (found == target.transactions().end()) return;
+    Transaction& self = *found->second;
+    if (self.running_ == nullptr && !self.queue_.empty()) self.RunNext();
+  });
+}
+
+void Transaction::Conclude(v1::TransactionState state, observe::Conclusion conclusion) {
+  running_ = nullptr;
+  target_.metrics().TransactionEnded(conclusion);
+  if (conclusion == observe::Conclusion::kExpired || conclusion == observe::Conclusion::kLost ||
+      conclusion == observe::Conclusion::kUnknown) {
+    observe::LogWarning("transaction ended badly", {{"pool", target_.metrics().name()},
+                                                    {"transaction", HandlePrefix(id_)},
+                                                    {"state", v1::TransactionState_Name(state)},
+                                                    {"age_seconds", absl::Now() - began_},
+                                                    {"statements", statements_},
+                                                    {"last_fingerprint", last_fingerprint_}});
+  }
+  std::deque<StatementCall*> waiting;
+  waiting.swap(queue_);
+  target_.EndTransaction(*this, state);                                 // this object goes at the end of the round
+  for (StatementCall* call : waiting) target_.RunInTransaction(*call);  // which answers from the tombstone
+}
+
+void Transaction::Abort(StopReason reason) {
+  if (abort_reason_ != StopReason::kNone) return;
+  abort_reason_ = reason;
+  if (running_ != nullptr) {
+    running_->Stop(reason);  // ends in CallEnded or Conclude, now or soon
+    return;
+  }
+  CallEnded();
+}
+
+void Transaction::KeepAlive() {
+  idle_since_ = absl::Now();
+  if (running_ == nullptr && queue_.empty()) ArmIdleTimer();
+}
+
+void Transaction::ArmIdleTimer() {
+  target_.shard().loop().CancelTimer(idle_timer_);
+  idle_timer_ = target_.shard().loop().RunAt(absl::Now() + idle_timeout_, [this] {
+    idle_timer_ = {};
+    Abort(StopReason::kTransactionExpired);
+  });
+}
+
+v1::TransactionStatus Transaction::Status() const {
+  const absl::Time now = absl::Now();
+  v1::TransactionStatus status;
+  status.set_transaction_id(id_);
+  status.set_state(!lease_.backend().usable()              ? v1::TRANSACTION_STATE_LOST
+                   : lease_.backend().transaction_failed() ? v1::TRANSACTION_STATE_FAILED
+                                                           : v1::TRANSACTION_STATE_OPEN);
+  status.set_idle_left_ms(MillisecondsUntil(now + idle_timeout_, now));
+  status.set_lease_left_ms(MillisecondsUntil(began_ + max_duration_, now));
+  return status;
+}
+
+v1::TransactionInfo Transaction::Info() const {
+  const absl::Time now = absl::Now();
+  v1::TransactionInfo info;
+  info.set_transaction_prefix(HandlePrefix(id_));
+  info.set_pool(target_.metrics().name());
+  info.set_state(Status().state());
+  info.set_age_ms(absl::ToInt64Milliseconds(now - began_));
+  info.set_idle_ms(running_ != nullptr ? 0 : absl::ToInt64Milliseconds(now - idle_since_));
+  info.set_statements(statements_);
+  info.set_last_fingerprint(last_fingerprint_);
+  info.set_backend_pid(lease_.backend().pid());
+  return info;
+}
+
+}  // namespace engine::db::gateway

@@ -1,0 +1,80 @@
+// An open transaction: the backend it holds, the calls that run in it one after the other, and its lease.
+#ifndef ENGINE_DB_SERVER_GATEWAY_TRANSACTION_H_
+#define ENGINE_DB_SERVER_GATEWAY_TRANSACTION_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "engine/db/v1/admin.pb.h"
+#include "engine/db/v1/connector.pb.h"
+#include "server/gateway/errors.h"
+#include "server/gateway/work.h"
+#include "server/observe/metrics.h"
+#include "server/pool/pool.h"
+#include "server/postgres/event_loop.h"
+
+namespace engine::db::gateway {
+
+class StatementCall;
+class Target;
+
+// Loop thread only. Owned by its target until it ends; its handle then leaves a tombstone there.
+class Transaction {
+ public:
+  Transaction(Target& target, std::string id, const Work& work, pool::Lease lease);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  // Runs the call when those before it have ended.
+  void Enqueue(StatementCall& call);
+  // The call stops waiting.
+  void Remove(StatementCall& call);
+  // The running call has ended, and the transaction goes on. Then the next one runs.
+  void CallEnded();
+  // The running call has ended the transaction. Calls that wait fail; then this object is gone.
+  void Conclude(v1::TransactionState state, observe::Conclusion conclusion);
+  // Ends it whatever runs: its lease ran out, its caller is gone, the gateway shuts down.
+  void Abort(StopReason reason);
+
+  [[nodiscard]] pool::Lease& lease() { return lease_; }
+  [[nodiscard]] const std::string& id() const { return id_; }
+  [[nodiscard]] const std::string& connection_id() const { return connection_id_; }
+  [[nodiscard]] SessionId session() const { return session_; }
+  [[nodiscard]] absl::Time began() const { return began_; }
+  // Why it is being ended from outside; kNone while it is not.
+  [[nodiscard]] StopReason abort_reason() const { return abort_reason_; }
+  // Begins its idle time anew.
+  void KeepAlive();
+
+  [[nodiscard]] v1::TransactionStatus Status() const;
+  [[nodiscard]] v1::TransactionInfo Info() const;
+
+ private:
+  void RunNext();
+  void ArmIdleTimer();
+
+  Target& target_;
+  const std::string id_;
+  const std::string connection_id_;
+  const SessionId session_;
+  const absl::Time began_;
+  const absl::Duration idle_timeout_;
+  const absl::Duration max_duration_;
+  pool::Lease lease_;
+  StatementCall* running_ = nullptr;
+  std::deque<StatementCall*> queue_;
+  absl::Time idle_since_;
+  uint64_t statements_ = 0;
+  std::string last_fingerprint_;
+  StopReason abort_reason_ = StopReason::kNone;
+  postgres::EventLoop::TimerId idle_timer_;
+  postgres::EventLoop::TimerId lease_timer_;
+};
+
+}  // namespace engine::db::gateway
+
+#endif  // ENGINE_DB_SERVER_GATEWAY_TRANSACTION_H_

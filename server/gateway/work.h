@@ -1,0 +1,81 @@
+// What a call asks for: [BEGIN] statements [COMMIT or ROLLBACK]. Every method that touches the database is one of
+// these.
+#ifndef ENGINE_DB_SERVER_GATEWAY_WORK_H_
+#define ENGINE_DB_SERVER_GATEWAY_WORK_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/db/v1/connector.pb.h"
+#include "server/config/target.h"
+#include "server/gateway/connections.h"
+#include "server/observe/metrics.h"
+#include "server/postgres/results.h"
+#include "server/sql/bind.h"
+
+namespace engine::db::gateway {
+
+using CallId = uint64_t;
+
+class StatementCall;
+
+// One statement of a call.
+struct Run {
+  // As it is sent. `statement` is null for the gateway's own (SAVEPOINT).
+  sql::BoundStatement bound;
+  bool describe_only = false;
+  // Which statement of the request, for errors.
+  uint32_t statement_index = 0;
+  // Makes the receiver of an attempt, which starts with an empty result.
+  absl::AnyInvocable<std::unique_ptr<postgres::ResultReceiver>(StatementCall& call, postgres::EndCallback end)> receive;
+  // Statements of an independent batch only: it failed, and the others go on.
+  absl::AnyInvocable<void(const absl::Status&)> failed;
+};
+
+// How the transaction is to end with the call.
+enum class Ending : uint8_t { kNone, kCommit, kRollback };
+
+// What a call has to tell when it ends.
+struct CallEnd {
+  absl::Status status;
+  int attempts = 1;
+  std::optional<v1::TransactionStatus> transaction;  // when it ran in one
+  postgres::Completion last;                         // of the last statement
+};
+
+struct Work {
+  observe::Method method = observe::Method::kExecute;
+  absl::Time deadline;
+  std::string connection_id;
+  SessionId session = 0;
+  config::RetrySettings retry;
+
+  std::string transaction_id;                   // runs in this one,
+  std::optional<v1::TransactionOptions> begin;  // or begins one,
+  std::vector<Run> runs;
+  Ending ending = Ending::kNone;
+  bool independent = false;  // each statement commits or fails on its own
+  bool streams = false;      // rows go out while the statement runs
+
+  absl::AnyInvocable<void(CallEnd)> finish;
+};
+
+// BEGIN with its options.
+[[nodiscard]] std::string BeginText(const v1::TransactionOptions& options);
+
+// Checks the options against their ranges; `path` names them in errors.
+[[nodiscard]] absl::Status ValidateOptions(const v1::TransactionOptions& options, std::string_view path);
+
+// SAVEPOINT's name: InvalidRequest unless it is a plain identifier, so that it can be written into a statement.
+[[nodiscard]] absl::Status ValidateSavepointName(std::string_view name);
+
+}  // namespace engine::db::gateway
+
+#endif  // ENGINE_DB_SERVER_GATEWAY_WORK_H_

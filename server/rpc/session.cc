@@ -1,0 +1,329 @@
+#include "server/rpc/session.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/error.h"
+#include "server/rpc/status.h"
+
+namespace engine::db::rpc {
+namespace {
+
+constexpr int kMaxCallsPerMessage = 1'024;
+// Requests are not read while so many calls run, or so many bytes of answers wait for a client that does not take them.
+constexpr size_t kMaxCalls = 4'096;
+constexpr size_t kMaxOutboxBytes = size_t{8} << 20;
+// What the contract gives a streamed result to begin with.
+constexpr int64_t kInitialCredit = int64_t{1} << 20;
+
+}  // namespace
+
+// A call under way. Its answer is built in `reply`.
+class Session::Call : public gateway::RowSink {
+ public:
+  Call(Session& of, std::shared_ptr<v1::SessionRequest> whole, const v1::SessionCall& call)
+      : session(of), message(std::move(whole)), request(call), reply(std::make_unique<v1::SessionReply>()) {
+    reply->set_correlation_id(request.correlation_id());
+  }
+
+  // Rows of execute_stream: one reply a message. On the loop.
+  bool Write(std::unique_ptr<v1::ExecuteStreamResponse> rows) override {
+    auto part = std::make_unique<v1::SessionReply>();
+    part->set_correlation_id(request.correlation_id());
+    const auto bytes = static_cast<int64_t>(rows->ByteSizeLong());
+    part->set_allocated_execute_stream(rows.release());
+    bool more = false;
+    Next next = Next::kNothing;
+    {
+      absl::MutexLock lock(&session.mutex_);
+      credit -= bytes;
+      more = credit > 0;
+      paused = !more;
+      next = session.Send(std::move(part));
+    }
+    session.Do(next);
+    return more;
+  }
+
+  Session& session;
+  const std::shared_ptr<v1::SessionRequest> message;  // keeps `request`
+  const v1::SessionCall& request;
+  std::unique_ptr<v1::SessionReply> reply;
+  // Under the session's mutex:
+  gateway::CallRef ref;
+  int64_t credit = kInitialCredit;
+  bool paused = false;
+};
+
+Session::Session(gateway::Gateway& gateway) : gateway_(gateway) {
+  const absl::StatusOr<gateway::SessionId> id = gateway_.BeginSession();
+  if (!id.ok()) {
+    finished_ = true;
+    Finish(ToGrpc(id.status()));
+    return;
+  }
+  id_ = *id;
+  StartSendInitialMetadata();  // so that a client knows at once that the session stands
+  Read();
+}
+
+void Session::Read() {
+  v1::SessionRequest* request = nullptr;
+  {
+    absl::MutexLock lock(&mutex_);
+    reading_ = std::make_shared<v1::SessionRequest>();
+    request = reading_.get();
+  }
+  StartRead(request);
+}
+
+void Session::OnReadDone(bool ok) {
+  if (!ok) {
+    Next next = Next::kNothing;
+    {
+      absl::MutexLock lock(&mutex_);
+      reads_over_ = true;
+      next = WriteOrFinish();
+    }
+    Do(next);
+    return;
+  }
+  std::shared_ptr<v1::SessionRequest> request;
+  {
+    absl::MutexLock lock(&mutex_);
+    request = std::move(reading_);
+  }
+  for (const v1::SessionCall& call : request->calls()) StartCall(request, call);
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!MayRead()) {
+      read_paused_ = true;
+      return;
+    }
+  }
+  Read();
+}
+
+void Session::StartCall(const std::shared_ptr<v1::SessionRequest>& request, const v1::SessionCall& message) {
+  switch (message.call_case()) {
+    case v1::SessionCall::kCancel:
+      CancelCall(message.correlation_id());
+      return;
+    case v1::SessionCall::kCredit:
+      AddCredit(message.correlation_id(), message.credit().bytes());
+      return;
+    default:
+      break;
+  }
+  auto call = std::make_shared<Call>(*this, request, message);
+  absl::Status status;
+  if (request->calls_size() > kMaxCallsPerMessage) {
+    status = InvalidRequest("calls", "TOO_MANY_CALLS",
+                            absl::StrCat("a message holds at most ", kMaxCallsPerMessage, " calls"));
+  } else if (message.call_case() == v1::SessionCall::CALL_NOT_SET) {
+    status = InvalidRequest("call", "MISSING_CALL", "the call says nothing that the gateway knows");
+  }
+  Next next = Next::kNothing;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (status.ok() && !calls_.emplace(message.correlation_id(), call).second) {
+      status = InvalidRequest("correlation_id", "DUPLICATE_CORRELATION_ID",
+                              "correlation_id is in use by a call that still runs");
+    }
+    if (!status.ok()) {
+      *call->reply->mutable_error() = ErrorDetail(status);
+      next = Send(std::move(call->reply));
+    }
+  }
+  Do(next);
+  if (!status.ok()) return;
+  const gateway::CallRef ref = Dispatch(call);
+  bool cancel = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    call->ref = ref;
+    cancel = cancelled_;
+  }
+  if (cancel) gateway_.Cancel(ref);
+}
+
+gateway::CallRef Session::Dispatch(const std::shared_ptr<Call>& call) {
+  const v1::SessionCall& request = call->request;
+  v1::SessionReply& reply = *call->reply;
+  const gateway::Caller caller{.session = id_};
+  const auto done = [this, call](const absl::Status& status) { OnCallDone(*call, status); };
+  switch (request.call_case()) {
+    case v1::SessionCall::kConnect:
+      gateway_.Connect(caller, request.connect(), *reply.mutable_connect(), done);
+      return {};
+    case v1::SessionCall::kExecute:
+      return gateway_.Execute(caller, request.execute(), *reply.mutable_execute(), done);
+    case v1::SessionCall::kExecuteStream:
+      return gateway_.ExecuteStream(caller, request.execute_stream(), *call, done);
+    case v1::SessionCall::kExecuteBatch:
+      return gateway_.ExecuteBatch(caller, request.execute_batch(), *reply.mutable_execute_batch(), done);
+    case v1::SessionCall::kDescribe:
+      return gateway_.Describe(caller, request.describe(), *reply.mutable_describe(), done);
+    case v1::SessionCall::kBegin:
+      return gateway_.Begin(caller, request.begin(), *reply.mutable_begin(), done);
+    case v1::SessionCall::kCommit:
+      return gateway_.Commit(caller, request.commit(), *reply.mutable_commit(), done);
+    case v1::SessionCall::kRollback:
+      return gateway_.Rollback(caller, request.rollback(), *reply.mutable_rollback(), done);
+    case v1::SessionCall::kSavepoint:
+      return gateway_.Savepoint(caller, request.savepoint(), *reply.mutable_savepoint(), done);
+    case v1::SessionCall::kRollbackToSavepoint:
+      return gateway_.RollbackToSavepoint(caller, request.rollback_to_savepoint(),
+                                          *reply.mutable_rollback_to_savepoint(), done);
+    case v1::SessionCall::kKeepAlive:
+      gateway_.KeepAlive(caller, request.keep_alive(), *reply.mutable_keep_alive(), done);
+      return {};
+    case v1::SessionCall::kClose:
+      gateway_.Close(caller, request.close(), *reply.mutable_close(), done);
+      return {};
+    case v1::SessionCall::kCancel:
+    case v1::SessionCall::kCredit:
+    case v1::SessionCall::CALL_NOT_SET:
+      break;
+  }
+  return {};
+}
+
+void Session::CancelCall(uint64_t correlation_id) {
+  gateway::CallRef ref;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = calls_.find(correlation_id);
+    if (found == calls_.end()) return;  // it was done already
+    ref = found->second->ref;
+  }
+  gateway_.Cancel(ref);
+}
+
+void Session::AddCredit(uint64_t correlation_id, uint64_t bytes) {
+  gateway::CallRef ref;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = calls_.find(correlation_id);
+    if (found == calls_.end()) return;
+    Call& call = *found->second;
+    // No more than a client can hold, however much it claims.
+    call.credit += static_cast<int64_t>(std::min<uint64_t>(bytes, kMaxOutboxBytes));
+    if (!call.paused || call.credit <= 0) return;
+    call.paused = false;
+    ref = call.ref;
+  }
+  gateway_.ResumeStream(ref);
+}
+
+void Session::OnCallDone(Call& call, const absl::Status& status) {
+  // A stream that worked has sent its summary as its last part.
+  const bool answered = status.ok() && call.request.has_execute_stream();
+  Next next = Next::kNothing;
+  {
+    absl::MutexLock lock(&mutex_);
+    calls_.erase(call.request.correlation_id());
+    if (answered) {
+      next = WriteOrFinish();
+    } else {
+      if (!status.ok()) *call.reply->mutable_error() = ErrorDetail(status);
+      next = Send(std::move(call.reply));
+    }
+  }
+  Do(next);
+}
+
+Session::Next Session::Send(std::unique_ptr<v1::SessionReply> reply) {
+  outbox_bytes_ += reply->ByteSizeLong();
+  outbox_.mutable_replies()->AddAllocated(reply.release());
+  if (write_planned_ || write_active_) return Next::kNothing;  // whoever writes next takes everything along
+  write_planned_ = true;
+  return Next::kPlanWrite;
+}
+
+Session::Next Session::WriteOrFinish() {
+  if (write_active_ || write_planned_) return Next::kNothing;
+  if (cancelled_) {
+    outbox_.Clear();
+    outbox_bytes_ = 0;
+  }
+  if (outbox_.replies_size() > 0) {
+    write_active_ = true;
+    writing_.Swap(&outbox_);
+    outbox_.Clear();
+    return Next::kWrite;
+  }
+  if (finished_ || !reads_over_ || !calls_.empty()) return Next::kNothing;
+  finished_ = true;
+  return Next::kFinish;
+}
+
+void Session::Do(Next next) {
+  switch (next) {
+    case Next::kNothing:
+      return;
+    case Next::kPlanWrite:
+      // The session stays while a write is planned.
+      gateway::Gateway::AtEndOfRound([this] {
+        Next then = Next::kNothing;
+        {
+          absl::MutexLock lock(&mutex_);
+          write_planned_ = false;
+          then = WriteOrFinish();
+        }
+        Do(then);
+      });
+      return;
+    case Next::kWrite:
+      StartWrite(&writing_);
+      return;
+    case Next::kFinish:
+      Finish(grpc::Status::OK);
+      return;
+  }
+}
+
+void Session::OnWriteDone(bool ok) {
+  bool read = false;
+  Next next = Next::kNothing;
+  {
+    absl::MutexLock lock(&mutex_);
+    write_active_ = false;
+    outbox_bytes_ = 0;
+    for (const v1::SessionReply& reply : outbox_.replies()) outbox_bytes_ += reply.ByteSizeLong();
+    if (!ok) cancelled_ = true;
+    if (read_paused_ && MayRead()) {
+      read_paused_ = false;
+      read = true;
+    }
+    next = WriteOrFinish();
+  }
+  if (read) Read();
+  Do(next);
+}
+
+bool Session::MayRead() const { return calls_.size() < kMaxCalls && outbox_bytes_ < kMaxOutboxBytes; }
+
+void Session::OnCancel() {
+  std::vector<gateway::CallRef> refs;
+  Next next = Next::kNothing;
+  {
+    absl::MutexLock lock(&mutex_);
+    cancelled_ = true;
+    for (const auto& [id, call] : calls_) refs.push_back(call->ref);
+    // A read that was held back will not come any more.
+    if (std::exchange(read_paused_, false)) reads_over_ = true;
+    next = WriteOrFinish();
+  }
+  for (const gateway::CallRef& ref : refs) gateway_.Cancel(ref);
+  Do(next);
+}
+
+void Session::OnDone() {
+  if (id_ != 0) gateway_.EndSession(id_);
+  delete this;
+}
+
+}  // namespace engine::db::rpc
