@@ -36,7 +36,29 @@ constexpr char kMethod[] = "/engine.db.v1.DatabaseConnector/Session";
 // The session whose answers this thread is handing out.
 thread_local const void* t_handing_out = nullptr;
 
+// gRPC runs callbacks on threads that it joins, with a global lock held, when the last channel goes. Sessions end on
+// those very threads, and may be the last to hold theirs. So one channel, to nowhere, takes part in the threads (by one
+// call) and stays for ever.
+void keep_callback_threads() {
+  using Stub = grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
+  struct Forever {
+    Stub stub{grpc::CreateChannel("nowhere", nullptr)};  // Without credentials: fails at once, and opens nothing.
+    grpc::ClientContext context;
+    grpc::Slice nothing;
+    grpc::ByteBuffer request{&nothing, 1};
+    grpc::ByteBuffer response;
+  };
+  static const Forever* const forever = [] {
+    auto* kept = new Forever;
+    kept->stub.UnaryCall(&kept->context, kMethod, grpc::StubOptions(), &kept->request, &kept->response,
+                         [](const grpc::Status& /*failed*/) {});
+    return kept;
+  }();
+  static_cast<void>(forever);
+}
+
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address) {
+  keep_callback_threads();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);  // A single row may be as large as PostgreSQL lets it.
   // Each connector has a TCP connection of its own.
@@ -205,7 +227,7 @@ void Session::on_connected(v1::ConnectResponse& response) {
 Async<void> Session::connected() {
   const std::scoped_lock lock(mutex_);
   if (connected_) return Async<void>::completed(std::monostate{});
-  if (failed_all_) return Async<void>::completed(make_error(*end_info_));
+  if (failed_all_) return Async<void>::completed(connect_failure());
   return waiting_for_connect_.emplace_back().async();
 }
 
@@ -435,6 +457,7 @@ void Session::OnDone(const grpc::Status& status) {
       if (!status.error_message().empty()) message += ": " + status.error_message();
       end_info_ =
           make_info(ErrorKind::kConnection, connected_ ? "GATEWAY_LOST" : "GATEWAY_UNREACHABLE", std::move(message));
+      end_info_->retryable = true;
     }
   }
   fail_all();
@@ -456,14 +479,20 @@ void Session::end(ErrorInfo info) {
 
 ErrorInfo Session::failure(const Call& call) const {
   ErrorInfo info = *end_info_;
+  info.outcome = Outcome::kNotExecuted;
   if (call.message_ < messages_written_) {
     info.outcome = call.outcome_if_lost;
     info.phase = call.phase;
-  } else {
-    info.outcome = Outcome::kNotExecuted;
+    info.retryable = info.retryable && info.outcome == Outcome::kUnspecified;
   }
-  info.retryable = info.retryable || info.outcome == Outcome::kNotExecuted;
   return info;
+}
+
+std::exception_ptr Session::connect_failure() const {
+  ErrorInfo info = *end_info_;
+  info.outcome = Outcome::kNotExecuted;
+  if (info.phase == Phase::kUnspecified) info.phase = Phase::kConnecting;
+  return make_error(std::move(info));
 }
 
 void Session::fail_all() {
@@ -481,7 +510,7 @@ void Session::fail_all() {
     outgoing_.clear();
     parked_.clear();
     waiting = std::move(waiting_for_connect_);
-    if (!waiting.empty()) connect_error = make_error(*end_info_);
+    if (!waiting.empty()) connect_error = connect_failure();
   }
   const HandingOut handing_out(*this);
   for (auto& promise : waiting) promise.complete(connect_error);

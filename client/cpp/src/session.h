@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -110,6 +111,7 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   [[nodiscard]] std::shared_ptr<Call> release(Slot& slot);
   void send(uint64_t id, std::string_view body);
   [[nodiscard]] ErrorInfo failure(const Call& call) const;
+  [[nodiscard]] std::exception_ptr connect_failure() const;
 
   // Without it.
   void write_next();

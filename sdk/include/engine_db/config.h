@@ -67,15 +67,15 @@ enum class TlsMode {
 // share one pool.
 struct ConnectionConfig {
   // Host name, IP address, or the folder of a unix socket (begins with "/"). Required, at most 255 bytes.
-  std::string host;
+  std::string host = {};
   // 1 to 65535.
   int port = 5432;
   // Role to log in as. Required, at most 63 bytes.
-  std::string user;
+  std::string user = {};
   // Its password; may be empty where the server asks for none. Never shown in an error.
-  std::string password;
+  std::string password = {};
   // Database. Required, at most 63 bytes.
-  std::string dbname;
+  std::string dbname = {};
   // Backends kept open when idle: 0 to max_pool_size.
   int min_pool_size = 0;
   // Backends at most: 1 to 1000.
@@ -84,8 +84,8 @@ struct ConnectionConfig {
   int timeout_ms = 30000;
   TlsMode tls_mode = TlsMode::kPrefer;
   // What pg_stat_activity shows. At most 63 bytes. Empty: the gateway's own name.
-  std::string application_name;
-  RetryConfig retry;
+  std::string application_name = {};
+  RetryConfig retry = {};
 
   // Every fault at once; none when it is right.
   [[nodiscard]] std::vector<ConfigFault> validate() const;

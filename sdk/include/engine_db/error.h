@@ -49,21 +49,21 @@ struct ErrorInfo {
   Outcome outcome = Outcome::kUnspecified;
   Phase phase = Phase::kUnspecified;
   // What failed and what to do about it, for people.
-  std::string message;
+  std::string message = {};
   // A short constant for programs, in capitals: "POOL_EXHAUSTED", "PARAMETER_COUNT".
-  std::string reason;
+  std::string reason = {};
   // PostgreSQL's SQLSTATE, five characters; empty where PostgreSQL did not find the fault.
-  std::string sqlstate;
+  std::string sqlstate = {};
   // PostgreSQL's hint, if any.
-  std::string hint;
+  std::string hint = {};
   // The field that is wrong, as a path ("config.port"), for kInvalidRequest.
-  std::string field;
+  std::string field = {};
   // What it concerns, as far as PostgreSQL says so.
-  std::string constraint_name;
-  std::string schema_name;
-  std::string table_name;
-  std::string column_name;
-  std::string data_type_name;
+  std::string constraint_name = {};
+  std::string schema_name = {};
+  std::string table_name = {};
+  std::string column_name = {};
+  std::string data_type_name = {};
   // Where in the statement's text, in characters from 1; 0 for nowhere.
   uint32_t position = 0;
   // Which statement of a batch, from 0.

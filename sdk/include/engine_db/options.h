@@ -16,10 +16,10 @@ struct CallOptions {
   // with DatabaseTimeoutError, at the latest 250 ms later, whatever the gateway does.
   std::chrono::milliseconds timeout{0};
   // Replaces the connection's retry settings.
-  std::optional<RetryConfig> retry;
+  std::optional<RetryConfig> retry = {};
   // Cancels the call when a stop is requested: its statement is cancelled in PostgreSQL, and the call ends with
   // DatabaseTimeoutError, or with its result if it was already done.
-  std::stop_token stop;
+  std::stop_token stop = {};
 };
 
 // How isolated a transaction is.

@@ -25,9 +25,9 @@ class Result {
     // Rows inserted, updated, deleted, merged or returned.
     int64_t rowcount = 0;
     // PostgreSQL's command tag: "INSERT 0 1".
-    std::string command_tag;
+    std::string command_tag = {};
     // The statement as it was sent: $1, $2… for the placeholders, and expressions in place.
-    std::string bound_sql;
+    std::string bound_sql = {};
     // How often it was tried; 1 when the first attempt worked.
     uint32_t attempts = 1;
   };

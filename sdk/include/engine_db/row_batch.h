@@ -24,9 +24,9 @@ namespace engine::db {
 // What a result's column is.
 struct Column {
   // As PostgreSQL names it: AS loyaltyScore without quotes arrives as "loyaltyscore". Duplicates are legal in SQL.
-  std::string name;
+  std::string name = {};
   // As SQL writes it: "bigint", "timestamp with time zone", "text[]".
-  std::string type_name;
+  std::string type_name = {};
   // pg_type.oid; 0 for unknown.
   uint32_t type_oid = 0;
   // pg_attribute.atttypmod, -1 for none.

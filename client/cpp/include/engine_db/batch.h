@@ -17,14 +17,14 @@ namespace engine::db {
 // A statement of a batch. It runs once for each parameter list, and once if there is none.
 struct BatchStatement {
   std::string sql;
-  std::vector<Parameters> parameter_lists;
+  std::vector<Parameters> parameter_lists = {};
 };
 
 // 1 to 10,000 runs in all.
 using Batch = std::vector<BatchStatement>;
 
 struct BatchOptions {
-  CallOptions call;
+  CallOptions call = {};
   // All in one transaction of the batch's own: every statement is committed or none, and the first failure fails the
   // call. Otherwise each run commits by itself, and one that fails leaves the others alone. Not within a transaction,
   // which is atomic anyway.
