@@ -54,7 +54,7 @@ auto CollectInto(const config::Limits& limits, v1::ResultFormat format, v1::Exec
     response.clear_rows();
     response.clear_column_batch();
     return std::make_unique<postgres::CollectedResult>(
-        format, limits, call.target().types(), response, [&call] { call.OnOverflow(); }, std::move(end));
+        format, limits, call.Types(), response, [&call] { call.OnOverflow(); }, std::move(end));
   };
 }
 
@@ -133,8 +133,8 @@ absl::StatusOr<Work> Gateway::MakeWork(const Caller& caller, const Connection& c
       return InvalidRequest("result_format", "OUT_OF_RANGE", "result_format is none that the contract knows");
     }
   }
-  if (work.begin.has_value() && work.ending == Ending::kNone &&
-      shared_.transactions >= static_cast<size_t>(settings_.limits.transactions)) {
+  const bool leaves_open = (work.begin.has_value() || method == Method::kBegin) && work.ending == Ending::kNone;
+  if (leaves_open && shared_.transactions >= static_cast<size_t>(settings_.limits.transactions)) {
     v1::DatabaseError detail;
     detail.set_kind(v1::ERROR_KIND_TRANSACTION);
     detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
@@ -147,7 +147,7 @@ absl::StatusOr<Work> Gateway::MakeWork(const Caller& caller, const Connection& c
   return work;
 }
 
-CallRef Gateway::Refuse(Method method, const absl::Status& status, Done& done) {
+CallRef Gateway::Answer(Method method, const absl::Status& status, Done& done) {
   metrics_.ForMethod(method).Finished(absl::ZeroDuration(), ErrorDetail(status).kind());
   done(status);
   return {};
@@ -223,12 +223,12 @@ void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v
   };
   absl::StatusOr<config::TargetSettings> settings = settings_of();
   if (!settings.ok()) {
-    Refuse(Method::kConnect, settings.status(), done);
+    Answer(Method::kConnect, settings.status(), done);
     return;
   }
   const absl::StatusOr<Connections::Opening> opening = connections_.Open(*settings);
   if (!opening.ok()) {
-    Refuse(Method::kConnect, opening.status(), done);
+    Answer(Method::kConnect, opening.status(), done);
     return;
   }
   const absl::Time deadline = std::min(caller.deadline, started + settings->timeout);
@@ -258,7 +258,7 @@ void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v
 void Gateway::Close(const Caller&, const v1::CloseRequest& request, v1::CloseResponse& response, Done done) {
   std::optional<Connections::Closing> closing = connections_.Close(request.connection_id());
   if (!closing.has_value()) {  // closed before, or never there: that is what was asked for
-    Refuse(Method::kClose, absl::OkStatus(), done);
+    Answer(Method::kClose, absl::OkStatus(), done);
     return;
   }
   const absl::Time started = absl::Now();
@@ -306,11 +306,11 @@ void Gateway::EndSession(SessionId session) {
 CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request, v1::ExecuteResponse& response,
                          Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), !request.has_transaction_id());
-  if (!connection.ok()) return Refuse(Method::kExecute, connection.status(), done);
+  if (!connection.ok()) return Answer(Method::kExecute, connection.status(), done);
   absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kExecute);
-  if (!work.ok()) return Refuse(Method::kExecute, work.status(), done);
+  if (!work.ok()) return Answer(Method::kExecute, work.status(), done);
   absl::StatusOr<Run> run = MakeRun(request.sql());
-  if (!run.ok()) return Refuse(Method::kExecute, run.status(), done);
+  if (!run.ok()) return Answer(Method::kExecute, run.status(), done);
 
   run->receive = CollectInto(settings_.limits, request.result_format(), response);
   work->runs.push_back(*std::move(run));
@@ -329,16 +329,16 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
 CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequest& request, RowSink& sink,
                                Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), !request.has_transaction_id());
-  if (!connection.ok()) return Refuse(Method::kExecuteStream, connection.status(), done);
+  if (!connection.ok()) return Answer(Method::kExecuteStream, connection.status(), done);
   absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kExecuteStream);
-  if (!work.ok()) return Refuse(Method::kExecuteStream, work.status(), done);
+  if (!work.ok()) return Answer(Method::kExecuteStream, work.status(), done);
   if (request.batch_rows() > kMaxBatchRows) {
-    return Refuse(Method::kExecuteStream,
+    return Answer(Method::kExecuteStream,
                   InvalidRequest("batch_rows", "OUT_OF_RANGE", absl::StrCat("batch_rows must be 0 to ", kMaxBatchRows)),
                   done);
   }
   absl::StatusOr<Run> run = MakeRun(request.sql());
-  if (!run.ok()) return Refuse(Method::kExecuteStream, run.status(), done);
+  if (!run.ok()) return Answer(Method::kExecuteStream, run.status(), done);
 
   const uint32_t batch_rows = request.batch_rows() == 0 ? kDefaultBatchRows : request.batch_rows();
   // Of the attempt that runs; the sink hears of the text once.
@@ -358,7 +358,7 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
       progress->rows += static_cast<uint64_t>(message->rows_size()) + message->column_batch().row_count();
       return sink.Write(std::move(message)) ? Flow::kContinue : Flow::kPause;
     };
-    return std::make_unique<postgres::StreamedResult>(format, batch_rows, call.target().types(), std::move(write),
+    return std::make_unique<postgres::StreamedResult>(format, batch_rows, call.Types(), std::move(write),
                                                       std::move(end));
   };
   work->streams = true;
@@ -387,12 +387,12 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
 CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchRequest& request,
                               v1::ExecuteBatchResponse& response, Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), !request.has_transaction_id());
-  if (!connection.ok()) return Refuse(Method::kExecuteBatch, connection.status(), done);
+  if (!connection.ok()) return Answer(Method::kExecuteBatch, connection.status(), done);
   absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kExecuteBatch);
-  if (!work.ok()) return Refuse(Method::kExecuteBatch, work.status(), done);
+  if (!work.ok()) return Answer(Method::kExecuteBatch, work.status(), done);
   if (request.atomic()) {
     if (!work->transaction_id.empty()) {
-      return Refuse(Method::kExecuteBatch,
+      return Answer(Method::kExecuteBatch,
                     InvalidRequest("atomic", "ATOMIC_IN_TRANSACTION",
                                    "atomic makes a transaction of its own: leave transaction_id out"),
                     done);
@@ -407,7 +407,7 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
   for (int s = 0; s < request.statements_size(); ++s) {
     const v1::BatchStatement& statement = request.statements(s);
     const auto fail = [&](const absl::Status& status) {
-      return Refuse(Method::kExecuteBatch,
+      return Answer(Method::kExecuteBatch,
                     WithDetail(status,
                                [&](v1::DatabaseError& detail) {
                                  detail.set_statement_index(static_cast<uint32_t>(s));
@@ -433,7 +433,7 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
       parameters.push_back(statement.parameter_lists_size() > 0 ? &statement.parameter_lists(list).parameters()
                                                                 : &statement.parameters());
       if (work->runs.size() > kMaxBatchRuns) {
-        return Refuse(Method::kExecuteBatch,
+        return Answer(Method::kExecuteBatch,
                       InvalidRequest("statements", "BATCH_TOO_LARGE",
                                      absl::StrCat("a batch runs at most ", kMaxBatchRuns, " statements")),
                       done);
@@ -441,7 +441,7 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
     }
   }
   if (work->runs.empty()) {
-    return Refuse(Method::kExecuteBatch, InvalidRequest("statements", "EMPTY_BATCH", "the batch has no statements"),
+    return Answer(Method::kExecuteBatch, InvalidRequest("statements", "EMPTY_BATCH", "the batch has no statements"),
                   done);
   }
   work->finish = [&response, independent = work->independent, done = std::move(done)](CallEnd end) mutable {
@@ -471,11 +471,11 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
 CallRef Gateway::Describe(const Caller& caller, const v1::DescribeRequest& request, v1::DescribeResponse& response,
                           Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), request.transaction_id().empty());
-  if (!connection.ok()) return Refuse(Method::kDescribe, connection.status(), done);
+  if (!connection.ok()) return Answer(Method::kDescribe, connection.status(), done);
   absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kDescribe);
-  if (!work.ok()) return Refuse(Method::kDescribe, work.status(), done);
+  if (!work.ok()) return Answer(Method::kDescribe, work.status(), done);
   absl::StatusOr<Run> run = MakeRun(request.sql());
-  if (!run.ok()) return Refuse(Method::kDescribe, run.status(), done);
+  if (!run.ok()) return Answer(Method::kDescribe, run.status(), done);
   work->transaction_id = request.transaction_id();
   run->describe_only = true;
   run->bound.text = run->bound.statement->text();
@@ -483,7 +483,7 @@ CallRef Gateway::Describe(const Caller& caller, const v1::DescribeRequest& reque
   run->receive = [&response](StatementCall& call, postgres::EndCallback end) {
     response.clear_columns();
     response.clear_parameter_type_names();
-    return std::make_unique<postgres::DescribedStatement>(call.target().types(), response, std::move(end));
+    return std::make_unique<postgres::DescribedStatement>(call.Types(), response, std::move(end));
   };
   work->runs.push_back(*std::move(run));
   work->finish = [done = std::move(done)](CallEnd end) mutable { done(end.status); };
@@ -494,12 +494,12 @@ CallRef Gateway::Describe(const Caller& caller, const v1::DescribeRequest& reque
 
 CallRef Gateway::Begin(const Caller& caller, const v1::BeginRequest& request, v1::BeginResponse& response, Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/true);
-  if (!connection.ok()) return Refuse(Method::kBegin, connection.status(), done);
+  if (!connection.ok()) return Answer(Method::kBegin, connection.status(), done);
   if (absl::Status status = ValidateOptions(request.options(), "options"); !status.ok()) {
-    return Refuse(Method::kBegin, status, done);
+    return Answer(Method::kBegin, status, done);
   }
   absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kBegin);
-  if (!work.ok()) return Refuse(Method::kBegin, work.status(), done);
+  if (!work.ok()) return Answer(Method::kBegin, work.status(), done);
   work->begin = request.options();
   work->finish = [&response, done = std::move(done)](CallEnd end) mutable {
     if (end.transaction.has_value()) {
@@ -516,15 +516,15 @@ template <typename Request, typename Response>
 CallRef Gateway::RunCommand(const Caller& caller, const Request& request, Response& response, Done done, Method method,
                             Ending ending, std::string command) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/false);
-  if (!connection.ok()) return Refuse(method, connection.status(), done);
+  if (!connection.ok()) return Answer(method, connection.status(), done);
   if (request.transaction_id().empty()) {
-    return Refuse(method,
+    return Answer(method,
                   TransactionError(absl::StatusCode::kFailedPrecondition, v1::OUTCOME_NOT_EXECUTED, "NO_TRANSACTION",
                                    "transaction_id is empty: there is no transaction without Begin"),
                   done);
   }
   absl::StatusOr<Work> work = MakeWork(caller, *connection, request, method);
-  if (!work.ok()) return Refuse(method, work.status(), done);
+  if (!work.ok()) return Answer(method, work.status(), done);
   work->transaction_id = request.transaction_id();
   work->ending = ending;
   if (!command.empty()) {
@@ -555,7 +555,7 @@ CallRef Gateway::Rollback(const Caller& caller, const v1::RollbackRequest& reque
 CallRef Gateway::Savepoint(const Caller& caller, const v1::SavepointRequest& request, v1::SavepointResponse& response,
                            Done done) {
   if (absl::Status status = ValidateSavepointName(request.name()); !status.ok()) {
-    return Refuse(Method::kSavepoint, status, done);
+    return Answer(Method::kSavepoint, status, done);
   }
   return RunCommand(caller, request, response, std::move(done), Method::kSavepoint, Ending::kNone,
                     absl::StrCat("SAVEPOINT \"", request.name(), "\""));
@@ -564,7 +564,7 @@ CallRef Gateway::Savepoint(const Caller& caller, const v1::SavepointRequest& req
 CallRef Gateway::RollbackToSavepoint(const Caller& caller, const v1::RollbackToSavepointRequest& request,
                                      v1::RollbackToSavepointResponse& response, Done done) {
   if (absl::Status status = ValidateSavepointName(request.name()); !status.ok()) {
-    return Refuse(Method::kRollbackToSavepoint, status, done);
+    return Answer(Method::kRollbackToSavepoint, status, done);
   }
   return RunCommand(caller, request, response, std::move(done), Method::kRollbackToSavepoint, Ending::kNone,
                     absl::StrCat("ROLLBACK TO SAVEPOINT \"", request.name(), "\""));
@@ -574,7 +574,7 @@ void Gateway::KeepAlive(const Caller&, const v1::KeepAliveRequest& request, v1::
                         Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/false);
   if (!connection.ok()) {
-    Refuse(Method::kKeepAlive, connection.status(), done);
+    Answer(Method::kKeepAlive, connection.status(), done);
     return;
   }
   Shard& shard = *shards_[connection->shard];
@@ -582,12 +582,12 @@ void Gateway::KeepAlive(const Caller&, const v1::KeepAliveRequest& request, v1::
                      done = std::move(done)]() mutable {
     Target* target = shard.FindTarget(target_id);
     if (target == nullptr) {
-      Refuse(Method::kKeepAlive, connections_.Find(request.connection_id()).status(), done);
+      Answer(Method::kKeepAlive, connections_.Find(request.connection_id()).status(), done);
       return;
     }
     absl::StatusOr<v1::TransactionStatus> status = target->KeepAlive(request.transaction_id(), request.connection_id());
     if (status.ok()) *response.mutable_transaction() = *std::move(status);
-    Refuse(Method::kKeepAlive, status.status(), done);
+    Answer(Method::kKeepAlive, status.status(), done);
   });
 }
 

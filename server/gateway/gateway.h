@@ -105,8 +105,8 @@ class Gateway {
   // Moves to the connection's loop, finishes the work there with `prepare`, and starts it.
   using Prepare = absl::AnyInvocable<absl::Status(Target& target, Work& work)>;
   CallRef Submit(const Connection& connection, Work work, Prepare prepare);
-  // Reports a call that never got as far as a loop.
-  CallRef Refuse(observe::Method method, const absl::Status& status, Done& done);
+  // Ends a call that takes no time: one that is refused, or has nothing to do.
+  CallRef Answer(observe::Method method, const absl::Status& status, Done& done);
   template <typename Request, typename Response>
   CallRef RunCommand(const Caller& caller, const Request& request, Response& response, Done done,
                      observe::Method method, Ending ending, std::string command);

@@ -97,7 +97,7 @@ void StatementCall::RunShared() {
   read_.parameters = &run.bound.parameters;
   read_.receiver = receivers_.back().get();
   read_.max_attempts = work_.retry.max_attempts;
-  target_.metrics().statements.Increment();
+  CountStatement(run.bound.text, &run.bound.parameters);
   state_ = State::kRunning;  // or waiting, which read_.queued tells
   target_.pool().RunRead(read_);
 }
@@ -149,7 +149,7 @@ void StatementCall::Send(pool::Lease& lease) {
     return op;
   };
   const auto command = [&](Step step, std::string text) {
-    SendStep(lease, step, 0, operation(postgres::CommandText(std::move(text))),
+    SendStep(lease, step, operation(postgres::CommandText(std::move(text))),
              std::make_unique<postgres::CommandResult>(
                  [this, step](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(step, 0, end); }));
   };
@@ -163,7 +163,7 @@ void StatementCall::Send(pool::Lease& lease) {
     postgres::Operation op = operation(run.bound.text);
     op.parameters = &run.bound.parameters;
     op.describe_only = run.describe_only;
-    SendStep(lease, Step::kStatement, i, std::move(op),
+    SendStep(lease, Step::kStatement, std::move(op),
              run.receive(*this, [this, i](const absl::StatusOr<postgres::Completion>& end) {
                OnStepEnd(Step::kStatement, i, end);
              }));
@@ -172,18 +172,31 @@ void StatementCall::Send(pool::Lease& lease) {
   if (work_.ending == Ending::kRollback) command(Step::kEnding, "ROLLBACK");
 }
 
-void StatementCall::SendStep(pool::Lease& lease, Step step, size_t, postgres::Operation operation,
+void StatementCall::SendStep(pool::Lease& lease, Step step, postgres::Operation operation,
                              std::unique_ptr<postgres::ResultReceiver> receiver) {
   operation.receiver = receiver.get();
   receivers_.push_back(std::move(receiver));
-  if (step == Step::kStatement) target_.metrics().statements.Increment();
+  if (step == Step::kStatement) CountStatement(operation.text, operation.parameters);
   lease.backend().Run(operation);
+}
+
+void StatementCall::CountStatement(const std::shared_ptr<const sql::BoundText>& text,
+                                   const sql::BoundParameters* parameters) {
+  size_t bytes = text->sql.size();
+  const int count = parameters == nullptr ? 0 : parameters->size();
+  for (int i = 0; i < count; ++i) bytes += static_cast<size_t>(parameters->lengths()[i]);
+  target_.metrics().statements.Increment();
+  target_.metrics().bytes_sent.Increment(static_cast<double>(bytes));
 }
 
 void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<postgres::Completion>& end) {
   --steps_left_;
   if (end.ok()) {
-    if (step == Step::kStatement) last_ = *end;
+    if (step == Step::kStatement) {
+      last_ = *end;
+      target_.metrics().rows.Increment(static_cast<double>(end->rows_received));
+      target_.metrics().bytes_received.Increment(static_cast<double>(end->bytes_received));
+    }
     if (step == Step::kEnding) {
       // COMMIT of a failed transaction answers with the tag ROLLBACK, and no error.
       committed_ = work_.ending == Ending::kCommit && end->command_tag == "COMMIT";
@@ -254,7 +267,7 @@ void StatementCall::Stop(StopReason reason) {
     Answer(Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN), std::nullopt);
     return;
   }
-  postgres::Backend& backend = (transaction_ != nullptr ? transaction_->lease() : lease_).backend();
+  postgres::Backend& backend = CurrentLease().backend();
   target_.metrics().cancels.Increment();
   backend.Cancel();
   backend.ResumeReading();  // a paused stream has to be read to its end; its rows are dropped from now on
@@ -271,20 +284,38 @@ void StatementCall::OnPatienceLost() {
   Answer(Stopped(stop_reason_, v1::PHASE_EXECUTING, outcome), std::nullopt);
   observe::LogWarning("a backend did not react to a cancel request and is given up",
                       {{"pool", target_.metrics().name()}});
-  postgres::Backend& backend = (transaction_ != nullptr ? transaction_->lease() : lease_).backend();
-  backend.Close();  // ends every step
+  CurrentLease().backend().Close();  // ends every step
 }
 
 void StatementCall::Resume() {
-  if (state_ != State::kRunning || shared_) return;
-  pool::Lease& lease = transaction_ != nullptr ? transaction_->lease() : lease_;
-  if (lease.held()) lease.backend().ResumeReading();
+  if (state_ != State::kRunning) return;
+  if (shared_) {
+    target_.pool().ResumeRead(read_);
+  } else if (CurrentLease().held()) {
+    CurrentLease().backend().ResumeReading();
+  }
+}
+
+pool::Lease& StatementCall::CurrentLease() { return transaction_ != nullptr ? transaction_->lease() : lease_; }
+
+postgres::TypeNaming StatementCall::Types() {
+  return {target_.types(), [this, attempt = attempts_](const std::vector<uint32_t>& oids) {
+            return target_.LookUpTypes(oids, [&shard = target_.shard(), id = id_, attempt] {
+              if (StatementCall* call = shard.FindCall(id)) call->OnTypes(attempt);
+            });
+          }};
+}
+
+void StatementCall::OnTypes(int attempt) {
+  if (state_ != State::kRunning || attempts_ != attempt) return;
+  for (const auto& receiver : receivers_) receiver->SetTypes(*target_.types());
+  Resume();
 }
 
 void StatementCall::OnOverflow() {
   if (!shared_) {
     target_.metrics().cancels.Increment();
-    (transaction_ != nullptr ? transaction_->lease() : lease_).backend().Cancel();
+    CurrentLease().backend().Cancel();
     return;
   }
   // Not from within the receiver, which ends with the call.

@@ -45,6 +45,8 @@ class StatementCall {
 
   // For receivers: the result is larger than the call may return.
   void OnOverflow();
+  // For receivers: how the types of their columns are named.
+  [[nodiscard]] postgres::TypeNaming Types();
   // For receivers of streams: whether rows are still wanted.
   [[nodiscard]] bool stopping() const { return stop_reason_ != StopReason::kNone; }
 
@@ -73,11 +75,14 @@ class StatementCall {
   void RunShared();
   void OnLease(absl::StatusOr<pool::Lease> lease);
   void Send(pool::Lease& lease);
-  void SendStep(pool::Lease& lease, Step step, size_t index, postgres::Operation operation,
+  void SendStep(pool::Lease& lease, Step step, postgres::Operation operation,
                 std::unique_ptr<postgres::ResultReceiver> receiver);
+  void CountStatement(const std::shared_ptr<const sql::BoundText>& text, const sql::BoundParameters* parameters);
   void OnStepEnd(Step step, size_t index, const absl::StatusOr<postgres::Completion>& end);
   [[nodiscard]] absl::Status Describe(size_t index, const absl::Status& status) const;
   void OnPatienceLost();
+  void OnTypes(int attempt);
+  [[nodiscard]] pool::Lease& CurrentLease();
   void Conclude();
   [[nodiscard]] absl::Status FinalStatus() const;
   [[nodiscard]] bool MayRetry(const absl::Status& status);

@@ -14,6 +14,9 @@ namespace {
 // How long, and how many, ended transactions are remembered, so that a repeated Commit gets the first answer.
 constexpr absl::Duration kTombstoneLifetime = absl::Minutes(10);
 constexpr size_t kMaxTombstones = 10'000;
+// A look at the catalogue may take so long, and is not taken again for the same type within so long.
+constexpr absl::Duration kTypeLookupTime = absl::Seconds(2);
+constexpr absl::Duration kTypeLookupInterval = absl::Seconds(1);
 
 }  // namespace
 
@@ -86,6 +89,19 @@ void Target::Probe(absl::Time deadline, ConnectCallback callback) {
       shard_.CollectTargets();
     });
   });
+}
+
+bool Target::LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<void()> callback) {
+  const absl::Time now = absl::Now();
+  absl::erase_if(looked_up_, [&](const auto& entry) { return now - entry.second > kTypeLookupInterval; });
+  bool news = false;
+  for (const uint32_t oid : oids) news = looked_up_.emplace(oid, now).second || news;
+  if (!news || closing_) return false;
+  ++probes_;
+  Probe(now + kTypeLookupTime, [callback = std::move(callback)](const absl::StatusOr<postgres::ServerInfo>&) mutable {
+    callback();  // without an answer, with the old catalogue
+  });
+  return true;
 }
 
 // --- transactions

@@ -60,6 +60,9 @@ class Target {
   [[nodiscard]] const config::TargetSettings& settings() const { return settings_; }
   [[nodiscard]] pool::Pool& pool() { return pool_; }
   [[nodiscard]] observe::PoolMetrics& metrics() const { return *metrics_; }
+  // Reads the catalogue again because it lacks these types, and calls back when it has been read. False, and no
+  // callback, when that was tried just now: they are of a transaction that has not committed.
+  [[nodiscard]] bool LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<void()> callback);
   // Never null. Results that are being encoded keep the one they began with.
   [[nodiscard]] const std::shared_ptr<const postgres::TypeCatalog>& types() const { return info_.types; }
   [[nodiscard]] const postgres::ServerInfo& server() const { return info_; }
@@ -82,6 +85,7 @@ class Target {
   const config::TargetSettings settings_;
   const std::unique_ptr<observe::PoolMetrics> metrics_;
   postgres::ServerInfo info_;
+  absl::flat_hash_map<uint32_t, absl::Time> looked_up_;  // types, and when, that the catalogue turned out not to have
   pool::Pool pool_;
   absl::flat_hash_map<std::string, std::unique_ptr<Transaction>> transactions_;
   absl::flat_hash_map<std::string, Tombstone> tombstones_;

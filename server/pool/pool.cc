@@ -157,6 +157,10 @@ void Pool::AbandonRead(SharedRead& read) {
   slot->backend->Cancel();
 }
 
+void Pool::ResumeRead(SharedRead& read) {
+  if (read.slot != nullptr) read.slot->backend->ResumeReading();
+}
+
 void Pool::ReadEnded(SharedRead& read) {
   Slot* slot = std::exchange(read.slot, nullptr);
   if (slot != nullptr) std::erase(slot->reads, &read);
@@ -211,13 +215,17 @@ std::deque<Pool::Waiter>* Pool::NextQueue() {
 // A backend that is in the right mode already, if there is one. One whose server has hung up is replaced without a
 // word.
 Slot* Pool::FindIdle(bool for_read) {
-  Slot* best = nullptr;
-  for (const auto& slot : slots_) {
-    if (slot->state != SlotState::kIdle) continue;
-    best = slot.get();
-    if (slot->guarded == for_read) break;
+  while (idle_ > 0) {
+    Slot* best = nullptr;
+    for (const auto& slot : slots_) {
+      if (slot->state != SlotState::kIdle) continue;
+      best = slot.get();
+      if (slot->guarded == for_read) break;
+    }
+    best->backend->CheckAlive();  // if not, OnLost closes it
+    if (best->state == SlotState::kIdle) return best;
   }
-  return best;
+  return nullptr;
 }
 
 void Pool::Grant(Slot& slot, Waiter waiter) {
@@ -297,18 +305,25 @@ void Pool::WatchSlowReads() {
   bool moved = false;
   for (const auto& slot : slots_) {
     if (slot->state != SlotState::kShared || slot->reads.size() < 2) continue;
-    if (now - slot->backend->front_since() < kSlowRead) {
-      crowded = true;
-      continue;
-    }
-    // Nobody has a place to go to when every backend is as slow: waiting in line is then as good as waiting in the
-    // queue.
+    crowded = true;
+    if (now - slot->backend->front_since() < kSlowRead || !HasRoomBeside(*slot, now)) continue;
     slot->draining = true;
     MoveReads(*slot);
     moved = true;
   }
   if (crowded) slow_read_timer_ = loop_.RunAt(now + kSlowRead, [this] { WatchSlowReads(); });
   if (moved) Dispatch();
+}
+
+// Whether a read would be better off elsewhere: when every backend is as slow, waiting in line is as good as waiting in
+// the queue.
+bool Pool::HasRoomBeside(const Slot& slow, absl::Time now) const {
+  if (idle_ > 0 || Size() < static_cast<size_t>(settings_.max_pool_size)) return true;
+  return std::any_of(slots_.begin(), slots_.end(), [&](const std::unique_ptr<Slot>& slot) {
+    return slot.get() != &slow && slot->state == SlotState::kShared && !slot->draining &&
+           slot->reads.size() < static_cast<size_t>(shared_reads_.depth) &&
+           now - slot->backend->front_since() < kSlowRead;
+  });
 }
 
 // Puts the reads behind the one that runs back to the head of the queue. The server still runs them here, for nobody.

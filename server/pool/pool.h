@@ -117,6 +117,8 @@ class Pool {
   // server.
   void AbandonRead(SharedRead& read);
   void ReadEnded(SharedRead& read);
+  // After its receiver's kPause, which holds up everyone behind it.
+  void ResumeRead(SharedRead& read);
 
   // Closes every backend at once and fails whoever waits. Leases may still be given back.
   void Close();
@@ -179,6 +181,7 @@ class Pool {
 
   // Reads behind slow ones.
   void WatchSlowReads();
+  [[nodiscard]] bool HasRoomBeside(const Slot& slow, absl::Time now) const;
   void MoveReads(Slot& slot);
 
   // The one door for a slot's state; keeps the counts.

@@ -1,8 +1,10 @@
 #include "server/postgres/backend.h"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include <array>
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -132,7 +134,10 @@ Backend::OperationId Backend::Run(const Operation& operation) {
   if (!sent) {
     // libpq refuses to send only when the link is broken. Told later: callers of Run() expect no callback from within.
     loop_.Post([self = self_] {
-      if (*self != nullptr) (*self)->Lose(absl::OkStatus());
+      Backend* backend = *self;
+      if (backend == nullptr) return;
+      backend->Lose(absl::OkStatus());
+      backend->FailInFlight();  // if it was lost before
     });
     return id;
   }
@@ -261,12 +266,24 @@ void Backend::Close() {
   if (connection_ != nullptr) PQfinish(connection_);
   connection_ = nullptr;
   reading_paused_ = false;
+  FailInFlight();
+}
+
+void Backend::FailInFlight() {
   std::deque<InFlight> failed;
   failed.swap(in_flight_);
   const absl::Status status = LinkLost(last_fatal_);
   for (InFlight& entry : failed) {
     if (entry.receiver != nullptr) entry.receiver->OnEnd(entry.error.ok() ? status : LinkLost(entry.error));
   }
+}
+
+void Backend::CheckAlive() {
+  char ignored = 0;
+  if (!usable() || busy()) return;
+  // Nothing is due: whatever can be read is a farewell, a notice, or a parameter's change.
+  if (recv(watched_fd_, &ignored, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN) return;
+  OnSocketReady(EPOLLIN);
 }
 
 bool Backend::in_transaction() const {
@@ -368,7 +385,7 @@ void Backend::HandleStatementResult(InFlight& front, const PGresult& result) {
     case PGRES_TUPLES_OK:
       if (front.receiver != nullptr && !front.columns_told) {
         front.columns_told = true;
-        front.receiver->OnColumns(result);
+        if (front.receiver->OnColumns(result) == ResultReceiver::Flow::kPause) reading_paused_ = true;
       }
       for (int row = 0; row < PQntuples(&result) && front.receiver != nullptr; ++row) {
         if (front.receiver->OnRow(result, row) == ResultReceiver::Flow::kPause) reading_paused_ = true;
@@ -378,7 +395,8 @@ void Backend::HandleStatementResult(InFlight& front, const PGresult& result) {
       if (PQresultStatus(&result) == PGRES_SINGLE_TUPLE) return;
       if (PQresultStatus(&result) == PGRES_COMMAND_OK && front.receiver != nullptr &&
           (PQnfields(&result) > 0 || PQnparams(&result) > 0)) {
-        front.receiver->OnColumns(result);  // the answer to describe_only
+        // The answer to describe_only.
+        if (front.receiver->OnColumns(result) == ResultReceiver::Flow::kPause) reading_paused_ = true;
       }
       PGresult& mutable_result = const_cast<PGresult&>(result);  // libpq's accessors lack const
       front.completion.command_tag = PQcmdStatus(&mutable_result);

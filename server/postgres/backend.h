@@ -70,6 +70,10 @@ class Backend {
   // round trip has shown that it can't hit anything that is sent later.
   void Cancel();
 
+  // Looks at the socket of an idle backend: a server that ended the session has said so, or hung up, and then the
+  // backend is not usable() any more. `lost` is told as usual.
+  void CheckAlive();
+
   // Ends the link at once; everything in flight fails. No event is told after this.
   void Close();
 
@@ -123,6 +127,7 @@ class Backend {
   void HandleStatementResult(InFlight& front, const PGresult& result);
   void FinishFront();
   void Lose(const absl::Status& cause);
+  void FailInFlight();
   void TellIfDrained();
   static void OnNotice(void* self, const PGresult* notice);
 

@@ -1,12 +1,11 @@
 #include "server/postgres/result_encoder.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <string>
 #include <string_view>
-
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
+#include <utility>
 
 namespace engine::db::postgres {
 namespace {
@@ -47,7 +46,7 @@ void AppendBytea(std::string_view text, std::string* out) {
   }
 }
 
-// Length of the valid UTF-8 prefix check: PostgreSQL guarantees UTF-8 unless the database is SQL_ASCII, so this is
+// PostgreSQL guarantees UTF-8 unless the database is SQL_ASCII, so this is
 // nearly always all ASCII or valid.
 bool IsValidUtf8(std::string_view text) {
   size_t i = 0;
@@ -109,27 +108,20 @@ ResultEncoder::CellKind ResultEncoder::KindOf(uint32_t type_oid) {
   }
 }
 
-void ResultEncoder::EncodeColumns(const PGresult& header, const TypeCatalog& catalog, Columns* columns) {
+void ResultEncoder::EncodeColumns(const PGresult& header, Columns* columns) {
   const int count = PQnfields(&header);
   columns->Reserve(count);
   for (int i = 0; i < count; ++i) {
     v1::Column* column = columns->Add();
-    const uint32_t oid = PQftype(&header, i);
     column->set_name(PQfname(&header, i));
-    column->set_type_oid(oid);
+    column->set_type_oid(PQftype(&header, i));
     column->set_type_modifier(PQfmod(&header, i));
-    const std::string_view name = catalog.NameOf(oid);
-    if (name.empty()) {
-      column->set_type_name(absl::StrCat("oid:", oid));
-    } else {
-      column->set_type_name(name.data(), name.size());
-    }
   }
 }
 
 void ResultEncoder::Begin() {
-  bytes_ = 0;
-  rows_ = 0;
+  earlier_bytes_ += std::exchange(bytes_, 0);
+  earlier_rows_ += std::exchange(rows_, 0);
 }
 
 void ResultEncoder::Append(const PGresult& result, int row, Rows* rows, v1::ColumnBatch* batch) {

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "engine/db/v1/value.pb.h"
-#include "server/postgres/type_catalog.h"
 
 namespace engine::db::postgres {
 
@@ -22,8 +21,8 @@ class ResultEncoder {
   // `header` is any result that carries the columns.
   ResultEncoder(const PGresult& header, v1::ResultFormat format);
 
-  // The columns' metadata. A type that `catalog` does not know is named by its OID.
-  static void EncodeColumns(const PGresult& header, const TypeCatalog& catalog, Columns* columns);
+  // The columns' metadata, but for the types' names.
+  static void EncodeColumns(const PGresult& header, Columns* columns);
 
   // Appends a row to `rows` or to `batch`, as the format has it. Both belong to one message, and go on from where
   // Begin() was called.
@@ -35,6 +34,9 @@ class ResultEncoder {
   [[nodiscard]] size_t bytes() const { return bytes_; }
   // Rows appended since Begin().
   [[nodiscard]] uint32_t rows() const { return rows_; }
+  // The same since the encoder was made.
+  [[nodiscard]] size_t total_bytes() const { return earlier_bytes_ + bytes_; }
+  [[nodiscard]] uint64_t total_rows() const { return earlier_rows_ + rows_; }
 
  private:
   enum class CellKind : uint8_t { kInt64, kDouble, kBool, kBytes, kText };
@@ -47,6 +49,8 @@ class ResultEncoder {
   const bool columnar_;
   size_t bytes_ = 0;
   uint32_t rows_ = 0;
+  size_t earlier_bytes_ = 0;
+  uint64_t earlier_rows_ = 0;
 };
 
 }  // namespace engine::db::postgres

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "server/postgres/type_catalog.h"
 
 namespace engine::db::postgres {
 
@@ -15,6 +16,8 @@ namespace engine::db::postgres {
 struct Completion {
   std::string command_tag;    // "INSERT 0 1"
   int64_t rows_affected = 0;  // as the tag counts them; 0 when it does not
+  uint64_t rows_received = 0;
+  uint64_t bytes_received = 0;  // of their values, about
 };
 
 // All calls come on the backend's loop. A receiver must live until OnEnd, or until it is detached from its operation.
@@ -26,11 +29,14 @@ class ResultReceiver {
   };
 
   virtual ~ResultReceiver() = default;
-  // Before the first row; not at all for a statement that returns no rows.
-  virtual void OnColumns(const PGresult& header) = 0;
+  // Before the first row; not at all for a statement that returns no rows. After kPause, what libpq has of the result
+  // already still comes.
+  [[nodiscard]] virtual Flow OnColumns(const PGresult& header) = 0;
   [[nodiscard]] virtual Flow OnRow(const PGresult& result, int row) = 0;
   // Once, last. The receiver may be destroyed within.
   virtual void OnEnd(const absl::StatusOr<Completion>& end) = 0;
+  // A newer catalogue than the one the receiver began with, which it had asked for.
+  virtual void SetTypes(const TypeCatalog&) {}
 };
 
 }  // namespace engine::db::postgres

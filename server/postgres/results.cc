@@ -1,5 +1,7 @@
 #include "server/postgres/results.h"
 
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,13 +10,41 @@
 namespace engine::db::postgres {
 namespace {
 
+using Flow = ResultReceiver::Flow;
+
 // A message of a stream ends at about this size: large enough to spread the cost of a message, small enough to bound
 // the memory of a stream.
 constexpr size_t kStreamMessageBytes = size_t{128} << 10;
 
+std::string NameOf(const TypeCatalog& types, uint32_t oid) {
+  const std::string_view name = types.NameOf(oid);
+  return name.empty() ? absl::StrCat("oid:", oid) : std::string(name);
+}
+
+// Names the columns' types. Gives the types that have no name yet.
+std::vector<uint32_t> NameTypes(const TypeCatalog& types, ResultEncoder::Columns& columns) {
+  std::vector<uint32_t> unknown;
+  for (v1::Column& column : columns) {
+    const std::string_view name = types.NameOf(column.type_oid());
+    if (name.empty()) unknown.push_back(column.type_oid());
+    column.set_type_name(NameOf(types, column.type_oid()));
+  }
+  return unknown;
+}
+
+// The completion with what was received.
+Completion WithTotals(const Completion& completion, const std::optional<ResultEncoder>& encoder) {
+  Completion with_totals = completion;
+  if (encoder.has_value()) {
+    with_totals.rows_received = encoder->total_rows();
+    with_totals.bytes_received = encoder->total_bytes();
+  }
+  return with_totals;
+}
+
 }  // namespace
 
-CollectedResult::CollectedResult(v1::ResultFormat format, ResultLimits limits, std::shared_ptr<const TypeCatalog> types,
+CollectedResult::CollectedResult(v1::ResultFormat format, ResultLimits limits, TypeNaming types,
                                  v1::ExecuteResponse& response, absl::AnyInvocable<void()> overflow, EndCallback end)
     : format_(format),
       limits_(limits),
@@ -23,12 +53,16 @@ CollectedResult::CollectedResult(v1::ResultFormat format, ResultLimits limits, s
       overflow_(std::move(overflow)),
       end_(std::move(end)) {}
 
-void CollectedResult::OnColumns(const PGresult& header) {
+Flow CollectedResult::OnColumns(const PGresult& header) {
   encoder_.emplace(header, format_);
-  ResultEncoder::EncodeColumns(header, *types_, response_.mutable_columns());
+  ResultEncoder::EncodeColumns(header, response_.mutable_columns());
+  const std::vector<uint32_t> unknown = NameTypes(*types_.catalog, *response_.mutable_columns());
+  return !unknown.empty() && types_.look_up(unknown) ? Flow::kPause : Flow::kContinue;
 }
 
-ResultReceiver::Flow CollectedResult::OnRow(const PGresult& result, int row) {
+void CollectedResult::SetTypes(const TypeCatalog& types) { NameTypes(types, *response_.mutable_columns()); }
+
+Flow CollectedResult::OnRow(const PGresult& result, int row) {
   if (overflowed_) return Flow::kContinue;
   if (encoder_->rows() >= limits_.rows || encoder_->bytes() >= limits_.bytes) {
     overflowed_ = true;
@@ -54,15 +88,17 @@ void CollectedResult::OnEnd(const absl::StatusOr<Completion>& end) {
     end_(MakeError(absl::StatusCode::kResourceExhausted, std::move(detail)));
     return;
   }
-  if (end.ok()) {
-    response_.set_rows_affected(end->rows_affected);
-    response_.set_command_tag(end->command_tag);
+  if (!end.ok()) {
+    end_(end);
+    return;
   }
-  end_(end);
+  response_.set_rows_affected(end->rows_affected);
+  response_.set_command_tag(end->command_tag);
+  end_(WithTotals(*end, encoder_));
 }
 
-StreamedResult::StreamedResult(v1::ResultFormat format, uint32_t batch_rows, std::shared_ptr<const TypeCatalog> types,
-                               Write write, EndCallback end)
+StreamedResult::StreamedResult(v1::ResultFormat format, uint32_t batch_rows, TypeNaming types, Write write,
+                               EndCallback end)
     : format_(format),
       batch_rows_(batch_rows),
       types_(std::move(types)),
@@ -70,45 +106,61 @@ StreamedResult::StreamedResult(v1::ResultFormat format, uint32_t batch_rows, std
       end_(std::move(end)),
       message_(std::make_unique<v1::ExecuteStreamResponse>()) {}
 
-void StreamedResult::OnColumns(const PGresult& header) {
+Flow StreamedResult::OnColumns(const PGresult& header) {
   encoder_.emplace(header, format_);
-  ResultEncoder::EncodeColumns(header, *types_, message_->mutable_columns());
+  ResultEncoder::EncodeColumns(header, message_->mutable_columns());
+  const std::vector<uint32_t> unknown = NameTypes(*types_.catalog, *message_->mutable_columns());
+  awaiting_types_ = !unknown.empty() && types_.look_up(unknown);
+  return awaiting_types_ ? Flow::kPause : Flow::kContinue;
 }
 
-ResultReceiver::Flow StreamedResult::OnRow(const PGresult& result, int row) {
+void StreamedResult::SetTypes(const TypeCatalog& types) {
+  if (!std::exchange(awaiting_types_, false)) return;
+  NameTypes(types, *message_->mutable_columns());
+}
+
+Flow StreamedResult::OnRow(const PGresult& result, int row) {
   encoder_->Append(result, row, message_->mutable_rows(),
                    format_ == v1::RESULT_FORMAT_COLUMNS ? message_->mutable_column_batch() : nullptr);
-  const bool first = rows_written_ == 0;
-  if (!first && encoder_->rows() < batch_rows_ && encoder_->bytes() < kStreamMessageBytes) return Flow::kContinue;
+  if (awaiting_types_) return Flow::kPause;  // it leaves with the next row, or at the end
+  if (first_written_ && encoder_->rows() < batch_rows_ && encoder_->bytes() < kStreamMessageBytes)
+    return Flow::kContinue;
   return WriteMessage();
 }
 
-ResultReceiver::Flow StreamedResult::WriteMessage() {
-  rows_written_ += encoder_->rows();
+Flow StreamedResult::WriteMessage() {
+  first_written_ = true;
   encoder_->Begin();
   return write_(std::exchange(message_, std::make_unique<v1::ExecuteStreamResponse>()));
 }
 
 void StreamedResult::OnEnd(const absl::StatusOr<Completion>& end) {
-  if (end.ok() && encoder_.has_value() && encoder_->rows() > 0) {
-    static_cast<void>(WriteMessage());
-  } else if (end.ok() && message_->columns_size() > 0) {
-    static_cast<void>(write_(std::move(message_)));  // no rows, but their columns
+  if (!end.ok()) {
+    end_(WithDetail(end.status(), [&](v1::DatabaseError& detail) {
+      if (encoder_.has_value()) detail.set_rows_delivered(encoder_->total_rows() - encoder_->rows());
+    }));
+    return;
   }
-  if (end.ok()) {
-    end_(end);
-  } else {
-    end_(WithDetail(end.status(), [&](v1::DatabaseError& detail) { detail.set_rows_delivered(rows_written_); }));
-  }
+  // What is left, be it only the columns of an empty result.
+  if (encoder_.has_value() && (encoder_->rows() > 0 || !first_written_)) static_cast<void>(WriteMessage());
+  end_(WithTotals(*end, encoder_));
 }
 
-void DescribedStatement::OnColumns(const PGresult& header) {
-  ResultEncoder::EncodeColumns(header, *types_, response_.mutable_columns());
-  for (int i = 0; i < PQnparams(&header); ++i) {
-    const uint32_t oid = PQparamtype(&header, i);
-    const std::string_view name = types_->NameOf(oid);
-    response_.add_parameter_type_names(name.empty() ? absl::StrCat("oid:", oid) : std::string(name));
+Flow DescribedStatement::OnColumns(const PGresult& header) {
+  for (int i = 0; i < PQnparams(&header); ++i) parameter_types_.push_back(PQparamtype(&header, i));
+  ResultEncoder::EncodeColumns(header, response_.mutable_columns());
+  std::vector<uint32_t> unknown = NameTypes(*types_.catalog, *response_.mutable_columns());
+  for (const uint32_t oid : parameter_types_) {
+    if (types_.catalog->NameOf(oid).empty()) unknown.push_back(oid);
   }
+  SetTypes(*types_.catalog);
+  return !unknown.empty() && types_.look_up(unknown) ? Flow::kPause : Flow::kContinue;
+}
+
+void DescribedStatement::SetTypes(const TypeCatalog& types) {
+  NameTypes(types, *response_.mutable_columns());
+  response_.clear_parameter_type_names();
+  for (const uint32_t oid : parameter_types_) response_.add_parameter_type_names(NameOf(types, oid));
 }
 
 }  // namespace engine::db::postgres

@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -20,12 +20,20 @@ namespace engine::db::postgres {
 // How a statement ended; see ResultReceiver::OnEnd.
 using EndCallback = absl::AnyInvocable<void(const absl::StatusOr<Completion>&)>;
 
+// Names the types of a result's columns.
+struct TypeNaming {
+  std::shared_ptr<const TypeCatalog> catalog;
+  // Told which types the catalogue does not have (they were created since it was read). True: a newer catalogue comes
+  // by ResultReceiver::SetTypes(), and then reading is resumed; false: they go by their numbers.
+  absl::AnyInvocable<bool(const std::vector<uint32_t>& oids)> look_up;
+};
+
 // For statements whose rows nobody wants: BEGIN, COMMIT, DISCARD.
 class CommandResult final : public ResultReceiver {
  public:
   explicit CommandResult(EndCallback end) : end_(std::move(end)) {}
 
-  void OnColumns(const PGresult&) override {}
+  Flow OnColumns(const PGresult&) override { return Flow::kContinue; }
   Flow OnRow(const PGresult&, int) override { return Flow::kContinue; }
   void OnEnd(const absl::StatusOr<Completion>& end) override { end_(end); }
 
@@ -42,19 +50,20 @@ struct ResultLimits {
 // Collects a whole result into a response.
 class CollectedResult final : public ResultReceiver {
  public:
-  // Everything referred to must outlive the statement. `overflow` is told once when the result goes beyond its bounds:
-  // the rows that follow are dropped, and the one who is told had better cancel the statement.
-  CollectedResult(v1::ResultFormat format, ResultLimits limits, std::shared_ptr<const TypeCatalog> types,
-                  v1::ExecuteResponse& response, absl::AnyInvocable<void()> overflow, EndCallback end);
+  // The response must outlive the statement. `overflow` is told once when the result goes beyond its bounds: the rows
+  // that follow are dropped, and the one who is told had better cancel the statement.
+  CollectedResult(v1::ResultFormat format, ResultLimits limits, TypeNaming types, v1::ExecuteResponse& response,
+                  absl::AnyInvocable<void()> overflow, EndCallback end);
 
-  void OnColumns(const PGresult& header) override;
+  Flow OnColumns(const PGresult& header) override;
   Flow OnRow(const PGresult& result, int row) override;
   void OnEnd(const absl::StatusOr<Completion>& end) override;
+  void SetTypes(const TypeCatalog& types) override;
 
  private:
   const v1::ResultFormat format_;
   const ResultLimits limits_;
-  const std::shared_ptr<const TypeCatalog> types_;
+  TypeNaming types_;
   v1::ExecuteResponse& response_;
   std::optional<ResultEncoder> encoder_;
   bool overflowed_ = false;
@@ -68,43 +77,43 @@ class StreamedResult final : public ResultReceiver {
   // Takes a message; kPause when it wants no more for now.
   using Write = absl::AnyInvocable<Flow(std::unique_ptr<v1::ExecuteStreamResponse>)>;
 
-  StreamedResult(v1::ResultFormat format, uint32_t batch_rows, std::shared_ptr<const TypeCatalog> types, Write write,
-                 EndCallback end);
+  StreamedResult(v1::ResultFormat format, uint32_t batch_rows, TypeNaming types, Write write, EndCallback end);
 
-  void OnColumns(const PGresult& header) override;
+  Flow OnColumns(const PGresult& header) override;
   Flow OnRow(const PGresult& result, int row) override;
   void OnEnd(const absl::StatusOr<Completion>& end) override;
-
-  // Rows handed on so far.
-  [[nodiscard]] uint64_t rows_written() const { return rows_written_; }
+  void SetTypes(const TypeCatalog& types) override;
 
  private:
   Flow WriteMessage();
 
   const v1::ResultFormat format_;
   const uint32_t batch_rows_;
-  const std::shared_ptr<const TypeCatalog> types_;
+  TypeNaming types_;
   Write write_;
   EndCallback end_;
   std::optional<ResultEncoder> encoder_;
   std::unique_ptr<v1::ExecuteStreamResponse> message_;
-  uint64_t rows_written_ = 0;
+  bool awaiting_types_ = false;
+  bool first_written_ = false;
 };
 
 // The answer to an operation that only describes.
 class DescribedStatement final : public ResultReceiver {
  public:
-  DescribedStatement(std::shared_ptr<const TypeCatalog> types, v1::DescribeResponse& response, EndCallback end)
+  DescribedStatement(TypeNaming types, v1::DescribeResponse& response, EndCallback end)
       : types_(std::move(types)), response_(response), end_(std::move(end)) {}
 
-  void OnColumns(const PGresult& header) override;
+  Flow OnColumns(const PGresult& header) override;
   Flow OnRow(const PGresult&, int) override { return Flow::kContinue; }
   void OnEnd(const absl::StatusOr<Completion>& end) override { end_(end); }
+  void SetTypes(const TypeCatalog& types) override;
 
  private:
-  const std::shared_ptr<const TypeCatalog> types_;
+  TypeNaming types_;
   v1::DescribeResponse& response_;
   EndCallback end_;
+  std::vector<uint32_t> parameter_types_;
 };
 
 }  // namespace engine::db::postgres

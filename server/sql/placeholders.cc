@@ -1,8 +1,9 @@
 #include "server/sql/placeholders.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/sql/ascii.h"
+#include "server/base/text.h"
 
 namespace engine::db::sql {
 namespace {
@@ -25,7 +26,7 @@ bool LooksLikeOperator(std::string_view sql, absl::Span<const Token> tokens, siz
   const Token& next = tokens[i + 1];
   const std::string_view text = TextOf(sql, next);
   if (next.begin == tokens[i].end && (text == "|" || text == "&")) return true;
-  return next.kind == TokenKind::kLiteral || text == "?" || IsWord(text, "array");
+  return next.kind == TokenKind::kLiteral || text == "?" || absl::EqualsIgnoreCase(ToAbsl(text), "array");
 }
 
 }  // namespace

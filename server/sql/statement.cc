@@ -8,9 +8,10 @@
 #include <utility>
 
 #include "absl/hash/hash.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
-#include "server/sql/ascii.h"
+#include "server/base/text.h"
 #include "server/sql/syntax.h"
 
 namespace engine::db::sql {
@@ -27,7 +28,8 @@ class Words {
   Words(std::string_view sql, absl::Span<const Token> tokens) : sql_(sql), tokens_(tokens) {}
 
   bool Is(size_t i, std::string_view word) const {
-    return i < tokens_.size() && tokens_[i].kind == TokenKind::kWord && IsWord(Text(i), word);
+    return i < tokens_.size() && tokens_[i].kind == TokenKind::kWord &&
+           absl::EqualsIgnoreCase(ToAbsl(Text(i)), ToAbsl(word));
   }
   bool IsAny(size_t i, std::initializer_list<std::string_view> words) const {
     return std::any_of(words.begin(), words.end(), [this, i](std::string_view word) { return Is(i, word); });
@@ -167,7 +169,7 @@ Statement::Statement(std::string sql, Facts facts)
       text_(MakeText(facts_.placeholders.empty() ? caller_sql_ : facts_.placeholders.Render(caller_sql_), {})) {}
 
 const std::string& Statement::fingerprint() const {
-  absl::call_once(fingerprint_once_, [this] {
+  std::call_once(fingerprint_once_, [this] {
     if (!parsed()) return;
     fingerprint_ = Fingerprint(bound_sql());
     if (fingerprint_.empty()) fingerprint_ = Fingerprint(WithoutNewNumberNotation(bound_sql()));

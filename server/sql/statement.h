@@ -5,11 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "absl/base/call_once.h"
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -107,7 +107,7 @@ class Statement {
   const std::string caller_sql_;
   const Facts facts_;
   const std::shared_ptr<const BoundText> text_;
-  mutable absl::once_flag fingerprint_once_;
+  mutable std::once_flag fingerprint_once_;
   mutable std::string fingerprint_;
   mutable absl::Mutex mutex_;
   mutable std::vector<std::shared_ptr<const BoundText>> variants_ ABSL_GUARDED_BY(mutex_);

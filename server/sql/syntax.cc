@@ -11,14 +11,15 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
-#include "server/sql/ascii.h"
+#include "absl/strings/match.h"
+#include "server/base/text.h"
 #include "server/sql/functions.h"
 
 namespace engine::db::sql {
 namespace {
 
-// The tree of this many tokens takes about 5 MB as JSON and is read in about 50 ms.
-constexpr size_t kMaxTokens = 50'000;
+// The tree of this many tokens takes about 10 MB as JSON and is read in about 100 ms.
+constexpr size_t kMaxTokens = 100'000;
 // libpg_query recurses into chains such as 1+1+1… without a limit, at up to 132 bytes of stack a level (measured), and
 // each level needs a token: at most 0.7 MB of a thread's stack. Brackets are limited by the grammar itself.
 constexpr uint32_t kMaxDepth = 5'000;
@@ -56,11 +57,12 @@ uint32_t DepthBound(std::string_view sql, absl::Span<const Token> tokens) {
       total -= levels.back().chain;
       levels.back().chain = 0;
     } else if (token.kind == TokenKind::kWord) {
-      if (IsWord(text, "case")) {
+      if (absl::EqualsIgnoreCase(ToAbsl(text), "case")) {
         levels.push_back({'c'});
-      } else if (IsWord(text, "end")) {
+      } else if (absl::EqualsIgnoreCase(ToAbsl(text), "end")) {
         if (levels.back().opener == 'c') close('c');
-      } else if (IsWord(text, "union") || IsWord(text, "except") || IsWord(text, "intersect")) {
+      } else if (absl::EqualsIgnoreCase(ToAbsl(text), "union") || absl::EqualsIgnoreCase(ToAbsl(text), "except") ||
+                 absl::EqualsIgnoreCase(ToAbsl(text), "intersect")) {
         ++levels.back().set_operations;
         ++total;
       }
