@@ -323,6 +323,7 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
       draft_.faults.push_back({origin->second, absl::StrCat(fault.field, " ", fault.expected)});
     }
   }
+  target.data_source = name;
   if (faults.empty()) draft_.settings.data_sources.emplace(name, std::move(target));
 }
 

@@ -106,6 +106,7 @@ std::string Prefix(std::string_view path) { return path.empty() ? std::string() 
 }  // namespace
 
 std::string TargetSettings::DisplayName() const {
+  if (!data_source.empty()) return data_source;
   const bool is_ipv6 = absl::StrContains(host, ':');
   return absl::StrCat(user, "@", is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "", ":", port, "/", dbname);
 }

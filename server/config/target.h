@@ -35,7 +35,8 @@ struct RetrySettings {
 //
 // Usable as a key: equal settings, the password included, mean the same pool.
 struct TargetSettings {
-  std::string host;  // a name, an IP address, or the folder of a unix socket ("/…")
+  std::string data_source;  // its name in the gateway's configuration; empty for a target that a caller spelled out
+  std::string host;         // a name, an IP address, or the folder of a unix socket ("/…")
   uint16_t port = 5432;
   std::string user;
   std::string password;       // as given; use ReadPassword()
@@ -49,7 +50,8 @@ struct TargetSettings {
   std::string application_name = "engine-db-gateway";
   RetrySettings retry;
 
-  // user@host:port/dbname, which is no secret: for logs and metrics.
+  // The data source's name, so that callers who only know that learn no more; else user@host:port/dbname, which is no
+  // secret. For logs, metrics and errors.
   [[nodiscard]] std::string DisplayName() const;
 
   // tls_mode in libpq's words: "verify-full".
@@ -63,8 +65,8 @@ struct TargetSettings {
   friend bool operator==(const TargetSettings&, const TargetSettings&) = default;
   template <typename H>
   friend H AbslHashValue(H state, const TargetSettings& s) {
-    return H::combine(std::move(state), s.host, s.port, s.user, s.password, s.password_file, s.dbname, s.min_pool_size,
-                      s.max_pool_size, s.timeout, static_cast<int>(s.tls_mode), s.tls_root_certificate,
+    return H::combine(std::move(state), s.data_source, s.host, s.port, s.user, s.password, s.password_file, s.dbname,
+                      s.min_pool_size, s.max_pool_size, s.timeout, static_cast<int>(s.tls_mode), s.tls_root_certificate,
                       s.application_name, s.retry);
   }
   // The display name, so that a test's failure shows no password.

@@ -88,7 +88,11 @@ TEST_F(SettingsTest, TheRequirementsDatabaseServerIsADataSource) {
   const auto settings = LoadFile(kRequirementsForm);
   ASSERT_TRUE(settings.ok()) << settings.status();
   const TargetSettings& target = settings->data_sources.at("databaseServer");
-  EXPECT_EQ(target.DisplayName(), "app@db.internal:6543/loyalty") << "the scheme's user wins over the URL's";
+  EXPECT_EQ(target.user, "app") << "the scheme's user wins over the URL's";
+  EXPECT_EQ(target.host, "db.internal");
+  EXPECT_EQ(target.port, 6543);
+  EXPECT_EQ(target.dbname, "loyalty");
+  EXPECT_EQ(target.DisplayName(), target.data_source);
   EXPECT_EQ(*target.ReadPassword(), kCanary);
 }
 
@@ -111,7 +115,10 @@ dataSources:
   ASSERT_TRUE(settings.ok()) << settings.status();
   ASSERT_EQ(settings->data_sources.size(), 2u);
   const TargetSettings& orders = settings->data_sources.at("orders");
-  EXPECT_EQ(orders.DisplayName(), "app@[::1]:5432/orders");
+  EXPECT_EQ(orders.user, "app");
+  EXPECT_EQ(orders.host, "::1");
+  EXPECT_EQ(orders.port, 5432);
+  EXPECT_EQ(orders.dbname, "orders");
   EXPECT_EQ(orders.min_pool_size, 2);
   EXPECT_EQ(orders.max_pool_size, 20);
   EXPECT_EQ(orders.timeout, absl::Milliseconds(1500));

@@ -97,7 +97,8 @@ TEST(Deploy, TheConfigMapIsAConfiguration) {
   const YAML::Node map = YAML::LoadFile(kSource / "deploy/kubernetes/configmap.yaml");
   const auto settings = Load(map["data"]["gateway.yaml"].as<std::string>(), "/run/secrets/engine-db");
   ASSERT_TRUE(settings.ok()) << settings.status();
-  EXPECT_EQ(settings->data_sources.at("orders").DisplayName(), "app@postgres.databases.svc:5432/orders");
+  EXPECT_EQ(settings->data_sources.at("orders").host, "postgres.databases.svc");
+  EXPECT_EQ(settings->data_sources.at("orders").DisplayName(), "orders");
   EXPECT_FALSE(settings->allow_inline_targets);
 }
 

@@ -30,8 +30,8 @@ TEST(StatementClass, ReadsAreWhatTheTextProves) {
            "SELECT row_number() OVER (PARTITION BY a ORDER BY b) FROM t",
            "SELECT lower(a), coalesce(b, c), greatest(d, e), nullif(f, g), CASE WHEN h THEN i END FROM t",
            "SELECT now(), CURRENT_TIMESTAMP, clock_timestamp(), random(), gen_random_uuid(), pg_sleep(0)",
-           "SELECT pg_catalog.lower(a), extract(year FROM b), substring(c FROM 1 FOR 2), trim(d), e AT TIME ZONE 'UTC' "
-           "FROM t",
+           "SELECT pg_catalog.lower(a), extract(year FROM b), substring(c FROM 1 FOR 2), trim(d)",
+           "SELECT a AT TIME ZONE 'UTC', b IS NORMALIZED, COLLATION FOR (c) FROM t",
            "SELECT a LIKE ? ESCAPE '!', b SIMILAR TO ?, overlay(c placing 'x' from 1), position('a' in d) FROM t",
            "SELECT * FROM generate_series(1, ?) g, unnest(ARRAY[1, 2]) u, jsonb_array_elements(?) j",
            "SELECT a ?? ?, a ??| ?, a @> ? FROM t",
@@ -328,7 +328,7 @@ TEST(HostileText, DeepNestingIsHarmless) {
 TEST(HostileText, WhatIsParsedFitsASmallStack) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, size_t{1} << 20);
+  pthread_attr_setstacksize(&attributes, size_t{2} << 20);
   pthread_t thread = {};
   const auto run = [](void*) -> void* {
     for (const auto& [before, what, times] :

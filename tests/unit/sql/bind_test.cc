@@ -76,7 +76,7 @@ BoundStatement MustBind(std::string_view sql, const Parameters& parameters, Type
 std::string TextOf(const BoundStatement& bound, int i) {
   EXPECT_LT(i, bound.parameters.size());
   EXPECT_NE(bound.parameters.values()[i], nullptr);
-  const std::string text(bound.parameters.values()[i], static_cast<size_t>(bound.parameters.lengths()[i]));
+  std::string text(bound.parameters.values()[i], static_cast<size_t>(bound.parameters.lengths()[i]));
   EXPECT_EQ(bound.parameters.values()[i][text.size()], '\0');
   return text;
 }
@@ -92,7 +92,7 @@ v1::DatabaseError Refused(std::string_view sql, const Parameters& parameters) {
   const auto bound = TryBind(sql, parameters);
   EXPECT_FALSE(bound.ok()) << sql;
   EXPECT_EQ(bound.status().code(), absl::StatusCode::kInvalidArgument);
-  const v1::DatabaseError error = ErrorDetail(bound.status());
+  v1::DatabaseError error = ErrorDetail(bound.status());
   EXPECT_EQ(error.kind(), v1::ERROR_KIND_INVALID_REQUEST);
   EXPECT_EQ(error.outcome(), v1::OUTCOME_NOT_EXECUTED);
   return error;

@@ -86,12 +86,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Rewriting{"SELECT ?ünïcode", "SELECT $1 ünïcode", 1},
                     Rewriting{"SELECT ünïcode=? FROM t", "SELECT ünïcode=$1 FROM t", 1},
                     Rewriting{"SELECT \"größe ?\"=? FROM \"t?\"", "SELECT \"größe ?\"=$1 FROM \"t?\"", 1},
-                    Rewriting{"SELECT ?/**/AS a", "SELECT $1/**/AS a", 1},
-                    Rewriting{"SELECT ?||?||?||?||?||?||?||?||?||?||?||?||?||?||?||?||?||?||?||?||?||?||?||?",
-                              "SELECT "
-                              "$1||$2||$3||$4||$5||$6||$7||$8||$9||$10||$11||$12||$13||$14||$15||$16||$17||$18||$19||$"
-                              "20||$21||$22||$23||$24",
-                              24}));
+                    Rewriting{"SELECT ?/**/AS a", "SELECT $1/**/AS a", 1}));
 
 INSTANTIATE_TEST_SUITE_P(
     QuestionMarksElsewhere, Rewritten,
@@ -152,6 +147,21 @@ TEST(Placeholders, BothNotationsInOneTextAreRefused) {
     EXPECT_EQ(error.field(), "sql");
     EXPECT_NE(error.message().find("??"), std::string::npos);
   }
+}
+
+// PostgreSQL's own operators end at 63 characters; "?||?||…" is many of them.
+TEST(Placeholders, StandInChainsOfAnyLength) {
+  std::string caller = "SELECT ?";
+  std::string bound = "SELECT $1";
+  for (int i = 2; i <= 100; ++i) {
+    caller += "||?";
+    bound += "||$" + std::to_string(i);
+  }
+  const auto statement = Analyze(caller);
+  ASSERT_TRUE(statement.ok()) << statement.status();
+  EXPECT_EQ((*statement)->bound_sql(), bound);
+  EXPECT_TRUE((*statement)->parsed());
+  EXPECT_EQ((*statement)->statement_class(), StatementClass::kRead);
 }
 
 TEST(Placeholders, MoreThanTheProtocolCountsAreRefused) {

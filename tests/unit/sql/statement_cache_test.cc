@@ -69,6 +69,7 @@ TEST(StatementCache, ThreadsShareIt) {
   StatementCache cache({.entries = 100, .bytes = size_t{1} << 20});
   std::atomic<int> wrong = 0;
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&cache, &wrong, t] {
       for (int i = 0; i < 500; ++i) {
