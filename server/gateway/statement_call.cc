@@ -277,14 +277,12 @@ void StatementCall::Stop(StopReason reason) {
   });
 }
 
-// The server has not reacted to the cancel request. The caller is answered; closing the link is what is left to be
-// done.
+// The server has not reacted to the cancel request: closing the link is what is left to be done. That ends every step,
+// and so the call. (An answer before it would free what the receivers still write to.)
 void StatementCall::OnPatienceLost() {
-  const v1::Outcome outcome = OnlyReads() ? v1::OUTCOME_ROLLED_BACK : v1::OUTCOME_UNKNOWN;
-  Answer(Stopped(stop_reason_, v1::PHASE_EXECUTING, outcome), std::nullopt);
   observe::LogWarning("a backend did not react to a cancel request and is given up",
                       {{"pool", target_.metrics().name()}});
-  CurrentLease().backend().Close();  // ends every step
+  (transaction_ != nullptr ? transaction_->lease() : lease_).backend().Close();
 }
 
 void StatementCall::Resume() {

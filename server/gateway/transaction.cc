@@ -48,7 +48,9 @@ Transaction::~Transaction() {
 void Transaction::Enqueue(StatementCall& call) {
   target_.shard().loop().CancelTimer(idle_timer_);
   queue_.push_back(&call);
-  if (running_ == nullptr) RunNext();
+  call.WaitIn(*this);
+  // Otherwise it waits its turn, perhaps for a cancel request to land.
+  if (running_ == nullptr && queue_.size() == 1) RunNext();
 }
 
 void Transaction::Remove(StatementCall& call) {
