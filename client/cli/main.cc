@@ -149,7 +149,8 @@ int run(int argc, char** argv) {
   const bool out_is_terminal = isatty(STDOUT_FILENO) == 1;
   const Context context{
       .connection = arguments.connection,
-      .format = choose_format(arguments.format, out_is_terminal),
+      // The status is for people, also where a container's log is all they see.
+      .format = choose_format(arguments.format, out_is_terminal || static_cast<bool>(*status)),
       .timeout = arguments.timeout.empty() ? std::chrono::milliseconds(0) : parse_duration(arguments.timeout),
       .out_is_terminal = out_is_terminal,
       .err_is_terminal = isatty(STDERR_FILENO) == 1,
