@@ -48,7 +48,7 @@ Async<void> Connection::close() {
     current_ = nullptr;
   }
   if (!closing || closing->ended()) return Async<void>::completed(std::monostate{});
-  return internal::close(std::move(closing));
+  return internal::close(closing);
 }
 
 void Connection::shut_down() {
@@ -96,12 +96,18 @@ Async<void> Connection::begin(const TransactionOptions& options) {
   }
   internal::begin(std::move(on), options)
       .then([self = shared_from_this(), promise = std::move(promise)](Completion<Scope> scope) mutable {
+        std::exception_ptr error = scope.error();
         {
           const std::scoped_lock lock(self->mutex_);
           self->beginning_ = false;
-          if (scope.ok()) self->current_ = std::make_shared<OpenTransaction>(std::move(scope).value());
+          if (!error && self->session_ == scope.value().session) {
+            self->current_ = std::make_shared<OpenTransaction>(std::move(scope).value());
+          } else if (!error) {  // Closed meanwhile.
+            error = make_error(transaction_error(
+                "TRANSACTION_LOST", "the connector was closed while the transaction began", Outcome::kRolledBack));
+          }
         }
-        promise.complete(scope.ok() ? Completion<void>(std::monostate{}) : Completion<void>(scope.error()));
+        promise.complete(error ? Completion<void>(error) : Completion<void>(std::monostate{}));
       });
   return begun;
 }

@@ -318,7 +318,7 @@ Async<void> rollback_to(const Scope& scope, std::string_view name) {
   });
 }
 
-Async<void> close(std::shared_ptr<Session> session) {
+Async<void> close(const std::shared_ptr<Session>& session) {
   AsyncPromise<void> promise;
   Async<void> closed = promise.async();
   auto call = make_call<void>([](v1::SessionReply& reply) { require_answer(reply.has_close(), "Close"); });

@@ -46,7 +46,7 @@ Async<void> savepoint(const Scope& scope, std::string_view name);
 Async<void> rollback_to(const Scope& scope, std::string_view name);
 
 // Gives the session's connection up, and ends the session.
-Async<void> close(std::shared_ptr<Session> session);
+Async<void> close(const std::shared_ptr<Session>& session);
 
 // A DatabaseTransactionError's content.
 [[nodiscard]] ErrorInfo transaction_error(std::string_view reason, std::string_view message, Outcome outcome);

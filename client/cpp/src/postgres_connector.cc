@@ -62,7 +62,7 @@ std::string default_gateway_address() {
   return address != nullptr && *address != '\0' ? address : "127.0.0.1:50051";
 }
 
-PostgresAsyncConnector::PostgresAsyncConnector(ConnectTarget target, GatewayOptions gateway)
+PostgresAsyncConnector::PostgresAsyncConnector(const ConnectTarget& target, const GatewayOptions& gateway)
     : connection_(std::make_shared<internal::Connection>(target, gateway)) {}
 
 PostgresAsyncConnector::~PostgresAsyncConnector() { connection_->shut_down(); }
@@ -101,7 +101,7 @@ Async<AsyncTransaction> PostgresAsyncConnector::async_begin_transaction(const Tr
   return begin_transaction(*connection_, options);
 }
 
-PostgresSyncConnector::PostgresSyncConnector(ConnectTarget target, GatewayOptions gateway)
+PostgresSyncConnector::PostgresSyncConnector(const ConnectTarget& target, const GatewayOptions& gateway)
     : connection_(std::make_shared<internal::Connection>(target, gateway)) {}
 
 PostgresSyncConnector::~PostgresSyncConnector() { connection_->shut_down(); }

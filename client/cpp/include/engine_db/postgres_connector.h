@@ -35,7 +35,7 @@ class Connection;
 class PostgresAsyncConnector final : public AsyncDatabaseConnector {
  public:
   // Opens nothing yet. Throws ConfigurationError, with every fault, when `target` is wrong.
-  explicit PostgresAsyncConnector(ConnectTarget target, GatewayOptions gateway = {});
+  explicit PostgresAsyncConnector(const ConnectTarget& target, const GatewayOptions& gateway = {});
   // Calls in flight fail with DatabaseConnectionError.
   ~PostgresAsyncConnector() override;
 
@@ -66,7 +66,7 @@ class PostgresAsyncConnector final : public AsyncDatabaseConnector {
 class PostgresSyncConnector final : public DatabaseConnector {
  public:
   // Opens nothing yet. Throws ConfigurationError, with every fault, when `target` is wrong.
-  explicit PostgresSyncConnector(ConnectTarget target, GatewayOptions gateway = {});
+  explicit PostgresSyncConnector(const ConnectTarget& target, const GatewayOptions& gateway = {});
   // Calls in flight on other threads fail with DatabaseConnectionError.
   ~PostgresSyncConnector() override;
 
