@@ -206,7 +206,9 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
       }
     }
   } else if (work_.independent) {
-    work_.runs[index].failed(Describe(index, end.status()));
+    const bool stopped = stop_reason_ != StopReason::kNone && ErrorDetail(end.status()).sqlstate() == "57014";
+    work_.runs[index].failed(
+        Describe(index, stopped ? Stopped(stop_reason_, v1::PHASE_EXECUTING, v1::OUTCOME_ROLLED_BACK) : end.status()));
     if (LinkWasLost(ErrorDetail(end.status())) && error_.ok()) error_ = end.status();
   } else if (error_.ok() && !WasSkipped(end.status())) {
     absl::Status status = step == Step::kStatement ? Describe(index, end.status()) : end.status();
@@ -472,6 +474,7 @@ void StatementCall::End(const absl::Status& status, std::optional<v1::Transactio
 
 int StatementCall::backend_pid() const {
   if (state_ != State::kRunning) return 0;
+  if (shared_) return pool::Pool::BackendPid(read_);
   if (transaction_ != nullptr) return transaction_->lease().backend().pid();
   return lease_.held() ? lease_.backend().pid() : 0;
 }

@@ -53,7 +53,7 @@ class StatementCall {
   [[nodiscard]] CallId id() const { return id_; }
   [[nodiscard]] const Work& work() const { return work_; }
   [[nodiscard]] absl::Time started() const { return started_; }
-  [[nodiscard]] bool waiting() const { return state_ != State::kRunning; }
+  [[nodiscard]] bool waiting() const { return state_ != State::kRunning || (shared_ && read_.queued); }
   // Process id of its backend; 0 while it waits.
   [[nodiscard]] int backend_pid() const;
   // Fingerprint of its first statement; empty for none.

@@ -24,6 +24,7 @@ uint32_t MillisecondsUntil(absl::Time when, absl::Time now) {
 
 Transaction::Transaction(Target& target, std::string id, const Work& work, pool::Lease lease)
     : target_(target),
+      loop_(target.shard().loop()),
       id_(std::move(id)),
       connection_id_(work.connection_id),
       session_(work.session),
@@ -33,7 +34,7 @@ Transaction::Transaction(Target& target, std::string id, const Work& work, pool:
           OrDefault(work.begin->max_duration_ms(), target.shard().shared().settings.limits.transaction_lifetime)),
       lease_(std::move(lease)),
       idle_since_(began_) {
-  lease_timer_ = target_.shard().loop().RunAt(began_ + max_duration_, [this] {
+  lease_timer_ = loop_.RunAt(began_ + max_duration_, [this] {
     lease_timer_ = {};
     Abort(StopReason::kTransactionExpired);
   });
@@ -41,12 +42,12 @@ Transaction::Transaction(Target& target, std::string id, const Work& work, pool:
 }
 
 Transaction::~Transaction() {
-  target_.shard().loop().CancelTimer(idle_timer_);
-  target_.shard().loop().CancelTimer(lease_timer_);
+  loop_.CancelTimer(idle_timer_);
+  loop_.CancelTimer(lease_timer_);
 }
 
 void Transaction::Enqueue(StatementCall& call) {
-  target_.shard().loop().CancelTimer(idle_timer_);
+  loop_.CancelTimer(idle_timer_);
   queue_.push_back(&call);
   call.WaitIn(*this);
   // Otherwise it waits its turn, perhaps for a cancel request to land.
@@ -61,7 +62,7 @@ void Transaction::Remove(StatementCall& call) {
 void Transaction::RunNext() {
   // A cancel request for the call before may still be on its way: what is sent now could be hit by it.
   if (lease_.backend().usable() && lease_.backend().busy()) {
-    target_.shard().loop().CancelTimer(idle_timer_);
+    loop_.CancelTimer(idle_timer_);
     lease_.OnDrained([this] {
       if (running_ == nullptr && !queue_.empty()) RunNext();
     });
@@ -90,7 +91,7 @@ void Transaction::CallEnded() {
     return;
   }
   // Not from within the call that has just ended.
-  target_.shard().loop().RunAtEndOfRound([&target = target_, id = id_] {
+  loop_.RunAtEndOfRound([&target = target_, id = id_] {
     const auto found = target.transactions().find(id);
     if (found == target.transactions().end()) return;
     Transaction& self = *found->second;
@@ -132,8 +133,8 @@ void Transaction::KeepAlive() {
 }
 
 void Transaction::ArmIdleTimer() {
-  target_.shard().loop().CancelTimer(idle_timer_);
-  idle_timer_ = target_.shard().loop().RunAt(absl::Now() + idle_timeout_, [this] {
+  loop_.CancelTimer(idle_timer_);
+  idle_timer_ = loop_.RunAt(absl::Now() + idle_timeout_, [this] {
     idle_timer_ = {};
     Abort(StopReason::kTransactionExpired);
   });

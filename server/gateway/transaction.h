@@ -58,6 +58,7 @@ class Transaction {
   void ArmIdleTimer();
 
   Target& target_;
+  postgres::EventLoop& loop_;  // outlives the target, which may go before an ended transaction does
   const std::string id_;
   const std::string connection_id_;
   const SessionId session_;

@@ -161,6 +161,8 @@ void Pool::ResumeRead(SharedRead& read) {
   if (read.slot != nullptr) read.slot->backend->ResumeReading();
 }
 
+int Pool::BackendPid(const SharedRead& read) { return read.slot == nullptr ? 0 : read.slot->backend->pid(); }
+
 void Pool::ReadEnded(SharedRead& read) {
   Slot* slot = std::exchange(read.slot, nullptr);
   if (slot != nullptr) std::erase(slot->reads, &read);

@@ -117,6 +117,8 @@ class Pool {
   // server.
   void AbandonRead(SharedRead& read);
   void ReadEnded(SharedRead& read);
+  // Process id of the backend that it runs on; 0 while it waits.
+  [[nodiscard]] static int BackendPid(const SharedRead& read);
   // After its receiver's kPause, which holds up everyone behind it.
   void ResumeRead(SharedRead& read);
 
