@@ -59,9 +59,10 @@ TEST_F(US010Lifecycle, NoResourcesLeakAfterOperations) {
     if (round % 3 == 0) connector->commit();
     if (round % 3 == 1) connector->rollback();
     // Otherwise it is left open, and goes with the connector.
-    static_cast<void>(Catch<DatabaseError>([&] { connector->execute("SELECT 1/0"); }));
     RowStream stream = connector->execute_stream("SELECT generate_series(1, 100000)");
     static_cast<void>(stream.next_batch());  // and left unread
+    static_cast<void>(
+        Catch<DatabaseError>([&] { connector->execute("SELECT 1/0", {}, {.timeout = milliseconds(500)}); }));
   }
   EXPECT_TRUE(WaitForBackends(0));
   EXPECT_EQ(Number("SELECT count(*) FROM " + name() + " WHERE n = 1"), 10);
