@@ -65,15 +65,15 @@ absl::Status CheckCount(const Statement& statement, int given) {
 absl::StatusOr<uint32_t> TypeOf(const v1::Value& value, int index, TypeResolver resolve) {
   const std::string& name = value.type_name();
   if (name.empty()) return value.kind_case() == v1::Value::kBytesValue ? kByteaOid : 0;
-  const std::string field = absl::StrCat("parameters[", index, "].type_name");
+  const auto field = [index] { return absl::StrCat("parameters[", index, "].type_name"); };
   if (name.size() > kMaxTypeNameBytes) {
     return InvalidRequest(
-        field, "TYPE_NAME_TOO_LONG",
+        field(), "TYPE_NAME_TOO_LONG",
         absl::StrCat("the type name has ", name.size(), " bytes; at most ", kMaxTypeNameBytes, " are allowed"));
   }
   if (const uint32_t oid = BuiltInTypeOid(name); oid != 0) return oid;
   if (const uint32_t oid = resolve(name); oid != 0) return oid;
-  return InvalidRequest(field, "UNKNOWN_TYPE",
+  return InvalidRequest(field(), "UNKNOWN_TYPE",
                         absl::StrCat("there is no type \"", absl::CHexEscape(name),
                                      "\"; write it as in SQL, with its schema where that is not in the search path"));
 }

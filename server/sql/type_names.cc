@@ -174,15 +174,14 @@ std::string Normalized(std::string_view name) {
 }  // namespace
 
 uint32_t BuiltInTypeOid(std::string_view name) {
+  // As most are written. (SQL's char is no alias of the type that is called "char".)
+  if (const Type* found = FindType(WithoutAlias(name)); found != nullptr) return found->oid;
   const std::string normalized = Normalized(name);
   std::string_view type = normalized;
   bool array = ConsumeBrackets(type);
-  const Type* found = nullptr;
-  if (ConsumePrefix(type, "pg_catalog.")) {
-    found = FindType(type);
-  } else {
-    found = FindType(type == "\"char\"" ? "char" : WithoutAlias(type));
-  }
+  const bool by_own_name = ConsumePrefix(type, "pg_catalog.");
+  if (!by_own_name) type = type == "\"char\"" ? "char" : WithoutAlias(type);
+  const Type* found = FindType(type);
   if (found == nullptr && !array && ConsumePrefix(type, "_")) {
     array = true;
     found = FindType(type);
