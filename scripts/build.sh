@@ -11,6 +11,9 @@ mkdir -p "$folder"
 exec {lock}>"$folder/.lock"
 flock "$lock"
 
+# So that one checkout's objects serve another's.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=true
+
 log=$folder/configure.log
 if ! cmake --preset "$preset" >"$log" 2>&1; then
   cat "$log" >&2
