@@ -120,7 +120,8 @@ void StatementCall::WaitIn(Transaction& transaction) {
 void StatementCall::RunIn(Transaction& transaction) {
   ++attempts_;
   if (!transaction.lease().backend().usable()) {
-    error_ = TransactionHasEnded(v1::TRANSACTION_STATE_LOST);
+    // What is lost has been rolled back by the server.
+    if (work_.ending != Ending::kRollback) error_ = TransactionHasEnded(v1::TRANSACTION_STATE_LOST);
     state_ = State::kRunning;
     Conclude();
     return;

@@ -141,6 +141,9 @@ Backend::OperationId Backend::Run(const Operation& operation) {
     });
     return id;
   }
+  if (operation.sync) {
+    if (const std::optional<std::string> name = prepared_.Evict()) SendDeallocate(*name);
+  }
   FlushAtEndOfRound();
   return id;
 }
@@ -178,11 +181,7 @@ bool Backend::Send(const Operation& operation, InFlight& entry) {
     sent = PQsendQueryParams(connection_, text.sql.c_str(), count, types.data(), values, lengths, formats, 0) != 0;
   }
   if (!sent) return false;
-  if (operation.sync && PQpipelineSync(connection_) == 0) return false;
-  if (operation.sync) {
-    if (const std::optional<std::string> name = prepared_.Evict()) SendDeallocate(*name);
-  }
-  return true;
+  return !operation.sync || PQpipelineSync(connection_) != 0;
 }
 
 void Backend::SendDeallocate(const std::string& name) {
@@ -196,6 +195,7 @@ void Backend::SendDeallocate(const std::string& name) {
     return;
   }
   in_flight_.push_back(std::move(entry));
+  FlushAtEndOfRound();
 }
 
 void Backend::FlushAtEndOfRound() {

@@ -21,6 +21,9 @@ std::string NameOf(const TypeCatalog& types, uint32_t oid) {
   return name.empty() ? absl::StrCat("oid:", oid) : std::string(name);
 }
 
+// What a response may hold beside columns and rows, the statement's text not counted: it is there by then.
+constexpr size_t kEnvelopeBytes = 512;
+
 // Names the columns' types. Gives the types that have no name yet.
 std::vector<uint32_t> NameTypes(const TypeCatalog& types, ResultEncoder::Columns& columns) {
   std::vector<uint32_t> unknown;
@@ -77,6 +80,13 @@ Flow CollectedResult::OnRow(const PGresult& result, int row) {
 }
 
 void CollectedResult::OnEnd(const absl::StatusOr<Completion>& end) {
+  // What was counted row by row is an estimate, within a factor of four; the client's own limit is exact.
+  if (!overflowed_ && end.ok() && encoder_.has_value() && encoder_->bytes() > limits_.bytes / 4 &&
+      response_.ByteSizeLong() + kEnvelopeBytes > limits_.bytes) {
+    overflowed_ = true;
+    response_.clear_rows();
+    response_.clear_column_batch();
+  }
   if (overflowed_) {
     v1::DatabaseError detail;
     detail.set_kind(v1::ERROR_KIND_EXECUTION);
@@ -138,6 +148,7 @@ void StreamedResult::OnEnd(const absl::StatusOr<Completion>& end) {
   if (!end.ok()) {
     end_(WithDetail(end.status(), [&](v1::DatabaseError& detail) {
       if (encoder_.has_value()) detail.set_rows_delivered(encoder_->total_rows() - encoder_->rows());
+      if (detail.rows_delivered() > 0) detail.set_phase(v1::PHASE_STREAMING);
     }));
     return;
   }

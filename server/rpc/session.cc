@@ -15,6 +15,8 @@ constexpr int kMaxCallsPerMessage = 1'024;
 // Requests are not read while so many calls run, or so many bytes of answers wait for a client that does not take them.
 constexpr size_t kMaxCalls = 4'096;
 constexpr size_t kMaxOutboxBytes = size_t{8} << 20;
+// More than any message: a row has at most 1 GiB.
+constexpr uint64_t kMaxCreditBytes = uint64_t{4} << 30;
 // What the contract gives a streamed result to begin with.
 constexpr int64_t kInitialCredit = int64_t{1} << 20;
 
@@ -209,8 +211,9 @@ void Session::AddCredit(uint64_t correlation_id, uint64_t bytes) {
     const auto found = calls_.find(correlation_id);
     if (found == calls_.end()) return;
     Call& call = *found->second;
-    // No more than a client can hold, however much it claims.
-    call.credit += static_cast<int64_t>(std::min<uint64_t>(bytes, kMaxOutboxBytes));
+    // What is outstanding is bounded, however much a client claims; what a large message has overdrawn, it pays back.
+    const int64_t allowed = static_cast<int64_t>(std::min<uint64_t>(bytes, kMaxCreditBytes));
+    call.credit = std::min<int64_t>(call.credit + allowed, kMaxOutboxBytes);
     if (!call.paused || call.credit <= 0) return;
     call.paused = false;
     ref = call.ref;
