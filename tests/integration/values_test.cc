@@ -221,7 +221,12 @@ TEST_F(Values, AnUnaryResultUpToTheLimitFitsADefaultClient) {
   // gRPC's clients take 4 MiB a message unless told otherwise.
   for (const char* sql : {"SELECT repeat('x', 390) FROM generate_series(1, 9999)",
                           "SELECT n, n, n, n, n, n, n, n, n, n, n, n, n, n, n, n FROM generate_series(1, 10000) n",
-                          "SELECT repeat('x', 4000000)"}) {
+                          "SELECT repeat('x', 412) FROM generate_series(1, 9999)",
+                          "SELECT n, -n::bigint, n, -n::bigint, n, -n::bigint, n, -n::bigint, n, -n::bigint, n, "
+                          "-n::bigint, n, -n::bigint, n, -n::bigint, n, -n::bigint, n, -n::bigint, n, -n::bigint, n, "
+                          "-n::bigint, n, -n::bigint, n, -n::bigint, n, -n::bigint, n, -n::bigint FROM "
+                          "generate_series(1, 10000) n",
+                          "SELECT repeat('x', 4000000)", "SELECT repeat('x', 4194000)"}) {
     const auto answer = Execute(connection_, sql);
     if (!answer.ok()) {
       const Failure failure = Decode(answer.status);
