@@ -44,7 +44,9 @@ ConnectParameters::ConnectParameters(const config::TargetSettings& settings, std
   Set("client_encoding", "UTF8");
   // The text forms that the encoder reads and the contract promises, whatever the role's or database's defaults; RESET
   // ALL comes back to these.
-  Set("options", "-c DateStyle=ISO -c IntervalStyle=postgres -c extra_float_digits=1 -c bytea_output=hex");
+  Set("options",
+      "-c standard_conforming_strings=on -c DateStyle=ISO -c IntervalStyle=postgres -c extra_float_digits=1 -c "
+      "bytea_output=hex");
   // The gateway's own surroundings must not lend a caller a password.
   Set("passfile", "/nonexistent");
   // A server that vanished without a word is noticed within a minute, also by a cancel request, which inherits these.

@@ -149,7 +149,7 @@ absl::Status ConnectFailed(std::string_view target, std::string_view message) {
   std::string_view sqlstate;
   if (const size_t severity = text.find(":  "); severity != std::string_view::npos && severity < 16) {
     std::string_view rest = text.substr(severity + 3);
-    if (rest.size() > 7 && IsSqlState(rest.substr(0, 5)) && rest.substr(5, 2) == ": ") {
+    if (rest.size() > 7 && IsSqlState(rest.substr(0, 5)) && rest.substr(5).starts_with(": ")) {
       sqlstate = rest.substr(0, 5);
       text = rest.substr(7);
     }

@@ -1,4 +1,6 @@
 // engine-db-gateway: reads its settings, puts the layers together, waits for a signal, drains.
+#include <grpc/support/log.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
@@ -36,8 +38,16 @@ sigset_t BlockSignals() {
   return signals;
 }
 
+// gRPC's own errors (an address in use, a broken handshake) as lines of our log.
+void LogOfGrpc(gpr_log_func_args* line) {
+  if (line->severity == GPR_LOG_SEVERITY_ERROR) {
+    observe::LogWarning("grpc", {{"text", line->message}});
+  }
+}
+
 int Run(const config::GatewaySettings& settings, const sigset_t& signals) {
   observe::SetLogLevel(settings.log_level);
+  gpr_set_log_function(&LogOfGrpc);
   observe::Metrics metrics(kVersion);
   std::unique_ptr<observe::MetricsServer> metrics_server;
   std::string ready = "engine-db-gateway ready:";
