@@ -336,6 +336,10 @@ void Backend::ProcessResults() {
   if (in_flight_.empty()) {
     PQisBusy(connection_);  // parses notices, by which a server that shuts down says so
     while (PGnotify* notification = PQnotifies(connection_)) PQfreemem(notification);
+    if (farewell_heard_) {  // the end of the stream may be some time behind it
+      Lose(absl::OkStatus());
+      return;
+    }
   }
   UpdateWatch();
 }
@@ -458,6 +462,7 @@ void Backend::OnNotice(void* self, const PGresult* notice) {
   const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
   if (severity != nullptr && std::string_view(severity) == "FATAL") {
     static_cast<Backend*>(self)->last_fatal_ = StatusOfResult(*notice);
+    static_cast<Backend*>(self)->farewell_heard_ = true;
   }
 }
 

@@ -151,6 +151,7 @@ class Backend {
   bool flush_planned_ = false;
   bool processing_ = false;
   absl::Status last_fatal_;  // what the server said before it hung up
+  bool farewell_heard_ = false;
   // Lets work that returns from another thread see whether the backend is still there; set and read on the loop only.
   std::shared_ptr<Backend*> self_;
 };
