@@ -12,7 +12,7 @@ export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string
 export LSAN_OPTIONS=suppressions=$rules/lsan.supp:print_suppressions=0
 export UBSAN_OPTIONS=print_stacktrace=1
 if [[ $preset == tsan ]]; then
-  export LD_PRELOAD=$PWD/build-tsan/tests/libengine_db_tsan_absl.so  # see tests/sanitizers/absl_mutex.cc
+  export LD_PRELOAD=$PWD/build-tsan/tests/libengine_db_tsan_ordering.so  # see tests/sanitizers/ordering.cc
 fi
 export TSAN_OPTIONS=suppressions=$rules/tsan.supp:history_size=7:second_deadlock_stack=1
 exec ctest --preset "$preset" --label-regex '^(unit|integration)$' --parallel "$(nproc)"

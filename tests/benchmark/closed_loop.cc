@@ -9,6 +9,7 @@ Contender::Work RunThreads(int count, double seconds, const std::function<void(R
   const auto begin = Clock::now();
   const auto end = begin + std::chrono::duration<double>(seconds);
   std::vector<std::future<uint64_t>> threads;
+  threads.reserve(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i) {
     threads.push_back(std::async(std::launch::async, [&call, end, i] {
       Random random(static_cast<unsigned>(i + 1));

@@ -36,9 +36,7 @@ struct Scenario {
 constexpr Scenario kScenarios[] = {
     {"point-select", RunPointSelect}, {"stream", RunStream}, {"transaction", RunTransaction}};
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int Run(int argc, char** argv) {
   CLI::App app("Measures the gateway side by side with PgBouncer and libpq", "engine-db-bench");
   std::string wanted = "all";
   Rounds rounds;
@@ -58,17 +56,23 @@ int main(int argc, char** argv) {
   app.footer(kFooter);
   CLI11_PARSE(app, argc, argv);
 
+  const Environment environment(pool_size);
+  Report report{.machine = environment.Describe(), .rounds = rounds};
+  for (const Scenario& scenario : kScenarios) {
+    if (wanted != "all" && wanted != scenario.name) continue;
+    std::cerr << scenario.name << std::endl;
+    report.scenarios.push_back(scenario.run(environment, rounds));
+  }
+  report.gateway_at_end = environment.DescribeGateway();
+  json ? PrintJson(report, std::cout) : PrintTable(report, std::cout);
+  return MeetsTargets(report) ? 0 : 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    const Environment environment(pool_size);
-    Report report{.machine = environment.Describe(), .rounds = rounds};
-    for (const Scenario& scenario : kScenarios) {
-      if (wanted != "all" && wanted != scenario.name) continue;
-      std::cerr << scenario.name << std::endl;
-      report.scenarios.push_back(scenario.run(environment, rounds));
-    }
-    report.gateway_at_end = environment.DescribeGateway();
-    json ? PrintJson(report, std::cout) : PrintTable(report, std::cout);
-    return MeetsTargets(report) ? 0 : 2;
+    return Run(argc, argv);
   } catch (const std::exception& error) {
     std::cerr << "engine-db-bench: " << error.what() << "\n";
     return 1;

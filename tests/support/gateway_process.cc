@@ -1,5 +1,8 @@
 #include "tests/support/gateway_process.h"
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 #include <stdexcept>
@@ -9,6 +12,15 @@
 #include "tests/support/wait.h"
 
 namespace engine::db::test {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+}  // namespace
 
 GatewayProcess::GatewayProcess(const GatewayOptions& options) {
   const char* named = std::getenv("ENGINE_DB_GATEWAY_PATH");
@@ -27,6 +39,18 @@ GatewayProcess::GatewayProcess(const GatewayOptions& options) {
   if (answered && !addresses_.empty()) return;
   process_->Kill();
   throw std::runtime_error("the gateway is not ready:\n" + Output() + Log());
+}
+
+GatewayProcess::~GatewayProcess() {
+  // Leaks are looked for at an orderly end only, which takes longer.
+  if (kSanitized) Terminate();
+  process_->Kill();
+  const std::string log = Log();
+  const size_t report = std::min(log.find("Sanitizer"), log.find("runtime error: "));
+  constexpr size_t kShown = 20'000;
+  if (report != std::string::npos) {
+    ADD_FAILURE() << "in the gateway:\n" << log.substr(log.rfind('\n', report) + 1, kShown);
+  }
 }
 
 // "engine-db-gateway ready: grpc=127.0.0.1:50051 grpc=unix:/run/x.sock metrics=127.0.0.1:9464"

@@ -33,6 +33,10 @@ class GatewayProcess {
  public:
   // Throws std::runtime_error, with the gateway's log, when it is not ready within 30 s.
   explicit GatewayProcess(const GatewayOptions& options = {});
+  // Fails the test when a sanitizer has found something in the gateway.
+  ~GatewayProcess();
+  GatewayProcess(const GatewayProcess&) = delete;
+  GatewayProcess& operator=(const GatewayProcess&) = delete;
 
   // Where it takes calls, as gRPC names it: the first address, and all of them.
   const std::string& address() const { return addresses_.front(); }

@@ -207,10 +207,16 @@ ColumnCells read_cells(const v1::ColumnData& column) {
 
 void write(const ConnectTarget& target, v1::ConnectRequest& request) {
   if (const auto* source = std::get_if<DataSource>(&target)) {
+    require_text(source->name, "data_source");
     request.set_data_source(source->name);
     return;
   }
   const auto& from = std::get<ConnectionConfig>(target);
+  require_text(from.host, "host");
+  require_text(from.user, "user");
+  require_text(from.password, "password");
+  require_text(from.dbname, "dbname");
+  require_text(from.application_name, "application_name");
   v1::ConnectionConfig& to = *request.mutable_config();
   to.set_host(from.host);
   to.set_port(from.port);

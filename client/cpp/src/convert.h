@@ -16,6 +16,7 @@
 
 namespace engine::db::internal {
 
+// Throws DatabaseRequestError for text that require_text() refuses.
 void write(const ConnectTarget& target, v1::ConnectRequest& request);
 void write(const TransactionOptions& options, v1::TransactionOptions& message);
 

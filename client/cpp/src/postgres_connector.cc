@@ -1,5 +1,7 @@
 #include "engine_db/postgres_connector.h"
 
+#include <grpcpp/alarm.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <exception>
@@ -48,14 +50,34 @@ Async<AsyncTransaction> begin_transaction(internal::Connection& connection, cons
   });
 }
 
-// The time before attempt `next` of a transaction: "full jitter".
-std::chrono::milliseconds backoff(const RetryConfig& retry, int next, const DatabaseError& error) {
+}  // namespace
+
+namespace internal {
+
+std::optional<std::chrono::milliseconds> pause_before_repeating(const RetryConfig& retry, int attempt,
+                                                                const DatabaseError& error) {
+  if (!error.retryable() || attempt >= retry.max_attempts) return std::nullopt;
+  // "Full jitter": those who collided come back at different times.
   thread_local std::minstd_rand random{std::random_device{}()};
-  std::uniform_int_distribution<int64_t> up_to(0, retry.max_delay_before(next).count());
+  std::uniform_int_distribution<int64_t> up_to(0, retry.max_delay_before(attempt + 1).count());
   return std::max(std::chrono::milliseconds(up_to(random)), error.info().retry_after);
 }
 
-}  // namespace
+Async<void> after(std::chrono::milliseconds pause) {
+  AsyncPromise<void> promise;
+  Async<void> done = promise.async();
+  // The callback is what keeps the alarm, until it has run. std::function wants to copy.
+  auto alarm = std::make_shared<grpc::Alarm>();
+  auto kept = std::make_shared<AsyncPromise<void>>(std::move(promise));
+  grpc::Alarm& set = *alarm;
+  set.Set(std::chrono::system_clock::now() + pause, [alarm, kept](bool /*ok*/) mutable {
+    const auto keep = std::move(alarm);
+    kept->complete(std::monostate{});
+  });
+  return done;
+}
+
+}  // namespace internal
 
 std::string default_gateway_address() {
   const char* address = std::getenv("ENGINE_DB_GATEWAY");
@@ -147,9 +169,10 @@ void PostgresSyncConnector::repeat_transaction(const std::function<void(Transact
       work(transaction);
       return transaction.commit();
     } catch (const DatabaseTransactionError& error) {
-      // Destroyed by now, and so being rolled back.
-      if (!error.retryable() || attempt >= retry.max_attempts) throw;
-      pause = backoff(retry, attempt + 1, error);
+      // The transaction is destroyed by now, and so being rolled back.
+      const auto next = internal::pause_before_repeating(retry, attempt, error);
+      if (!next) throw;
+      pause = *next;
     }
     std::this_thread::sleep_for(pause);
   }

@@ -1,8 +1,6 @@
 #include "client/cpp/src/session.h"
 
 #include <grpcpp/alarm.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 
 #include <algorithm>
 #include <exception>
@@ -28,47 +26,11 @@ constexpr size_t kMaxCallsInFlight = 65'536;
 // promises.
 constexpr milliseconds kGrace{175};
 constexpr milliseconds kSweepEvery{50};
-constexpr milliseconds kReconnectBackoffMin{50};
-constexpr milliseconds kReconnectBackoffMax{1000};
 
 constexpr char kMethod[] = "/engine.db.v1.DatabaseConnector/Session";
 
 // The session whose answers this thread is handing out.
 thread_local const void* t_handing_out = nullptr;
-
-// gRPC runs callbacks on threads that it joins, with a global lock held, when the last channel goes. Sessions end on
-// those very threads, and may be the last to hold theirs. So one channel, to nowhere, takes part in the threads (by one
-// call) and stays for ever.
-void keep_callback_threads() {
-  using Stub = grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
-  struct Forever {
-    Stub stub{grpc::CreateChannel("nowhere", nullptr)};  // Without credentials: fails at once, and opens nothing.
-    grpc::ClientContext context;
-    grpc::Slice nothing;
-    grpc::ByteBuffer request{&nothing, 1};
-    grpc::ByteBuffer response;
-  };
-  // "used", or the compiler drops the pointer, and LeakSanitizer sees a leak.
-  [[gnu::used]] static const Forever* const forever = [] {
-    auto* kept = new Forever;
-    kept->stub.UnaryCall(&kept->context, kMethod, grpc::StubOptions(), &kept->request, &kept->response,
-                         [](const grpc::Status& /*failed*/) {});
-    return kept;
-  }();
-}
-
-std::shared_ptr<grpc::Channel> make_channel(const std::string& address) {
-  keep_callback_threads();
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(-1);  // A single row may be as large as PostgreSQL lets it.
-  // Each connector has a TCP connection of its own.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  // A gateway beside the application restarts in a moment; gRPC's own backoff grows to two minutes.
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, static_cast<int>(kReconnectBackoffMin.count()));
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(kReconnectBackoffMin.count()));
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(kReconnectBackoffMax.count()));
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
-}
 
 ErrorInfo make_info(ErrorKind kind, std::string reason, std::string message) {
   ErrorInfo info;
@@ -137,8 +99,6 @@ grpc::ByteBuffer to_buffer(std::string bytes) {
 void Call::Canceller::operator()() const {
   if (const auto live = session.lock()) live->cancel(id);
 }
-
-Gateway::Gateway(std::string gateway_address) : address(std::move(gateway_address)), stub(make_channel(address)) {}
 
 // While calls hear of their end. What they submit meanwhile is written as one message afterwards.
 class Session::HandingOut {
@@ -533,8 +493,7 @@ void Session::sweep() {
   {
     const std::scoped_lock lock(mutex_);
     const auto now = Clock::now();
-    for (size_t i = 0; i < slots_.size(); ++i) {
-      Slot& slot = slots_[i];
+    for (Slot& slot : slots_) {
       if (!slot.call || slot.call->deadline_ > now) continue;
       Call& call = *slot.call;
       const bool connecting = call.phase == Phase::kConnecting;

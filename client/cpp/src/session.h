@@ -3,8 +3,6 @@
 #define ENGINE_DB_CLIENT_CPP_SRC_SESSION_H_
 
 #include <grpcpp/client_context.h>
-#include <grpcpp/generic/generic_stub.h>
-#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/client_callback.h>
 
@@ -22,20 +20,12 @@
 #include <vector>
 
 #include "client/cpp/src/call.h"
+#include "client/cpp/src/gateway.h"
 #include "engine/db/v1/connector.pb.h"
 #include "engine_db/async.h"
 #include "engine_db/error.h"
 
 namespace engine::db::internal {
-
-// The gateway's address and the HTTP/2 channel to it, which outlives the sessions.
-struct Gateway {
-  explicit Gateway(std::string gateway_address);
-
-  std::string address;
-  // Requests are bytes, since calls are serialized by those who make them; see Session::submit().
-  grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::SessionResponse> stub;
-};
 
 // Carries many calls at once on one stream. Its first call is Connect; those that are submitted before that is answered
 // wait for it. When the stream breaks, or Connect fails, the session has ended: every call in flight fails, and so does

@@ -163,6 +163,7 @@ class [[nodiscard]] Async {
   // Calls callback(Completion<T>) once, when the operation ends.
   template <typename Callback>
   void then(Callback callback) {
+    // NOLINTNEXTLINE(bugprone-exception-escape): to throw from a callback is to terminate, as the comment above says.
     use()->call_when_ready([callback = std::move(callback)](Completion<T> completion) mutable noexcept {
       callback(std::move(completion));
     });

@@ -101,6 +101,7 @@ TEST(US004Async, NoEndIsLostBetweenThreads) {
   for (int i = 0; i < kRounds; ++i) {
     std::vector<AsyncPromise<int>> promises(4);
     std::vector<Async<int>> asyncs;
+    asyncs.reserve(promises.size());
     for (auto& promise : promises) asyncs.push_back(promise.async());
     std::thread producer([&] {
       for (auto& promise : promises) promise.complete(1);

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
 #include <mutex>
 #include <string>
@@ -72,6 +73,9 @@ TEST(US003SyncConnector, ADataSourceIsSentByName) {
 TEST(US003SyncConnector, AWrongConfigurationIsRefusedBeforeAnythingIsOpened) {
   EXPECT_THROW(PostgresSyncConnector(ConnectionConfig{}), ConfigurationError);
   EXPECT_THROW(PostgresAsyncConnector(ConnectionConfig{}), ConfigurationError);
+  ConnectionConfig config = any_target();
+  config.password = "\xff";
+  EXPECT_THROW(PostgresSyncConnector{config}, DatabaseRequestError);
 }
 
 TEST(US003SyncConnector, TimeoutAndRetrySettingsGoWithTheCall) {
@@ -126,6 +130,7 @@ TEST(US003SyncConnector, ThreadsShareAConnector) {
   PostgresSyncConnector connector(any_target(), gateway.options());
   connector.connect();
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&, i] {
       for (int j = 0; j < 50; ++j) {
@@ -144,11 +149,13 @@ TEST(US004AsyncConnector, AnswersInAnyOrderFindTheirCalls) {
     const std::scoped_lock lock(mutex);
     waiting.push_back(call);
     if (waiting.size() < 100) return;
-    for (auto it = waiting.rbegin(); it != waiting.rend(); ++it) stream.reply(FakeGateway::answer(*it));
+    std::ranges::reverse(waiting);
+    for (const auto& each : waiting) stream.reply(FakeGateway::answer(each));
   });
   PostgresAsyncConnector connector(any_target(), gateway.options());
   connector.async_connect().future().get();
   std::vector<std::future<Result>> results;
+  results.reserve(100);
   for (int i = 0; i < 100; ++i) results.push_back(connector.async_execute("SELECT " + std::to_string(i)).future());
   for (int i = 0; i < 100; ++i) EXPECT_EQ(sql_of(results[static_cast<size_t>(i)].get()), "SELECT " + std::to_string(i));
 }
@@ -158,6 +165,7 @@ TEST(US004AsyncConnector, CallsMadeMeanwhileShareMessages) {
   PostgresAsyncConnector connector(any_target(), gateway.options());
   connector.async_connect().future().get();
   std::vector<std::future<Result>> results;
+  results.reserve(5000);
   for (int i = 0; i < 5000; ++i) results.push_back(connector.async_execute("SELECT 1").future());
   for (auto& result : results) EXPECT_EQ(result.get().rowcount(), 1);
   EXPECT_LT(gateway.messages(), 2500);
@@ -180,6 +188,7 @@ TEST(US004AsyncConnector, CoroutinesRunTheirCallsInParallel) {
     co_return result.rowcount();
   };
   std::vector<Async<int64_t>> running;
+  running.reserve(16);
   for (int i = 0; i < 16; ++i) running.push_back(run(connector));
   for (auto& each : running) EXPECT_EQ(sync_wait(std::move(each)), 1);
 }

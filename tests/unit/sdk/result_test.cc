@@ -211,8 +211,8 @@ TEST_F(ContradictoryBatch, AShortNullBitmapIsRefused) {
 }
 
 TEST_F(ContradictoryBatch, RowsOfTheWrongLengthAreRefused) {
-  EXPECT_THROW(RowBatch::from_rows({{.name = "a"}}, {{1, 2}}), std::invalid_argument);
-  EXPECT_THROW(RowBatch::from_rows({{.name = "a"}}, {{1}, {"x"}}), std::invalid_argument);
+  EXPECT_THROW(static_cast<void>(RowBatch::from_rows({{.name = "a"}}, {{1, 2}})), std::invalid_argument);
+  EXPECT_THROW(static_cast<void>(RowBatch::from_rows({{.name = "a"}}, {{1}, {"x"}})), std::invalid_argument);
 }
 
 }  // namespace

@@ -113,6 +113,13 @@ TEST(US009ConnectionErrors, AGatewayThatIsNotThereIsNamed) {
   EXPECT_LT(steady_clock::now() - start, milliseconds(5000));
 }
 
+TEST(US009ConnectionErrors, AnAddressThatIsNoneIsRefused) {
+  for (const std::string address :
+       {"", "localhost", "localhost:", ":50051", "localhost:http", "localhost:70000", "unix:"}) {
+    EXPECT_THROW(PostgresSyncConnector(any_target(), {address}), ConfigurationError) << address;
+  }
+}
+
 TEST(US009ConnectionErrors, WhyConnectFailedIsTold) {
   FakeGateway gateway;
   v1::DatabaseError error;
@@ -268,6 +275,7 @@ TEST(US010Lifecycle, EveryCallEndsWhateverRacesWithIt) {
       PostgresAsyncConnector connector(any_target(300), gateway.options());
       static_cast<void>(connector.async_connect());
       std::vector<std::thread> threads;
+      threads.reserve(4);
       for (int i = 0; i < 4; ++i) {
         threads.emplace_back([&] {
           for (int j = 0; j < kCalls / 4; ++j) {

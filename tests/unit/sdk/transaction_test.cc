@@ -18,8 +18,6 @@
 namespace engine::db {
 namespace {
 
-using ::testing::HasSubstr;
-
 class Transactions : public ::testing::Test {
  protected:
   // Called first for each call; true when it has dealt with it.
@@ -266,6 +264,27 @@ TEST_F(RunTransaction, AfterTheLastAttemptTheErrorIsPassedOn) {
   EXPECT_EQ(runs, 3);
 }
 
+TEST_F(RunTransaction, TheAsyncConnectorRunsAllOfItAgainToo) {
+  fail_commits(2);
+  PostgresAsyncConnector connector(any_target(), gateway_.options());
+  sync_wait(connector.async_connect());
+  std::atomic<int> runs = 0;
+  Async<int64_t> rows = connector.async_run_transaction(
+      [&](AsyncTransaction& transaction) -> Async<int64_t> {
+        ++runs;
+        const Result result = co_await transaction.async_execute("A");
+        co_return result.rowcount();
+      },
+      {}, fast_);
+  EXPECT_EQ(sync_wait(std::move(rows)), 1);
+  EXPECT_EQ(runs, 3);
+  commits_ = 0;
+  const auto nothing = [](AsyncTransaction&) { return Async<void>::completed(std::monostate{}); };
+  EXPECT_NO_THROW(sync_wait(connector.async_run_transaction(nothing, {}, fast_)));
+  commits_ = -100;
+  EXPECT_THROW(sync_wait(connector.async_run_transaction(nothing, {}, fast_)), DatabaseTransactionError);
+}
+
 TEST_F(RunTransaction, OtherErrorsAreNotRepeatedAndRollBack) {
   int runs = 0;
   EXPECT_THROW(connector_.run_transaction(
@@ -329,6 +348,7 @@ TEST(US008AsyncTransactions, ParallelTransactionsDoNotInterfere) {
     }
   };
   std::vector<Async<void>> running;
+  running.reserve(20);
   for (int i = 0; i < 20; ++i) running.push_back(run(connector, std::to_string(i), i % 2 == 0));
   for (auto& each : running) sync_wait(std::move(each));
 

@@ -14,7 +14,7 @@ namespace engine::db {
 namespace {
 
 TEST(US005Parameters, AListReadsNaturally) {
-  const Parameters list = {42, "x", std::nullopt, currentdatetime(), 1.5, true, Bytes{"\x00\x01"}};
+  const Parameters list = {42, "x", std::nullopt, currentdatetime(), 1.5, true, Bytes{std::string("\0\1", 2)}};
   ASSERT_EQ(list.size(), 7U);
   EXPECT_EQ(std::get<int64_t>(list[0].content()), 42);
   EXPECT_EQ(std::get<std::string>(list[1].content()), "x");

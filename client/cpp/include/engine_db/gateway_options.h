@@ -10,7 +10,7 @@ namespace engine::db {
 [[nodiscard]] std::string default_gateway_address();
 
 struct GatewayOptions {
-  // "HOST:PORT" or "unix:PATH".
+  // "HOST:PORT" or "unix:PATH". A connector throws ConfigurationError for anything else.
   std::string address = default_gateway_address();
 };
 

@@ -11,6 +11,7 @@
 #ifndef ENGINE_DB_POSTGRES_CONNECTOR_H_
 #define ENGINE_DB_POSTGRES_CONNECTOR_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -29,7 +30,14 @@ namespace engine::db {
 
 namespace internal {
 class Connection;
-}
+
+// How long to wait before the next attempt at a transaction that failed with `error` in this one (from 1); nothing when
+// there is to be none.
+[[nodiscard]] std::optional<std::chrono::milliseconds> pause_before_repeating(const RetryConfig& retry, int attempt,
+                                                                              const DatabaseError& error);
+// Done after so long.
+Async<void> after(std::chrono::milliseconds pause);
+}  // namespace internal
 
 // See AsyncDatabaseConnector for the rules, and async.h for the threads.
 class PostgresAsyncConnector final : public AsyncDatabaseConnector {
@@ -56,6 +64,33 @@ class PostgresAsyncConnector final : public AsyncDatabaseConnector {
   Async<StatementDescription> async_describe(std::string_view sql, const CallOptions& options = {});
   // A transaction of its own, whether or not there is a current one.
   Async<AsyncTransaction> async_begin_transaction(const TransactionOptions& options = {});
+
+  // As PostgresSyncConnector::run_transaction(). work(AsyncTransaction&) returns an Async, mostly as a coroutine; it is
+  // kept until the end. The connector must outlive the operation.
+  template <typename Work>
+  std::invoke_result_t<Work&, AsyncTransaction&> async_run_transaction(Work work, TransactionOptions options = {},
+                                                                       RetryConfig retry = {}) {
+    for (int attempt = 1;; ++attempt) {
+      std::chrono::milliseconds pause{0};
+      try {
+        AsyncTransaction transaction = co_await async_begin_transaction(options);
+        if constexpr (std::is_same_v<std::invoke_result_t<Work&, AsyncTransaction&>, Async<void>>) {
+          co_await work(transaction);
+          co_await transaction.async_commit();
+          co_return;
+        } else {
+          auto returned = co_await work(transaction);
+          co_await transaction.async_commit();
+          co_return returned;
+        }
+      } catch (const DatabaseTransactionError& error) {
+        const auto next = internal::pause_before_repeating(retry, attempt, error);
+        if (!next) throw;
+        pause = *next;
+      }
+      co_await internal::after(pause);
+    }
+  }
 
  private:
   std::shared_ptr<internal::Connection> connection_;
