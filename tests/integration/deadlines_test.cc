@@ -54,8 +54,9 @@ TEST_F(Deadlines, EndALockWait) {
   request.set_connection_id(connection);
   request.set_sql("UPDATE " + name() + " SET n = 3");
   request.set_timeout_ms(300);  // the gateway's word, rather than gRPC's own on this side: it is cancelled by then
-  ExpectFailure(Call(&Stub::Execute, request).status, StatusCode::DEADLINE_EXCEEDED, v1::ERROR_KIND_TIMEOUT,
-                "DEADLINE_EXCEEDED");
+  const Failure failure = ExpectFailure(Call(&Stub::Execute, request).status, StatusCode::DEADLINE_EXCEEDED,
+                                        v1::ERROR_KIND_TIMEOUT, "DEADLINE_EXCEEDED");
+  EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_ROLLED_BACK);
   EXPECT_LT(Since(start), milliseconds(300) + kSlack);
   ASSERT_TRUE(Commit(connection, holder.response.transaction_id()).ok());
   EXPECT_TRUE(WaitForBackends(0, "state = 'active'"));
