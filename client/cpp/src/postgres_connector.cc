@@ -1,11 +1,7 @@
 #include "engine_db/postgres_connector.h"
 
-#include <grpcpp/alarm.h>
-
-#include <algorithm>
 #include <cstdlib>
 #include <exception>
-#include <random>
 #include <thread>
 
 #include "client/cpp/src/connection.h"
@@ -51,33 +47,6 @@ Async<AsyncTransaction> begin_transaction(internal::Connection& connection, cons
 }
 
 }  // namespace
-
-namespace internal {
-
-std::optional<std::chrono::milliseconds> pause_before_repeating(const RetryConfig& retry, int attempt,
-                                                                const DatabaseError& error) {
-  if (!error.retryable() || attempt >= retry.max_attempts) return std::nullopt;
-  // "Full jitter": those who collided come back at different times.
-  thread_local std::minstd_rand random{std::random_device{}()};
-  std::uniform_int_distribution<int64_t> up_to(0, retry.max_delay_before(attempt + 1).count());
-  return std::max(std::chrono::milliseconds(up_to(random)), error.info().retry_after);
-}
-
-Async<void> after(std::chrono::milliseconds pause) {
-  AsyncPromise<void> promise;
-  Async<void> done = promise.async();
-  // The callback is what keeps the alarm, until it has run. std::function wants to copy.
-  auto alarm = std::make_shared<grpc::Alarm>();
-  auto kept = std::make_shared<AsyncPromise<void>>(std::move(promise));
-  grpc::Alarm& set = *alarm;
-  set.Set(std::chrono::system_clock::now() + pause, [alarm, kept](bool /*ok*/) mutable {
-    const auto keep = std::move(alarm);
-    kept->complete(std::monostate{});
-  });
-  return done;
-}
-
-}  // namespace internal
 
 std::string default_gateway_address() {
   const char* address = std::getenv("ENGINE_DB_GATEWAY");

@@ -1,12 +1,11 @@
 #include "client/cpp/src/session.h"
 
-#include <grpcpp/alarm.h>
-
 #include <algorithm>
 #include <exception>
 #include <stdexcept>
 
 #include "client/cpp/src/convert.h"
+#include "engine_db/repeat.h"
 
 namespace engine::db::internal {
 namespace {
@@ -478,11 +477,7 @@ void Session::fail_all() {
 }
 
 void Session::set_alarm() {
-  // The callback is what keeps the alarm, until it has run.
-  auto alarm = std::make_shared<grpc::Alarm>();
-  grpc::Alarm& set = *alarm;
-  set.Set(std::chrono::system_clock::now() + kSweepEvery, [weak = weak_from_this(), alarm](bool /*ok*/) mutable {
-    const auto keep = std::move(alarm);
+  after(kSweepEvery).then([weak = weak_from_this()](const Completion<void>& /*done*/) {
     if (const auto session = weak.lock()) session->sweep();
   });
 }

@@ -208,7 +208,11 @@ TEST(US004AsyncConnector, CallbacksMayStartCalls) {
 }
 
 TEST(US004AsyncConnector, BlockingInACallbackIsRefusedRatherThanADeadlock) {
-  FakeGateway gateway;
+  std::promise<void> callback_is_set;
+  FakeGateway gateway([&](FakeGateway::Stream& stream, const v1::SessionCall& call) {
+    callback_is_set.get_future().get();  // Or it could run on the test's own thread, which may block.
+    stream.reply(FakeGateway::answer(call));
+  });
   PostgresAsyncConnector connector(any_target(), gateway.options());
   PostgresSyncConnector sync(any_target(), gateway.options());
   sync.connect();
@@ -222,6 +226,7 @@ TEST(US004AsyncConnector, BlockingInACallbackIsRefusedRatherThanADeadlock) {
       refused.set_value(true);
     }
   });
+  callback_is_set.set_value();
   EXPECT_TRUE(refused.get_future().get());
 }
 

@@ -23,6 +23,7 @@
 #include "engine_db/config.h"
 #include "engine_db/connector.h"
 #include "engine_db/gateway_options.h"
+#include "engine_db/repeat.h"
 #include "engine_db/row_stream.h"
 #include "engine_db/transaction.h"
 
@@ -30,14 +31,7 @@ namespace engine::db {
 
 namespace internal {
 class Connection;
-
-// How long to wait before the next attempt at a transaction that failed with `error` in this one (from 1); nothing when
-// there is to be none.
-[[nodiscard]] std::optional<std::chrono::milliseconds> pause_before_repeating(const RetryConfig& retry, int attempt,
-                                                                              const DatabaseError& error);
-// Done after so long.
-Async<void> after(std::chrono::milliseconds pause);
-}  // namespace internal
+}
 
 // See AsyncDatabaseConnector for the rules, and async.h for the threads.
 class PostgresAsyncConnector final : public AsyncDatabaseConnector {

@@ -1,0 +1,24 @@
+// When a failed transaction is run again. For the connectors' own use.
+#ifndef ENGINE_DB_REPEAT_H_
+#define ENGINE_DB_REPEAT_H_
+
+#include <chrono>
+#include <optional>
+
+#include "engine_db/async.h"
+#include "engine_db/config.h"
+#include "engine_db/error.h"
+
+namespace engine::db::internal {
+
+// How long to wait before the next attempt when `attempt`, counted from 1, failed with `error`; nothing when there is
+// to be none.
+[[nodiscard]] std::optional<std::chrono::milliseconds> pause_before_repeating(const RetryConfig& retry, int attempt,
+                                                                              const DatabaseError& error);
+
+// Done after so long, on one of gRPC's threads.
+Async<void> after(std::chrono::milliseconds pause);
+
+}  // namespace engine::db::internal
+
+#endif  // ENGINE_DB_REPEAT_H_
