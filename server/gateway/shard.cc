@@ -50,9 +50,13 @@ void Shard::EndCall(StatementCall& call) {
   calls_.erase(found);
   if (ended_.size() > 1) return;
   loop_.RunAtEndOfRound([this] {
-    for (const auto& ended : ended_) ended->target().CallEnded();
+    bool closing = false;
+    for (const auto& ended : ended_) {
+      ended->target().CallEnded();
+      closing = closing || ended->target().closing();
+    }
     ended_.clear();
-    CollectTargets();
+    if (closing) CollectTargets();
   });
 }
 

@@ -51,6 +51,7 @@ class Target {
 
   // No handle is left. The target goes when its last call and transaction have ended.
   void Close();
+  [[nodiscard]] bool closing() const { return closing_; }
   [[nodiscard]] bool CanBeDestroyed() const { return closing_ && calls_ == 0 && transactions_.empty() && probes_ == 0; }
   void CallStarted() { ++calls_; }
   void CallEnded() { --calls_; }

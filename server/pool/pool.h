@@ -157,6 +157,7 @@ class Pool {
   void Grant(Slot& slot, Waiter waiter);
   [[nodiscard]] Slot* FindIdle(bool for_read);
   [[nodiscard]] Slot* FindForRead();
+  [[nodiscard]] size_t ReadsTogether() const;
   void StartRead(Slot& slot, SharedRead& read);
   void DrainForWaiters(size_t count);
   [[nodiscard]] size_t TransactionLimit() const;
@@ -207,7 +208,8 @@ class Pool {
   bool dispatching_ = false;
   bool dispatch_again_ = false;
 
-  int open_failures_ = 0;  // in a row
+  absl::Duration read_time_ = absl::ZeroDuration();  // of shared reads on the server, a running mean
+  int open_failures_ = 0;                            // in a row
   absl::Status last_open_failure_;
   absl::Time next_open_at_ = absl::InfinitePast();
   absl::BitGen random_;

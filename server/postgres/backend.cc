@@ -19,6 +19,15 @@ namespace {
 // A backend's prepared statements cost the server's memory, some 10 to 100 KiB each.
 constexpr size_t kMaxPreparedStatements = 256;
 
+// Ends an operation. Up to libpq 16 each Sync is a system call of its own; later ones leave together, in Flush().
+bool SendSync(PGconn* connection) {
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+  return PQsendPipelineSync(connection) != 0;
+#else
+  return PQpipelineSync(connection) != 0;
+#endif
+}
+
 struct ResultDeleter {
   void operator()(PGresult* result) const { PQclear(result); }
 };
@@ -151,7 +160,7 @@ Backend::OperationId Backend::Run(const Operation& operation) {
 bool Backend::Send(const Operation& operation, InFlight& entry) {
   if (operation.text == nullptr) {  // just a Sync
     entry.stage = Stage::kSync;
-    return PQpipelineSync(connection_) != 0;
+    return SendSync(connection_);
   }
   const sql::BoundText& text = *operation.text;
   const int count = operation.parameters == nullptr ? 0 : operation.parameters->size();
@@ -181,7 +190,7 @@ bool Backend::Send(const Operation& operation, InFlight& entry) {
     sent = PQsendQueryParams(connection_, text.sql.c_str(), count, types.data(), values, lengths, formats, 0) != 0;
   }
   if (!sent) return false;
-  return !operation.sync || PQpipelineSync(connection_) != 0;
+  return !operation.sync || SendSync(connection_);
 }
 
 void Backend::SendDeallocate(const std::string& name) {
@@ -191,7 +200,7 @@ void Backend::SendDeallocate(const std::string& name) {
   entry.id = next_id_++;
   const std::string command = absl::StrCat("DEALLOCATE ", name);
   if (PQsendQueryParams(connection_, command.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 0) == 0 ||
-      PQpipelineSync(connection_) == 0) {
+      !SendSync(connection_)) {
     return;
   }
   in_flight_.push_back(std::move(entry));
@@ -428,7 +437,9 @@ void Backend::HandleStatementResult(InFlight& front, const PGresult& result) {
 void Backend::FinishFront() {
   InFlight done = std::move(in_flight_.front());
   in_flight_.pop_front();
-  front_since_ = absl::Now();
+  const absl::Time now = absl::Now();
+  front_took_ = now - front_since_;
+  front_since_ = now;
   if (!done.error.ok() && done.text != nullptr && ErrorDetail(done.error).reason() == "STALE_PLAN") {
     if (PreparedStatements::Entry* stale = prepared_.Find(*done.text)) {
       SendDeallocate(stale->name);

@@ -86,6 +86,10 @@ class Backend {
   // The operation that the server works on, and since when. Only when in_flight() > 0.
   [[nodiscard]] OperationId front_id() const { return in_flight_.front().id; }
   [[nodiscard]] absl::Time front_since() const { return front_since_; }
+  // How long the last operation that ended was the front one. For its receiver's OnEnd.
+  [[nodiscard]] absl::Duration front_took() const { return front_took_; }
+  // What was sent in this round of the loop has not left yet: what is sent now goes along.
+  [[nodiscard]] bool flush_planned() const { return flush_planned_; }
   // Whether a transaction block is open, as of the last answer.
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] bool transaction_failed() const;
@@ -144,6 +148,7 @@ class Backend {
   OperationId next_id_ = 1;
   std::deque<InFlight> in_flight_;
   absl::Time front_since_;
+  absl::Duration front_took_;
   PreparedStatements prepared_;
   int cancels_pending_ = 0;
   bool reading_paused_ = false;
