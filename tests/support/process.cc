@@ -191,8 +191,10 @@ std::vector<pid_t> ChildrenOf(pid_t pid) {
 }
 
 std::string ReadFile(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  const std::ifstream stream(file, std::ios::binary);
+  std::ostringstream content;
+  content << stream.rdbuf();  // which throws nothing when a process vanishes while its file in /proc is read
+  return content.str();
 }
 
 void WriteFile(const fs::path& file, const std::string& content) {
