@@ -84,6 +84,14 @@ absl::Status TransactionHasEnded(v1::TransactionState state) {
   }
 }
 
+absl::Status CommitInDoubt() {
+  const absl::Status status =
+      TransactionError(StatusCode::kUnknown, v1::OUTCOME_UNKNOWN, "COMMIT_IN_DOUBT",
+                       "COMMIT was sent, and the connection to PostgreSQL broke before its answer: whether the "
+                       "transaction is committed is not known");
+  return WithDetail(status, [](v1::DatabaseError& detail) { detail.set_phase(v1::PHASE_COMMITTING); });
+}
+
 absl::Status Draining() {
   v1::DatabaseError detail;
   detail.set_kind(v1::ERROR_KIND_CONNECTION);

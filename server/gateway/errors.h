@@ -32,6 +32,9 @@ enum class StopReason : uint8_t {
 // What a finished transaction answers to whoever goes on using it.
 [[nodiscard]] absl::Status TransactionHasEnded(v1::TransactionState state);
 
+// The same for one whose COMMIT was sent and never answered.
+[[nodiscard]] absl::Status CommitInDoubt();
+
 // The gateway is shutting down.
 [[nodiscard]] absl::Status Draining();
 

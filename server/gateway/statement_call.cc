@@ -381,10 +381,11 @@ absl::Status StatementCall::FinalStatus() const {
     return Stopped(stop_reason_, v1::PHASE_EXECUTING, v1::OUTCOME_ROLLED_BACK);
   }
   if (LinkWasLost(detail)) {
-    if (stop_reason_ != StopReason::kNone) {
-      return Stopped(stop_reason_, v1::PHASE_EXECUTING, OnlyReads() ? v1::OUTCOME_ROLLED_BACK : v1::OUTCOME_UNKNOWN);
-    }
     const bool committing = work_.ending == Ending::kCommit;
+    if (stop_reason_ != StopReason::kNone) {
+      return Stopped(stop_reason_, committing ? v1::PHASE_COMMITTING : v1::PHASE_EXECUTING,
+                     OnlyReads() && !committing ? v1::OUTCOME_ROLLED_BACK : v1::OUTCOME_UNKNOWN);
+    }
     if (committing) {
       return WithDetail(error_, [](v1::DatabaseError& d) {
         d.set_kind(v1::ERROR_KIND_TRANSACTION);

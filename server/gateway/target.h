@@ -43,7 +43,7 @@ class Target {
   // Hands a call to its transaction. One that has ended answers from its tombstone.
   void RunInTransaction(StatementCall& call);
   // Keeps the handle's conclusion for a while, and forgets the transaction.
-  void EndTransaction(Transaction& transaction, v1::TransactionState state);
+  void EndTransaction(Transaction& transaction, v1::TransactionState state, bool in_doubt);
   // Aborts those that `matches`, and says how many.
   size_t AbortTransactions(StopReason reason, absl::AnyInvocable<bool(const Transaction&) const> matches);
   [[nodiscard]] absl::StatusOr<v1::TransactionStatus> KeepAlive(const std::string& transaction_id,
@@ -73,6 +73,7 @@ class Target {
   struct Tombstone {
     std::string connection_id;
     v1::TransactionState state;
+    bool in_doubt;  // its COMMIT was never answered
     absl::Time buried_at;
   };
   struct Connecting;

@@ -113,7 +113,8 @@ void Transaction::Conclude(v1::TransactionState state, observe::Conclusion concl
   }
   std::deque<StatementCall*> waiting;
   waiting.swap(queue_);
-  target_.EndTransaction(*this, state);                                 // this object goes at the end of the round
+  target_.EndTransaction(*this, state,
+                         conclusion == observe::Conclusion::kUnknown);  // this object goes at the end of the round
   for (StatementCall* call : waiting) target_.RunInTransaction(*call);  // which answers from the tombstone
 }
 
