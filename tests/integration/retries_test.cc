@@ -1,4 +1,9 @@
 // What is repeated, what never is, and how: US-006.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <future>
 
 #include "tests/integration/integration_test.h"
@@ -158,6 +163,28 @@ TEST_F(US006Retries, AfterMaxRetriesOfConnectingTheErrorIsRaised) {
   EXPECT_EQ(error.outcome(), Outcome::kNotExecuted);
   EXPECT_TRUE(error.retryable());
   EXPECT_LT(Since(start), seconds(5));
+}
+
+TEST_F(US006Retries, AConnectionTimeoutIsAnErrorInTime) {
+  // Takes connections (the kernel does), and never says a word.
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener, 16), 0);
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  ConnectionConfig config = Config(2, kFast);
+  config.host = "127.0.0.1";
+  config.port = ntohs(address.sin_port);
+  config.timeout_ms = 700;
+  const auto start = Now();
+  const auto error = Catch([&] { static_cast<void>(Connect(config)); });
+  close(listener);
+  EXPECT_LT(Since(start), milliseconds(700) + kSlack);
+  EXPECT_TRUE(error.kind() == ErrorKind::kConnection || error.kind() == ErrorKind::kTimeout) << error.what();
+  EXPECT_EQ(error.outcome(), Outcome::kNotExecuted);
 }
 
 TEST_F(US006Retries, RetriesAreTrackedWithoutSensitiveData) {

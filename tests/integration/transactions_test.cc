@@ -1,4 +1,6 @@
 // Transaction handles: leases, repeated endings, and handles that are somebody else's.
+#include <thread>
+
 #include "tests/integration/gateway_calls.h"
 
 namespace engine::db::test {
@@ -257,6 +259,70 @@ TEST_F(Transactions, ADeadlineInAStatementFailsTheTransactionButKeepsIt) {
   EXPECT_EQ(Decode(Insert(transaction, 2).status).error.sqlstate(), "25P02");
   EXPECT_TRUE(Rollback(connection_, transaction).ok());
   EXPECT_EQ(Rows(), 0);
+}
+
+// A COMMIT that takes its time: a deferred trigger sleeps.
+class SlowCommits : public Transactions {
+ protected:
+  void SetUp() override {
+    Transactions::SetUp();
+    Sql("CREATE FUNCTION " + name() +
+        "_sleep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); "
+        "RETURN NULL; END $$; CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON " +
+        name() + " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION " + name() + "_sleep()");
+  }
+  grpc::Status CommitWithin(const std::string& transaction, uint32_t timeout_ms) {
+    v1::CommitRequest request;
+    request.set_connection_id(connection_);
+    request.set_transaction_id(transaction);
+    request.set_timeout_ms(timeout_ms);
+    return Call(&Stub::Commit, request).status;
+  }
+};
+
+TEST_F(SlowCommits, ADeadlineAtCommitIsUnknownAndARepeatedCommitTells) {
+  const std::string transaction = BeginWith(0);
+  ASSERT_TRUE(Insert(transaction, 1).ok());
+  const auto start = Now();
+  const Failure failure = ExpectFailure(CommitWithin(transaction, 200), StatusCode::DEADLINE_EXCEEDED,
+                                        v1::ERROR_KIND_TIMEOUT, "DEADLINE_EXCEEDED");
+  EXPECT_LT(Since(start), milliseconds(200) + kSlack);
+  EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_UNKNOWN);
+  EXPECT_EQ(failure.error.phase(), v1::PHASE_COMMITTING);
+  const auto committed = Commit(connection_, transaction);
+  ASSERT_TRUE(committed.ok()) << committed.status.error_message();
+  EXPECT_EQ(committed.response.transaction().state(), v1::TRANSACTION_STATE_COMMITTED);
+  EXPECT_EQ(Rows(), 1);
+}
+
+TEST_F(SlowCommits, ABackendKilledDuringCommitNeverSaysCommitted) {
+  const std::string transaction = BeginWith(0);
+  ASSERT_TRUE(Insert(transaction, 1).ok());
+  grpc::Status status;
+  std::thread caller([&] { status = CommitWithin(transaction, 0); });
+  EXPECT_TRUE(WaitForBackends(1, "state = 'active'"));
+  TerminateBackends("state = 'active'");
+  caller.join();
+  const Failure failure = Decode(status);
+  EXPECT_EQ(failure.error.kind(), v1::ERROR_KIND_TRANSACTION);
+  EXPECT_EQ(failure.error.phase(), v1::PHASE_COMMITTING);
+  EXPECT_TRUE(failure.error.outcome() == v1::OUTCOME_UNKNOWN || failure.error.outcome() == v1::OUTCOME_ROLLED_BACK);
+  EXPECT_EQ(Rows(), 0);
+  const Failure again = Decode(CommitWithin(transaction, 0));
+  EXPECT_EQ(again.error.kind(), v1::ERROR_KIND_TRANSACTION);
+  EXPECT_EQ(again.error.outcome(), failure.error.outcome()) << "a repeated commit must not know more, nor less";
+}
+
+TEST_F(SlowCommits, ABackendKilledAfterADeadlineAtCommitLeavesItInDoubt) {
+  const std::string transaction = BeginWith(0);
+  ASSERT_TRUE(Insert(transaction, 1).ok());
+  EXPECT_EQ(Decode(CommitWithin(transaction, 200)).error.outcome(), v1::OUTCOME_UNKNOWN);
+  TerminateBackends("state = 'active'");
+  EXPECT_TRUE(WaitUntil(
+      kSoon, [&] { return Decode(CommitWithin(transaction, 100)).error.kind() == v1::ERROR_KIND_TRANSACTION; }));
+  EXPECT_EQ(Decode(CommitWithin(transaction, 0)).error.outcome(), v1::OUTCOME_UNKNOWN);
+  EXPECT_EQ(Decode(Rollback(connection_, transaction).status).error.outcome(), v1::OUTCOME_UNKNOWN)
+      << "nobody may be told that it was rolled back";
 }
 
 }  // namespace
