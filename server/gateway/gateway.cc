@@ -486,7 +486,7 @@ CallRef Gateway::Describe(const Caller& caller, const v1::DescribeRequest& reque
     return std::make_unique<postgres::DescribedStatement>(call.Types(), response, std::move(end));
   };
   work->runs.push_back(*std::move(run));
-  work->finish = [done = std::move(done)](CallEnd end) mutable { done(end.status); };
+  work->finish = [done = std::move(done)](const CallEnd& end) mutable { done(end.status); };
   return Submit(*connection, *std::move(work), [](Target&, Work&) { return absl::OkStatus(); });
 }
 
@@ -578,17 +578,18 @@ void Gateway::KeepAlive(const Caller&, const v1::KeepAliveRequest& request, v1::
     return;
   }
   Shard& shard = *shards_[connection->shard];
-  shard.loop().Post([this, &shard, &request, &response, target_id = connection->target,
-                     done = std::move(done)]() mutable {
-    Target* target = shard.FindTarget(target_id);
-    if (target == nullptr) {
-      Answer(Method::kKeepAlive, connections_.Find(request.connection_id()).status(), done);
-      return;
-    }
-    absl::StatusOr<v1::TransactionStatus> status = target->KeepAlive(request.transaction_id(), request.connection_id());
-    if (status.ok()) *response.mutable_transaction() = *std::move(status);
-    Answer(Method::kKeepAlive, status.status(), done);
-  });
+  shard.loop().Post(
+      [this, &shard, &request, &response, target_id = connection->target, done = std::move(done)]() mutable {
+        Target* target = shard.FindTarget(target_id);
+        if (target == nullptr) {
+          Answer(Method::kKeepAlive, connections_.Find(request.connection_id()).status(), done);
+          return;
+        }
+        const absl::StatusOr<v1::TransactionStatus> status =
+            target->KeepAlive(request.transaction_id(), request.connection_id());
+        if (status.ok()) *response.mutable_transaction() = *status;
+        Answer(Method::kKeepAlive, status.status(), done);
+      });
 }
 
 }  // namespace engine::db::gateway

@@ -1,0 +1,338 @@
+// How the pool's backends come and go: opening, closing, and the way back to a clean state.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "server/base/error.h"
+#include "server/observe/log.h"
+#include "server/pool/backoff.h"
+#include "server/pool/pool.h"
+#include "server/pool/slot.h"
+#include "server/postgres/command_text.h"
+
+namespace engine::db::pool {
+namespace {
+
+using postgres::Backend;
+
+// Bringing a backend back to a clean state is a round trip or two; one that needs longer is not worth waiting for.
+constexpr absl::Duration kCleaningTime = absl::Seconds(5);
+// Surplus backends close after so long without work.
+constexpr absl::Duration kIdleLifetime = absl::Minutes(5);
+
+// Made once; never destroyed, since backends may still run them while the process exits.
+const std::shared_ptr<const sql::BoundText>& Guard(bool on) {
+  using Text = std::shared_ptr<const sql::BoundText>;
+  static const auto* on_text = new Text(postgres::CommandText("SET default_transaction_read_only = on"));
+  static const auto* off_text = new Text(postgres::CommandText("RESET default_transaction_read_only"));
+  return on ? *on_text : *off_text;
+}
+
+}  // namespace
+
+void Pool::Start() {
+  while (Size() < static_cast<size_t>(settings_.min_pool_size) && OpenAnother()) {
+  }
+  idle_timer_ = loop_.RunAt(absl::Now() + kIdleLifetime / 5, [this] { CloseIdle(); });
+}
+
+size_t Pool::Size() const { return opening_ + idle_ + leased_ + shared_ + cleaning_; }
+
+bool Pool::OpenAnother() {
+  if (closed_ || Size() >= static_cast<size_t>(settings_.max_pool_size)) return false;
+  const absl::Time now = absl::Now();
+  if (now < next_open_at_) {
+    if (reopen_timer_.second == 0) {
+      reopen_timer_ = loop_.RunAt(next_open_at_, [this] {
+        reopen_timer_ = {};
+        Dispatch();
+      });
+    }
+    return false;
+  }
+  if (settings_.password_file.empty()) {
+    OpenWithPassword(settings_.password);
+    return true;
+  }
+  // Read each time: a rotated password is found without a restart.
+  ++opening_;
+  executor_.Run([self = self_, &loop = loop_, settings = settings_] {
+    loop.Post([self, password = settings.ReadPassword()] {
+      if (*self == nullptr) return;
+      --(*self)->opening_;
+      if (!(*self)->closed_) (*self)->OpenWithPassword(password);
+    });
+  });
+  return true;
+}
+
+void Pool::OpenWithPassword(absl::StatusOr<std::string> password) {
+  if (!password.ok()) {
+    OnOpenFailed(password.status());
+    return;
+  }
+  auto owned = std::make_unique<Slot>();
+  Slot& slot = *owned;
+  slots_.push_back(std::move(owned));
+  ++opening_;
+  SetState(slot, SlotState::kOpening);
+  Backend::Events events;
+  events.opened = [this, &slot](const absl::Status& status) { OnOpened(slot, status); };
+  events.drained = [this, &slot] { OnDrained(slot); };
+  events.lost = [this, &slot](const absl::Status& status) { OnLost(slot, status); };
+  slot.backend =
+      std::make_unique<Backend>(loop_, executor_, postgres::ConnectParameters(settings_, *std::move(password)),
+                                absl::Now() + settings_.timeout, std::move(events));
+}
+
+void Pool::OnOpened(Slot& slot, const absl::Status& status) {
+  if (!status.ok()) {
+    CloseSlot(slot, observe::CloseReason::kLost);
+    OnOpenFailed(status);
+    return;
+  }
+  open_failures_ = 0;
+  last_open_failure_ = absl::OkStatus();
+  next_open_at_ = absl::InfinitePast();
+  metrics_.opened.Increment();
+  SetState(slot, SlotState::kIdle);
+  Dispatch();
+}
+
+void Pool::OnOpenFailed(const absl::Status& status) {
+  ++open_failures_;
+  last_open_failure_ = status;
+  metrics_.open_failures.Increment();
+  const v1::DatabaseError detail = ErrorDetail(status);
+  observe::LogWarning("can't open a backend", {{"pool", metrics_.name()},
+                                               {"reason", detail.reason()},
+                                               {"sqlstate", detail.sqlstate()},
+                                               {"failures", open_failures_}});
+  next_open_at_ = absl::Now() + BackoffDelay(settings_.retry, open_failures_, random_);
+  FailWaiters(status);
+  Dispatch();
+}
+
+// While the pool has other backends, a waiter will get one of those.
+void Pool::FailWaiters(const absl::Status& status) {
+  if (idle_ + leased_ + shared_ + cleaning_ > 0) return;
+  const bool permanent = status.code() == absl::StatusCode::kFailedPrecondition;
+  std::vector<Waiter> failed;
+  for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
+    std::deque<Waiter> left;
+    for (Waiter& waiter : *queue) {
+      const bool give_up = ++waiter.connect_failures >= waiter.max_attempts || permanent;
+      if (give_up) {
+        failed.push_back(std::move(waiter));
+      } else {
+        left.push_back(std::move(waiter));
+      }
+    }
+    *queue = std::move(left);
+  }
+  std::vector<SharedRead*> failed_reads;
+  std::erase_if(read_queue_, [&](SharedRead* read) {
+    const bool give_up = ++read->connect_failures >= read->max_attempts || permanent;
+    if (give_up) failed_reads.push_back(read);
+    return give_up;
+  });
+  for (SharedRead* read : failed_reads) {
+    read->queued = false;
+    read->receiver->OnEnd(status);
+  }
+  for (Waiter& waiter : failed) waiter.callback(status);
+}
+
+void Pool::CloseSlot(Slot& slot, observe::CloseReason reason) {
+  if (slot.state == SlotState::kClosed) return;
+  loop_.CancelTimer(slot.cleaning_timer);
+  if (slot.state != SlotState::kOpening) metrics_.BackendClosed(reason);
+  SetState(slot, SlotState::kClosed);
+  slot.backend->Close();
+  const auto found =
+      std::find_if(slots_.begin(), slots_.end(), [&](const std::unique_ptr<Slot>& s) { return s.get() == &slot; });
+  if (found == slots_.end()) return;
+  // Destroyed later: we may be within a callback of the backend.
+  loop_.Post([doomed = std::move(*found)] {});
+  slots_.erase(found);
+}
+
+void Pool::CloseIdle() {
+  const absl::Time now = absl::Now();
+  std::vector<Slot*> surplus;
+  size_t open = Size();
+  for (const auto& slot : slots_) {
+    if (slot->state != SlotState::kIdle || now - slot->since < kIdleLifetime) continue;
+    if (open <= static_cast<size_t>(settings_.min_pool_size)) break;
+    surplus.push_back(slot.get());
+    --open;
+  }
+  for (Slot* slot : surplus) CloseSlot(*slot, observe::CloseReason::kIdle);
+  while (Size() < static_cast<size_t>(settings_.min_pool_size) && OpenAnother()) {
+  }
+  idle_timer_ = loop_.RunAt(now + kIdleLifetime / 5, [this] { CloseIdle(); });
+}
+
+void Pool::Close() {
+  if (closed_) return;
+  closed_ = true;
+  loop_.CancelTimer(reopen_timer_);
+  loop_.CancelTimer(slow_read_timer_);
+  loop_.CancelTimer(idle_timer_);
+  const absl::Status closed = CheckQueue();
+  std::vector<Waiter> waiters;
+  for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
+    std::move(queue->begin(), queue->end(), std::back_inserter(waiters));
+    queue->clear();
+  }
+  for (SharedRead* read : std::exchange(read_queue_, {})) {
+    read->queued = false;
+    read->receiver->OnEnd(closed);
+  }
+  for (Waiter& waiter : waiters) waiter.callback(closed);
+  std::vector<Slot*> slots;
+  for (const auto& slot : slots_) slots.push_back(slot.get());
+  for (Slot* slot : slots) {
+    if (slot->state != SlotState::kLeased) CloseSlot(*slot, observe::CloseReason::kPoolClosed);
+  }
+}
+
+void Pool::BreakLinks() {
+  std::vector<Slot*> slots;
+  for (const auto& slot : slots_) slots.push_back(slot.get());
+  for (Slot* slot : slots) {
+    if (slot->backend != nullptr) slot->backend->Close();
+  }
+}
+
+// --- a backend's way back
+
+void Pool::Release(Slot& slot) {
+  slot.drained = nullptr;
+  if (slot.purpose == Purpose::kTransaction) --transactions_;
+  if (slot.state != SlotState::kLeased) return;  // closed meanwhile
+  SetState(slot, SlotState::kCleaning);
+  if (closed_) {
+    CloseSlot(slot, observe::CloseReason::kPoolClosed);
+    return;
+  }
+  slot.internal_failed = false;
+  slot.cleaning_timer = loop_.RunAt(absl::Now() + kCleaningTime, [this, &slot] {
+    slot.cleaning_timer = {};
+    CloseSlot(slot, observe::CloseReason::kUnclean);
+    Dispatch();
+  });
+  Clean(slot);
+}
+
+// Decides what becomes of a backend that was given back: one step at a time, again after each, until it is clean or
+// closed.
+void Pool::Clean(Slot& slot) {
+  if (!slot.backend->usable()) {
+    CloseSlot(slot, observe::CloseReason::kLost);
+  } else if (slot.internal_failed) {
+    CloseSlot(slot, observe::CloseReason::kUnclean);
+  } else if (slot.backend->busy()) {
+    return;  // OnDrained comes back here
+  } else if (slot.backend->in_transaction()) {
+    RunInternal(slot, postgres::CommandText("ROLLBACK"), /*then_forget_prepared=*/false);
+    return;
+  } else if (slot.session_changed) {
+    slot.session_changed = false;
+    slot.guarded = false;
+    metrics_.resets.Increment();
+    RunInternal(slot, postgres::CommandText("DISCARD ALL"), /*then_forget_prepared=*/true);
+    return;
+  } else {
+    loop_.CancelTimer(slot.cleaning_timer);
+    SetState(slot, SlotState::kIdle);
+  }
+  Dispatch();
+}
+
+void Pool::RunInternal(Slot& slot, std::shared_ptr<const sql::BoundText> text, bool then_forget_prepared) {
+  slot.internal.push_back(std::make_unique<postgres::CommandResult>(
+      [&slot, then_forget_prepared](const absl::StatusOr<postgres::Completion>& end) {
+        if (!end.ok()) slot.internal_failed = true;
+        if (then_forget_prepared) slot.backend->ForgetPreparedStatements();
+      }));
+  postgres::Operation operation;
+  operation.text = std::move(text);
+  operation.receiver = slot.internal.back().get();
+  slot.backend->Run(operation);
+}
+
+void Pool::SetGuard(Slot& slot, bool on) {
+  slot.guarded = on;
+  RunInternal(slot, Guard(on), /*then_forget_prepared=*/false);
+}
+
+void Pool::OnDrained(Slot& slot) {
+  slot.internal.clear();
+  switch (slot.state) {
+    case SlotState::kShared:
+      if (slot.internal_failed) {  // the guard could not be set: never seen, but then nothing is proven
+        CloseSlot(slot, observe::CloseReason::kUnclean);
+      } else {
+        SetState(slot, SlotState::kIdle);
+      }
+      Dispatch();
+      return;
+    case SlotState::kCleaning:
+      Clean(slot);
+      return;
+    case SlotState::kLeased:
+      if (slot.drained) std::exchange(slot.drained, nullptr)();
+      return;
+    default:
+      return;
+  }
+}
+
+void Pool::OnLost(Slot& slot, const absl::Status& status) {
+  const v1::DatabaseError detail = ErrorDetail(status);
+  observe::LogWarning(
+      "backend lost",
+      {{"pool", metrics_.name()}, {"sqlstate", detail.sqlstate()}, {"backend_pid", slot.backend->pid()}});
+  // Whoever holds it finds out from its statements, or at the next one; the lease stays valid until it is given back.
+  if (slot.state == SlotState::kLeased) {
+    if (slot.drained) std::exchange(slot.drained, nullptr)();
+    return;
+  }
+  CloseSlot(slot, observe::CloseReason::kLost);
+  Dispatch();
+}
+
+void Pool::SetState(Slot& slot, SlotState state) {
+  const auto count = [this](SlotState s) -> size_t* {
+    switch (s) {
+      case SlotState::kOpening:
+        return &opening_;
+      case SlotState::kIdle:
+        return &idle_;
+      case SlotState::kShared:
+        return &shared_;
+      case SlotState::kLeased:
+        return &leased_;
+      case SlotState::kCleaning:
+        return &cleaning_;
+      case SlotState::kClosed:
+        break;
+    }
+    return nullptr;
+  };
+  if (slot.state != state) {
+    if (size_t* before = count(slot.state)) --*before;
+    if (size_t* after = count(state)) ++*after;
+  }
+  slot.state = state;
+  slot.since = absl::Now();
+  metrics_.opening.Set(static_cast<double>(opening_));
+  metrics_.idle.Set(static_cast<double>(idle_));
+  metrics_.leased.Set(static_cast<double>(leased_ + cleaning_));
+  metrics_.shared.Set(static_cast<double>(shared_));
+}
+
+}  // namespace engine::db::pool
