@@ -41,6 +41,7 @@ TEST_F(US004AsyncConnector, ConcurrentQueriesRunInParallel) {
   // Eight backends at hand, so that what is measured is not their opening.
   const auto run_eight = [&](const char* sql) {
     std::vector<std::future<Result>> results;
+    results.reserve(8);
     for (int i = 0; i < 8; ++i) results.push_back(connector->async_execute(sql, {i}).future());
     for (int i = 0; i < 8; ++i) EXPECT_EQ(results[i].get().rows()[0]["n"].as<int>(), i);
   };
@@ -65,7 +66,7 @@ TEST_F(US004AsyncConnector, AwaitCallbackAndFutureWork) {
   EXPECT_EQ(sync_wait(Sum(*connector, 20)), 210);
   EXPECT_EQ(Sum(*connector, 10).future().get(), 55);
   std::promise<int> answer;
-  connector->async_execute("SELECT 42 AS n").then([&](Completion<Result> done) {
+  connector->async_execute("SELECT 42 AS n").then([&](const Completion<Result>& done) {
     answer.set_value(done.value().rows()[0]["n"].as<int>());
   });
   EXPECT_EQ(answer.get_future().get(), 42);
@@ -156,10 +157,12 @@ TEST_F(US008AsyncTransactions, ParallelTransactionsDoNotInterfere) {
   const auto connector = ConnectAsync(Config(8));
   constexpr int kTransactions = 6;  // all open at the same time
   std::vector<AsyncTransaction> transactions;
+  transactions.reserve(kTransactions);
   for (int i = 0; i < kTransactions; ++i) {
     transactions.push_back(sync_wait(connector->async_begin_transaction()));
   }
   std::vector<std::future<Result>> results;
+  results.reserve(kTransactions);
   for (int i = 0; i < kTransactions; ++i) {
     results.push_back(transactions[i].async_execute(Insert(), {i}).future());
   }
@@ -225,6 +228,7 @@ TEST_F(US008AsyncTransactions, StatementsOfOneTransactionRunInOrder) {
   const auto connector = ConnectAsync();
   sync_wait(connector->async_begin());
   std::vector<std::future<Result>> results;
+  results.reserve(50);
   for (int i = 0; i < 50; ++i) {
     results.push_back(connector->async_execute("INSERT INTO " + name() + "_log (n) VALUES (?)", {i}).future());
   }

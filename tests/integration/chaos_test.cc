@@ -2,6 +2,7 @@
 // undone is not there, the bank's total is constant, and no backend is left over.
 #include <atomic>
 #include <future>
+#include <mutex>
 #include <random>
 #include <set>
 #include <thread>
@@ -19,6 +20,7 @@ class Chaos : public IntegrationTest {
     const auto connector = Connect(config);
     std::atomic<bool> done = false;
     std::vector<std::thread> workers;
+    workers.reserve(threads);
     for (int t = 0; t < threads; ++t) {
       workers.emplace_back([&, t] {
         while (!done) work(t, *connector);
@@ -160,9 +162,11 @@ TEST_F(Chaos, TransactionsQueueUpForAFewBackends) {
   CreateTable("n int");
   const auto connector = ConnectAsync(Config(3));
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       std::vector<std::future<AsyncTransaction>> begun;
+      begun.reserve(25);
       for (int i = 0; i < 25; ++i) begun.push_back(connector->async_begin_transaction().future());
       for (auto& one : begun) {
         AsyncTransaction transaction = one.get();
@@ -179,6 +183,7 @@ TEST_F(Chaos, ClosingWithAFullQueue) {
   for (int round = 0; round < 5; ++round) {
     const auto connector = ConnectAsync(Config(1));
     std::vector<std::future<Result>> results;
+    results.reserve(100);
     for (int i = 0; i < 100; ++i) {
       results.push_back(
           connector->async_execute(i % 2 == 0 ? "SELECT pg_sleep(0.01)" : "DO $$ BEGIN PERFORM 1; END $$").future());
@@ -197,12 +202,14 @@ TEST_F(Chaos, ClosingWithAFullQueue) {
 TEST_F(Chaos, ClientsThatVanishUnderLoad) {
   CreateTable("n int");
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < 10; ++i) {
         // Room for a transaction and a stream that nobody reads, beside the statements; no pool is shared.
         auto connector = ConnectAsync(Config(4 + t));
         std::vector<std::future<Result>> results;
+        results.reserve(20);
         for (int k = 0; k < 20; ++k) {
           results.push_back(connector->async_execute("SELECT ?::int FROM pg_sleep(0.005)", {k}).future());
           results.push_back(connector->async_execute("INSERT INTO " + name() + " VALUES (?)", {k}).future());

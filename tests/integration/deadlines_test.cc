@@ -153,6 +153,7 @@ void RaceCancels(PostgresSyncConnector& connector, const std::string& cancelled_
   std::atomic<int> hit = 0;
   std::atomic<bool> done = false;
   std::vector<std::thread> victims;
+  victims.reserve(2);
   for (int t = 0; t < 2; ++t) {
     victims.emplace_back([&] {
       while (!done) {
@@ -225,6 +226,7 @@ TEST_F(Exhaustion, AFullQueueRefusesAtOnceAndSaysWhoHoldsTheBackends) {
   AsyncTransaction holder = sync_wait(connector.async_begin_transaction());
   sync_wait(holder.async_execute("SELECT 1"));
   std::vector<std::future<Result>> waiting;
+  waiting.reserve(3);
   for (int i = 0; i < 3; ++i) waiting.push_back(connector.async_execute("SELECT 1 AS n").future());
   const auto start = Now();
   const auto error = Catch<DatabaseConnectionError>([&] { sync_wait(connector.async_execute("SELECT 1")); });
@@ -272,6 +274,7 @@ TEST_F(Exhaustion, MaxConnectionsOfTheServerReached) {
   const auto connector = ConnectAsync(config);
   // More at once than the server takes: all get through with the backends that there are.
   std::vector<std::future<Result>> results;
+  results.reserve(40);
   for (int i = 0; i < 40; ++i) {
     results.push_back(connector->async_execute("SELECT ?::int AS n FROM pg_sleep(0.02)", {i}).future());
   }

@@ -179,6 +179,7 @@ TEST_F(Failures, ConcurrentDeadlocksEndAndAreRepeated) {
   Sql("ALTER TABLE " + name() + " ADD COLUMN hits int DEFAULT 0");
   const auto connector = Connect(Config(4));
   std::vector<std::future<void>> done;
+  done.reserve(2);
   for (int t = 0; t < 2; ++t) {
     done.push_back(std::async(std::launch::async, [&, t] {
       for (int i = 0; i < 2; ++i) {

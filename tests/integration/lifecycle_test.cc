@@ -122,6 +122,7 @@ TEST_F(US010Lifecycle, ConnectorsWithOtherSettingsHaveAPoolOfTheirOwn) {
 
 TEST_F(US010Lifecycle, ConnectingAndClosingSideBySide) {
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 8; ++i) {

@@ -17,6 +17,7 @@ TEST_F(SharedReads, FiveHundredMixedReadsGetTheirOwnAnswers) {
     int value;
   };
   std::vector<Call> calls;
+  calls.reserve(500);
   for (int i = 0; i < 500; ++i) {
     const int kind = i % 10;
     switch (kind) {
@@ -65,6 +66,7 @@ TEST_F(SharedReads, WritersAndReadersAtTheSameTime) {
   Sql("INSERT INTO " + name() + " SELECT i, 0 FROM generate_series(1, 20) i");
   const auto connector = ConnectAsync(Config(4));
   std::vector<std::future<Result>> writes;
+  writes.reserve(400);
   std::vector<std::future<Result>> reads;
   for (int i = 0; i < 400; ++i) {
     writes.push_back(
@@ -85,6 +87,7 @@ TEST_F(SharedReads, ASlowReadDoesNotHoldUpTheOthers) {
   ASSERT_TRUE(WaitForBackends(1, "state = 'active'"));
   const auto start = Now();
   std::vector<std::future<Result>> fast;
+  fast.reserve(100);
   for (int i = 0; i < 100; ++i) fast.push_back(connector->async_execute("SELECT ?::int AS n", {i}).future());
   for (int i = 0; i < 100; ++i) EXPECT_EQ(fast[i].get().rows()[0]["n"].as<int>(), i);
   EXPECT_LT(Since(start), seconds(3));
@@ -97,6 +100,7 @@ TEST_F(SharedReads, ASelectWithAFunctionThatWritesRunsOnce) {
       " VALUES (n) RETURNING n $$");
   const auto connector = ConnectAsync(Config(3));
   std::vector<std::future<Result>> results;
+  results.reserve(50);
   for (int i = 0; i < 50; ++i) {
     results.push_back(connector->async_execute("SELECT " + name() + "_write(?) AS n", {i}).future());
     results.push_back(connector->async_execute("SELECT ?::int AS n", {i}).future());
@@ -134,6 +138,7 @@ TEST_F(SharedReads, RowLocksAndWritingCtesAreNoReads) {
 TEST_F(SharedReads, AKilledSharedBackendHurtsNobody) {
   const auto connector = ConnectAsync(Config(2, {.max_attempts = 10, .initial_delay_ms = 1, .max_delay_ms = 20}));
   std::vector<std::future<Result>> results;
+  results.reserve(200);
   for (int i = 0; i < 200; ++i) {
     results.push_back(connector->async_execute("SELECT ?::int AS n FROM pg_sleep(0.02)", {i}).future());
   }
@@ -148,6 +153,7 @@ TEST_F(SharedReads, ManyCancelledReadsLeaveTheOthersAlone) {
   const auto connector = ConnectAsync(Config(2));
   std::vector<std::future<Result>> kept;
   std::vector<std::future<Result>> cancelled;
+  cancelled.reserve(100);
   std::stop_source stop;
   for (int i = 0; i < 100; ++i) {
     kept.push_back(connector->async_execute("SELECT ?::int AS n FROM pg_sleep(0.005)", {i}).future());
@@ -173,6 +179,7 @@ TEST_F(SharedReads, TheGatewayWorksWithoutSharing) {
   PostgresAsyncConnector connector(Config(3), At(*gateway));
   sync_wait(connector.async_connect());
   std::vector<std::future<Result>> results;
+  results.reserve(300);
   for (int i = 0; i < 300; ++i) results.push_back(connector.async_execute("SELECT ?::int AS n", {i}).future());
   for (int i = 0; i < 300; ++i) EXPECT_EQ(results[i].get().rows()[0]["n"].as<int>(), i);
 }
@@ -180,6 +187,7 @@ TEST_F(SharedReads, TheGatewayWorksWithoutSharing) {
 TEST_F(SharedReads, SeveralEventLoopsWork) {
   const auto gateway = StartGateway({{"ENGINE_DB_EVENT_LOOPS", "3"}});
   std::vector<std::thread> threads;
+  threads.reserve(5);
   for (int t = 0; t < 5; ++t) {
     threads.emplace_back([&, t] {
       PostgresSyncConnector connector(Config(2 + t), At(*gateway));

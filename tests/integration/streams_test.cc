@@ -261,6 +261,7 @@ TEST_F(Streams, BatchRowsOutOfRangeIsRefused) {
 TEST_F(Streams, ManyStreamsSideBySide) {
   const auto connector = Connect(Config(4));
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([&, t] {
       RowStream stream = connector->execute_stream("SELECT ?::int AS t, n FROM generate_series(1, 20000) n", {t});

@@ -36,6 +36,7 @@ TEST_F(US003SyncConnector, ConnectionCheckoutAndReturnWorks) {
   // Far more statements than backends, one after the other and side by side: each gives its backend back.
   for (int i = 0; i < 20; ++i) connector->execute("SELECT pg_backend_pid()");
   std::vector<std::future<int>> results;
+  results.reserve(16);
   for (int i = 0; i < 16; ++i) {
     results.push_back(std::async(std::launch::async, [&, i] {
       return connector->execute("SELECT ?::int + 0 * pg_backend_pid() AS n", {i}).rows()[0]["n"].as<int>();
@@ -292,6 +293,7 @@ TEST_F(US007SyncTransactions, RunTransactionRepeatsASerializationFailure) {
   constexpr int kThreads = 4;
   constexpr int kEach = 10;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int k = 0; k < kEach; ++k) {

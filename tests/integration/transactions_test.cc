@@ -34,9 +34,8 @@ class Transactions : public GatewayCallsTest {
 };
 
 TEST_F(Transactions, AnIdleTransactionIsReapedAndSaysSoAfterwards) {
-  const std::string transaction = BeginWith(300);
+  const std::string transaction = BeginWith(1000);
   ASSERT_TRUE(Insert(transaction, 1).ok());
-  EXPECT_TRUE(WaitForBackends(1, "state = 'idle in transaction'"));
   EXPECT_TRUE(WaitForBackends(0, "state LIKE 'idle in transaction%'"));
   ExpectExpired(Insert(transaction, 2).status);
   ExpectExpired(Commit(connection_, transaction).status);
@@ -220,6 +219,7 @@ TEST_F(Transactions, OptionsOutOfRangeAreRefused) {
 TEST_F(Transactions, TransactionsAndAutocommitDoNotStarveEachOther) {
   const std::string connection = Open(3);
   std::vector<std::string> open;
+  open.reserve(2);
   for (int i = 0; i < 2; ++i) {
     const auto begun = Begin(connection);
     ASSERT_TRUE(begun.ok());

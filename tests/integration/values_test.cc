@@ -164,6 +164,7 @@ TEST_F(Values, HugeValuesArriveWhole) {
 TEST_F(Values, ManyParametersAndColumnsWork) {
   std::string sql = "SELECT ";
   std::vector<v1::Value> parameters;
+  parameters.reserve(1600);
   for (int i = 0; i < 1600; ++i) {
     sql += i == 0 ? "?::int" : ", ?::int";
     parameters.push_back(Int(i));
