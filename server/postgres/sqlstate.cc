@@ -147,7 +147,7 @@ absl::Status ConnectFailed(std::string_view target, std::string_view message) {
     text = text.substr(0, location);
   if (const size_t failed = text.rfind(" failed: "); failed != std::string_view::npos) text = text.substr(failed + 9);
   std::string_view sqlstate;
-  if (const size_t severity = text.find(":  "); severity != std::string_view::npos && severity < 16) {
+  if (const size_t severity = text.find(":  "); severity < 16) {
     std::string_view rest = text.substr(severity + 3);
     if (rest.size() > 7 && IsSqlState(rest.substr(0, 5)) && rest.substr(5).starts_with(": ")) {
       sqlstate = rest.substr(0, 5);

@@ -73,9 +73,7 @@ int Run(const config::GatewaySettings& settings, const sigset_t& signals) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int Main(int argc, char** argv) {
   CLI::App app("PostgreSQL gateway: pools, transactions and retries behind gRPC");
   config::CommandLine command_line;
   bool check = false;
@@ -97,9 +95,16 @@ int main(int argc, char** argv) {
     std::cout << "the configuration is valid: " << settings->data_sources.size() << " data sources\n";
     return 0;
   }
+  return Run(*settings, signals);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    return Run(*settings, signals);
+    return Main(argc, argv);
   } catch (const std::exception& error) {
-    return Fail(absl::InternalError(error.what()));
+    std::fprintf(stderr, "engine-db-gateway: %s\n", error.what());
+    return 1;
   }
 }
