@@ -41,6 +41,8 @@ void CheckName(const char* field, const std::string& value, std::vector<Fault>& 
     faults.push_back({field, "is required"});
   } else if (value.size() > kMaxNameBytes) {
     faults.push_back({field, absl::StrCat("must have at most ", kMaxNameBytes, " bytes, got ", value.size())});
+  } else if (value.find("://") != std::string::npos) {  // which may hold a password, and names are shown
+    faults.push_back({field, "must be a name, not a URL"});
   } else {
     CheckNoNul(field, value, faults);
   }

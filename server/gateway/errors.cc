@@ -79,17 +79,53 @@ absl::Status TransactionHasEnded(v1::TransactionState state) {
           StatusCode::kFailedPrecondition, v1::OUTCOME_ROLLED_BACK, "TRANSACTION_EXPIRED",
           "the transaction was rolled back because its lease ran out (idle_timeout_ms or max_duration_ms)");
     default:
-      return TransactionError(StatusCode::kAborted, v1::OUTCOME_ROLLED_BACK, "TRANSACTION_LOST",
+      return TransactionError(StatusCode::kAborted, v1::OUTCOME_ROLLED_BACK, kTransactionLost,
                               "the transaction's connection to PostgreSQL was lost, which rolled it back");
   }
 }
 
 absl::Status CommitInDoubt() {
   const absl::Status status =
-      TransactionError(StatusCode::kUnknown, v1::OUTCOME_UNKNOWN, "COMMIT_IN_DOUBT",
+      TransactionError(StatusCode::kUnknown, v1::OUTCOME_UNKNOWN, kCommitInDoubt,
                        "COMMIT was sent, and the connection to PostgreSQL broke before its answer: whether the "
                        "transaction is committed is not known");
   return WithDetail(status, [](v1::DatabaseError& detail) { detail.set_phase(v1::PHASE_COMMITTING); });
+}
+
+v1::Outcome OutcomeOf(v1::TransactionState state) {
+  switch (state) {
+    case v1::TRANSACTION_STATE_COMMITTED:
+      return v1::OUTCOME_COMMITTED;
+    case v1::TRANSACTION_STATE_ROLLED_BACK:
+    case v1::TRANSACTION_STATE_EXPIRED:
+    case v1::TRANSACTION_STATE_LOST:
+      return v1::OUTCOME_ROLLED_BACK;
+    default:
+      return v1::OUTCOME_UNSPECIFIED;
+  }
+}
+
+absl::Status StillInProgress() {
+  v1::DatabaseError detail;
+  detail.set_kind(v1::ERROR_KIND_TIMEOUT);
+  detail.set_phase(v1::PHASE_EXECUTING);
+  detail.set_outcome(v1::OUTCOME_UNKNOWN);
+  detail.set_retryable(true);
+  detail.set_reason("DEADLINE_EXCEEDED");
+  detail.set_message("the deadline passed before the transaction's outcome could be found out: ask again");
+  return MakeError(StatusCode::kDeadlineExceeded, std::move(detail));
+}
+
+absl::Status ResultLost() {
+  v1::DatabaseError detail;
+  detail.set_kind(v1::ERROR_KIND_CONNECTION);
+  detail.set_phase(v1::PHASE_COMMITTING);
+  detail.set_outcome(v1::OUTCOME_COMMITTED);
+  detail.set_reason("RESULT_LOST");
+  detail.set_message(
+      "the connection to PostgreSQL was lost before the result had arrived; the transaction is committed all the same");
+  detail.set_hint("read what was written; do not repeat it");
+  return MakeError(StatusCode::kUnknown, std::move(detail));
 }
 
 absl::Status Draining() {

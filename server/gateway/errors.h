@@ -29,11 +29,23 @@ enum class StopReason : uint8_t {
 [[nodiscard]] absl::Status TransactionError(absl::StatusCode code, v1::Outcome outcome, std::string_view reason,
                                             std::string_view message);
 
+inline constexpr std::string_view kTransactionLost = "TRANSACTION_LOST";
+
 // What a finished transaction answers to whoever goes on using it.
 [[nodiscard]] absl::Status TransactionHasEnded(v1::TransactionState state);
 
 // The same for one whose COMMIT was sent and never answered.
+inline constexpr std::string_view kCommitInDoubt = "COMMIT_IN_DOUBT";
 [[nodiscard]] absl::Status CommitInDoubt();
+
+// What a transaction in that state has left behind; UNSPECIFIED while it is open.
+[[nodiscard]] v1::Outcome OutcomeOf(v1::TransactionState state);
+
+// The deadline of one who asks for a transaction's outcome passed before there was one.
+[[nodiscard]] absl::Status StillInProgress();
+
+// The transaction is committed, but the link broke before a statement's result had arrived.
+[[nodiscard]] absl::Status ResultLost();
 
 // The gateway is shutting down.
 [[nodiscard]] absl::Status Draining();

@@ -9,7 +9,9 @@
 #include "server/base/error.h"
 #include "server/gateway/errors.h"
 #include "server/gateway/statement_call.h"
+#include "server/gateway/statement_error.h"
 #include "server/gateway/target.h"
+#include "server/gateway/verdict.h"
 #include "server/observe/log.h"
 #include "server/postgres/command_text.h"
 #include "server/postgres/results.h"
@@ -23,6 +25,7 @@ constexpr int kBlockingThreads = 4;
 constexpr uint32_t kDefaultBatchRows = 2'000;
 constexpr uint32_t kMaxBatchRows = 100'000;
 constexpr int kMaxBatchRuns = 10'000;
+constexpr size_t kMaxTokensAskedFor = 1'000;
 
 // The earliest of the call's deadline and its timeout_ms; the connection's timeout where neither is given.
 absl::Time DeadlineOf(const Caller& caller, uint32_t timeout_ms, absl::Duration connection_timeout) {
@@ -44,6 +47,24 @@ absl::Status BindRun(Target& target, const google::protobuf::RepeatedPtrField<v1
   if (!bound.ok()) return bound.status();
   run.bound = *std::move(bound);
   return absl::OkStatus();
+}
+
+// Makes a transaction of a write in autocommit, of which the caller will know whether it is committed.
+absl::Status MakeExactlyOnce(Work& work) {
+  if (work.begin.has_value() || !work.transaction_id.empty()) {
+    return InvalidRequest("exactly_once", "EXACTLY_ONCE_IN_TRANSACTION",
+                          "exactly_once is for autocommit: a transaction's Commit always knows as much");
+  }
+  work.begin.emplace();
+  work.ending = Ending::kCommit;
+  work.exactly_once = true;
+  return absl::OkStatus();
+}
+
+absl::Status CheckMarks(const Target& target, const Work& work) {
+  if (!work.exactly_once || target.HasMarks()) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kUnimplemented, v1::ERROR_KIND_INVALID_REQUEST, "EXACTLY_ONCE_UNAVAILABLE",
+                   "exactly_once needs PostgreSQL 13 or later, and a role that may call pg_control_system()");
 }
 
 // Receives a statement's result into `response`, which it empties first: an attempt may follow another.
@@ -197,110 +218,6 @@ void Gateway::AtEndOfRound(absl::AnyInvocable<void()> task) {
   }
 }
 
-// --- connections
-
-void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v1::ConnectResponse& response,
-                      Done done) {
-  const absl::Time started = absl::Now();
-  const auto settings_of = [&]() -> absl::StatusOr<config::TargetSettings> {
-    if (draining_) return Draining();
-    switch (request.target_case()) {
-      case v1::ConnectRequest::kConfig:
-        if (!settings_.allow_inline_targets) {
-          return InvalidRequest("config", "INLINE_TARGET_REFUSED",
-                                "this gateway takes only targets that it has as data sources: give data_source");
-        }
-        return config::ValidateTarget(request.config(), "config");
-      case v1::ConnectRequest::kDataSource: {
-        const auto found = settings_.data_sources.find(request.data_source());
-        if (found != settings_.data_sources.end()) return found->second;
-        return InvalidRequest("data_source", "UNKNOWN_DATA_SOURCE",
-                              "the gateway's configuration has no such data source");
-      }
-      default:
-        return InvalidRequest("target", "MISSING_TARGET", "give data_source or config");
-    }
-  };
-  absl::StatusOr<config::TargetSettings> settings = settings_of();
-  if (!settings.ok()) {
-    Answer(Method::kConnect, settings.status(), done);
-    return;
-  }
-  const absl::StatusOr<Connections::Opening> opening = connections_.Open(*settings);
-  if (!opening.ok()) {
-    Answer(Method::kConnect, opening.status(), done);
-    return;
-  }
-  const absl::Time deadline = std::min(caller.deadline, started + settings->timeout);
-  Shard& shard = *shards_[opening->shard];
-  shard.loop().Post([this, &shard, &response, opening = *opening, settings = *std::move(settings), deadline, started,
-                     session = caller.session, done = std::move(done)]() mutable {
-    Target& target = shard.OpenTarget(opening.target, settings);
-    target.Connect(deadline, [this, &shard, &response, opening, settings = std::move(settings), started, session,
-                              done = std::move(done)](absl::StatusOr<postgres::ServerInfo> server) mutable {
-      metrics_.ForMethod(Method::kConnect).Finished(absl::Now() - started, ErrorDetail(server.status()).kind());
-      if (!server.ok()) {
-        if (connections_.Abandon(opening)) shard.CloseTarget(opening.target);
-        done(server.status());
-        return;
-      }
-      response.set_connection_id(connections_.Confirm(opening, settings, session));
-      response.set_server_version(server->version);
-      response.set_server_version_num(server->version_number);
-      response.set_in_recovery(server->in_recovery);
-      *response.mutable_settings() = config::ToProto(settings);
-      metrics_.connections.Set(static_cast<double>(connections_.size()));
-      done(absl::OkStatus());
-    });
-  });
-}
-
-void Gateway::Close(const Caller&, const v1::CloseRequest& request, v1::CloseResponse& response, Done done) {
-  std::optional<Connections::Closing> closing = connections_.Close(request.connection_id());
-  if (!closing.has_value()) {  // closed before, or never there: that is what was asked for
-    Answer(Method::kClose, absl::OkStatus(), done);
-    return;
-  }
-  const absl::Time started = absl::Now();
-  CloseConnection(*std::move(closing), [this, &response, started, done = std::move(done)](size_t rolled_back) mutable {
-    response.set_transactions_rolled_back(static_cast<uint32_t>(rolled_back));
-    metrics_.ForMethod(Method::kClose).Finished(absl::Now() - started, v1::ERROR_KIND_UNSPECIFIED);
-    done(absl::OkStatus());
-  });
-}
-
-void Gateway::CloseConnection(Connections::Closing closing, absl::AnyInvocable<void(size_t)> done) {
-  metrics_.connections.Set(static_cast<double>(connections_.size()));
-  Shard& shard = *shards_[closing.connection.shard];
-  shard.loop().Post([&shard, closing = std::move(closing), done = std::move(done)]() mutable {
-    const size_t rolled_back = shard.CloseConnection(closing.connection.target, closing.id);
-    if (closing.last) shard.CloseTarget(closing.connection.target);
-    done(rolled_back);
-  });
-}
-
-absl::StatusOr<SessionId> Gateway::BeginSession() {
-  if (draining_) return Draining();
-  if (sessions_.fetch_add(1) >= static_cast<size_t>(settings_.limits.sessions)) {
-    --sessions_;
-    return MakeError(absl::StatusCode::kResourceExhausted, v1::ERROR_KIND_CONNECTION, "TOO_MANY_SESSIONS",
-                     absl::StrCat("too many sessions are open (limit ", settings_.limits.sessions, ")"));
-  }
-  metrics_.sessions.Increment();
-  return next_session_.fetch_add(1);
-}
-
-void Gateway::EndSession(SessionId session) {
-  --sessions_;
-  metrics_.sessions.Decrement();
-  for (Connections::Closing& closing : connections_.CloseSession(session)) {
-    CloseConnection(std::move(closing), [](size_t) {});
-  }
-  for (const auto& shard : shards_) {
-    shard->loop().Post([&shard = *shard, session] { shard.EndSession(session); });
-  }
-}
-
 // --- statements
 
 CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request, v1::ExecuteResponse& response,
@@ -311,6 +228,9 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
   if (!work.ok()) return Answer(Method::kExecute, work.status(), done);
   absl::StatusOr<Run> run = MakeRun(request.sql());
   if (!run.ok()) return Answer(Method::kExecute, run.status(), done);
+  if (request.exactly_once() && run->bound.statement->statement_class() != sql::StatementClass::kRead) {
+    if (absl::Status status = MakeExactlyOnce(*work); !status.ok()) return Answer(Method::kExecute, status, done);
+  }
 
   run->receive = CollectInto(settings_.limits, request.result_format(), response);
   work->runs.push_back(*std::move(run));
@@ -320,7 +240,8 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
     done(end.status);
   };
   return Submit(*connection, *std::move(work), [&request, &response](Target& target, Work& w) {
-    absl::Status status = BindRun(target, request.parameters(), w.runs[0]);
+    absl::Status status = CheckMarks(target, w);
+    if (status.ok()) status = BindRun(target, request.parameters(), w.runs[0]);
     if (status.ok()) response.set_bound_sql(w.runs[0].bound.text->sql);
     return status;
   });
@@ -397,8 +318,19 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
                                    "atomic makes a transaction of its own: leave transaction_id out"),
                     done);
     }
+    if (request.exactly_once() && !work->begin.has_value()) {
+      if (absl::Status status = MakeExactlyOnce(*work); !status.ok())
+        return Answer(Method::kExecuteBatch, status, done);
+    }
     if (!work->begin.has_value()) work->begin.emplace();
     work->ending = Ending::kCommit;
+  }
+  if (request.exactly_once() && !work->exactly_once) {
+    return Answer(
+        Method::kExecuteBatch,
+        InvalidRequest("exactly_once", "EXACTLY_ONCE_NOT_ATOMIC",
+                       "exactly_once is for a batch that is one transaction of its own: set atomic, and no begin"),
+        done);
   }
   work->independent = !work->begin.has_value() && work->transaction_id.empty();
 
@@ -406,14 +338,11 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
   std::vector<const google::protobuf::RepeatedPtrField<v1::Value>*> parameters;
   for (int s = 0; s < request.statements_size(); ++s) {
     const v1::BatchStatement& statement = request.statements(s);
+    Run place;
+    place.in_batch = true;
+    place.statement_index = static_cast<uint32_t>(s);
     const auto fail = [&](const absl::Status& status) {
-      return Answer(Method::kExecuteBatch,
-                    WithDetail(status,
-                               [&](v1::DatabaseError& detail) {
-                                 detail.set_statement_index(static_cast<uint32_t>(s));
-                                 detail.set_field(absl::StrCat("statements[", s, "].", detail.field()));
-                               }),
-                    done);
+      return Answer(Method::kExecuteBatch, RequestError(status, place), done);
     };
     if (statement.parameters_size() > 0 && statement.parameter_lists_size() > 0) {
       return fail(
@@ -426,7 +355,9 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
       v1::BatchResult* result = response.add_results();
       result->set_statement_index(static_cast<uint32_t>(s));
       result->set_parameter_list_index(static_cast<uint32_t>(list));
+      run->in_batch = true;
       run->statement_index = static_cast<uint32_t>(s);
+      if (statement.parameter_lists_size() > 0) run->parameter_list_index = list;
       run->receive = CollectInto(settings_.limits, request.result_format(), *result->mutable_response());
       run->failed = [result](const absl::Status& status) { *result->mutable_error() = ErrorDetail(status); };
       work->runs.push_back(*std::move(run));
@@ -448,19 +379,16 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
     response.set_attempts(static_cast<uint32_t>(end.attempts));
     if (end.transaction.has_value()) *response.mutable_transaction() = *std::move(end.transaction);
     // Each of an independent batch has its own result, also when the link broke in the middle.
-    const bool ran = end.status.ok() || ErrorDetail(end.status).reason() == "LINK_LOST";
+    const bool ran = end.status.ok() || LinkWasLost(ErrorDetail(end.status));
     done(independent && ran ? absl::OkStatus() : end.status);
   };
   return Submit(
       *connection, *std::move(work),
       [&response, parameters = std::move(parameters)](Target& target, Work& w) -> absl::Status {
+        if (absl::Status status = CheckMarks(target, w); !status.ok()) return status;
         for (size_t i = 0; i < w.runs.size(); ++i) {
           if (absl::Status status = BindRun(target, *parameters[i], w.runs[i]); !status.ok()) {
-            const uint32_t index = w.runs[i].statement_index;
-            return WithDetail(status, [&](v1::DatabaseError& detail) {
-              detail.set_statement_index(index);
-              detail.set_field(absl::StrCat("statements[", index, "].", detail.field()));
-            });
+            return RequestError(status, w.runs[i]);
           }
           response.mutable_results(static_cast<int>(i))->mutable_response()->set_bound_sql(w.runs[i].bound.text->sql);
         }
@@ -590,6 +518,77 @@ void Gateway::KeepAlive(const Caller&, const v1::KeepAliveRequest& request, v1::
         if (status.ok()) *response.mutable_transaction() = *status;
         Answer(Method::kKeepAlive, status.status(), done);
       });
+}
+
+CallRef Gateway::GetTransactionOutcome(const Caller& caller, const v1::GetTransactionOutcomeRequest& request,
+                                       v1::GetTransactionOutcomeResponse& response, Done done) {
+  constexpr Method kMethod = Method::kGetTransactionOutcome;
+  const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/false);
+  if (!connection.ok()) return Answer(kMethod, connection.status(), done);
+  if (request.has_recovery_token()) {
+    const std::optional<postgres::TransactionMark> mark =
+        postgres::TransactionMark::FromToken(request.recovery_token());
+    if (!mark.has_value()) {
+      return Answer(
+          kMethod,
+          InvalidRequest("recovery_token", "MALFORMED_TOKEN", "recovery_token is none that a TransactionStatus had"),
+          done);
+    }
+    ResolveToken(*connection, *mark, DeadlineOf(caller, request.timeout_ms(), connection->timeout), response,
+                 std::move(done));
+    return {};
+  }
+  if (request.transaction_id().empty()) {
+    return Answer(kMethod,
+                  InvalidRequest("transaction", "MISSING_TRANSACTION", "give transaction_id or recovery_token"), done);
+  }
+  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, kMethod);
+  if (!work.ok()) return Answer(kMethod, work.status(), done);
+  work->transaction_id = request.transaction_id();
+  work->asks_outcome = true;
+  work->finish = [&response, done = std::move(done)](CallEnd end) mutable {
+    if (end.transaction.has_value()) {
+      response.set_outcome(OutcomeOf(end.transaction->state()));
+      *response.mutable_transaction() = *std::move(end.transaction);
+      end.status = absl::OkStatus();
+    } else if (ErrorDetail(end.status).reason() == kCommitInDoubt) {
+      response.set_outcome(v1::OUTCOME_UNKNOWN);
+      end.status = absl::OkStatus();
+    }
+    done(end.status);
+  };
+  return Submit(*connection, *std::move(work), [](Target&, Work&) { return absl::OkStatus(); });
+}
+
+void Gateway::ResolveToken(const Connection& connection, const postgres::TransactionMark& mark, absl::Time deadline,
+                           v1::GetTransactionOutcomeResponse& response, Done done) {
+  Shard& shard = *shards_[connection.shard];
+  shard.loop().Post([this, &shard, &response, target_id = connection.target, mark, deadline,
+                     done = std::move(done)]() mutable {
+    const absl::Time started = absl::Now();
+    const auto answer = [this, started](Done& then, const absl::Status& status) {
+      metrics_.ForMethod(Method::kGetTransactionOutcome).Finished(absl::Now() - started, ErrorDetail(status).kind());
+      then(status);
+    };
+    Target* target = shard.FindTarget(target_id);
+    if (target == nullptr || target->resolver().size() >= kMaxTokensAskedFor) {
+      answer(done, MakeError(absl::StatusCode::kResourceExhausted, v1::ERROR_KIND_CONNECTION, "TOO_MANY_QUESTIONS",
+                             absl::StrCat("too many outcomes are being asked for (limit ", kMaxTokensAskedFor, ")")));
+      return;
+    }
+    // Its backend is left alone: whoever made the token up would end other people's transactions.
+    target->resolver().Resolve({.mark = mark, .end_backend = false}, deadline,
+                               [&response, answer, done = std::move(done)](postgres::CommitFate fate) mutable {
+                                 if (fate == postgres::CommitFate::kInProgress) {
+                                   answer(done, StillInProgress());
+                                   return;
+                                 }
+                                 response.set_outcome(fate == postgres::CommitFate::kCommitted ? v1::OUTCOME_COMMITTED
+                                                      : fate == postgres::CommitFate::kAborted ? v1::OUTCOME_ROLLED_BACK
+                                                                                               : v1::OUTCOME_UNKNOWN);
+                                 answer(done, absl::OkStatus());
+                               });
+  });
 }
 
 }  // namespace engine::db::gateway

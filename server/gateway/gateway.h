@@ -21,6 +21,7 @@
 #include "server/gateway/work.h"
 #include "server/observe/metrics.h"
 #include "server/postgres/blocking_executor.h"
+#include "server/postgres/transaction_mark.h"
 #include "server/sql/statement_cache.h"
 
 namespace engine::db::gateway {
@@ -71,6 +72,8 @@ class Gateway {
   CallRef RollbackToSavepoint(const Caller& caller, const v1::RollbackToSavepointRequest& request,
                               v1::RollbackToSavepointResponse& response, Done done);
   void KeepAlive(const Caller& caller, const v1::KeepAliveRequest& request, v1::KeepAliveResponse& response, Done done);
+  CallRef GetTransactionOutcome(const Caller& caller, const v1::GetTransactionOutcomeRequest& request,
+                                v1::GetTransactionOutcomeResponse& response, Done done);
   void Close(const Caller& caller, const v1::CloseRequest& request, v1::CloseResponse& response, Done done);
 
   void Cancel(CallRef call);
@@ -110,6 +113,8 @@ class Gateway {
   template <typename Request, typename Response>
   CallRef RunCommand(const Caller& caller, const Request& request, Response& response, Done done,
                      observe::Method method, Ending ending, std::string command);
+  void ResolveToken(const Connection& connection, const postgres::TransactionMark& mark, absl::Time deadline,
+                    v1::GetTransactionOutcomeResponse& response, Done done);
   void CloseConnection(Connections::Closing closing, absl::AnyInvocable<void(size_t)> done);
   // Runs `visit` on every shard's loop, then `done` once.
   void OnEveryShard(absl::AnyInvocable<void(Shard&)> visit, absl::AnyInvocable<void()> done);

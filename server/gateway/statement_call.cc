@@ -7,11 +7,14 @@
 #include "absl/time/clock.h"
 #include "server/base/error.h"
 #include "server/gateway/shard.h"
+#include "server/gateway/statement_error.h"
 #include "server/gateway/target.h"
 #include "server/gateway/transaction.h"
+#include "server/gateway/verdict.h"
 #include "server/observe/log.h"
 #include "server/pool/backoff.h"
 #include "server/postgres/command_text.h"
+#include "server/postgres/digested_result.h"
 
 namespace engine::db::gateway {
 namespace {
@@ -19,13 +22,15 @@ namespace {
 // How long a cancel request may take to show before the caller gets an answer all the same, and the backend is given
 // up.
 constexpr absl::Duration kPatience = absl::Milliseconds(150);
+// A COMMIT that takes so long is looked at from another connection.
+constexpr absl::Duration kSlowCommit = absl::Seconds(2);
+// How long a COMMIT may go on when its caller's deadline has passed, before its link is given up.
+constexpr absl::Duration kCommitPatience = absl::Seconds(10);
 
 bool WasSkipped(const absl::Status& status) {
   // The backend's word for what stood behind a failure in the same pipeline: no error of its own.
   return status.code() == absl::StatusCode::kAborted && ErrorDetail(status).reason().empty();
 }
-
-bool LinkWasLost(const v1::DatabaseError& detail) { return detail.reason() == "LINK_LOST"; }
 
 }  // namespace
 
@@ -51,13 +56,18 @@ void StatementCall::Start() {
     target_.RunInTransaction(*this);
     return;
   }
-  Attempt();
+  StartAttempt();
 }
 
-void StatementCall::Attempt() {
+void StatementCall::StartAttempt() {
   ++attempts_;
   error_ = absl::OkStatus();
+  ending_sent_ = false;
   committed_ = false;
+  mark_.reset();
+  fate_.reset();
+  result_lost_ = false;
+  server_is_read_only_ = false;
   shared_ = false;
   state_ = State::kQueued;
   queued_at_ = absl::Now();
@@ -78,11 +88,13 @@ bool StatementCall::MayShare() const {
          !work_.runs[0].describe_only && !read_only_proof_failed_ && OnlyReads();
 }
 
+bool StatementCall::OnlyReads(const Run& run) {
+  return run.describe_only ||
+         (run.bound.statement != nullptr && run.bound.statement->statement_class() == sql::StatementClass::kRead);
+}
+
 bool StatementCall::OnlyReads() const {
-  return std::all_of(work_.runs.begin(), work_.runs.end(), [](const Run& run) {
-    return run.describe_only ||
-           (run.bound.statement != nullptr && run.bound.statement->statement_class() == sql::StatementClass::kRead);
-  });
+  return std::all_of(work_.runs.begin(), work_.runs.end(), [](const Run& run) { return OnlyReads(run); });
 }
 
 void StatementCall::RunShared() {
@@ -119,11 +131,19 @@ void StatementCall::WaitIn(Transaction& transaction) {
 
 void StatementCall::RunIn(Transaction& transaction) {
   ++attempts_;
-  if (!transaction.lease().backend().usable()) {
+  mark_ = transaction.mark();
+  if (transaction.lost()) {
     // What is lost has been rolled back by the server.
     if (work_.ending != Ending::kRollback) error_ = TransactionHasEnded(v1::TRANSACTION_STATE_LOST);
     state_ = State::kRunning;
     Conclude();
+    return;
+  }
+  if (work_.asks_outcome) {  // it goes on
+    transaction_ = nullptr;
+    v1::TransactionStatus status = transaction.Status();
+    transaction.CallEnded();
+    End(absl::OkStatus(), std::move(status));
     return;
   }
   Send(transaction.lease());
@@ -140,37 +160,80 @@ void StatementCall::TransactionWasOver(const absl::StatusOr<v1::TransactionStatu
 
 void StatementCall::Send(pool::Lease& lease) {
   state_ = State::kRunning;
-  const size_t steps = (work_.begin.has_value() ? 1 : 0) + work_.runs.size() + (work_.ending != Ending::kNone ? 1 : 0);
-  steps_left_ = steps;
-  size_t sent = 0;
-  const auto operation = [&](std::shared_ptr<const sql::BoundText> text) {
-    postgres::Operation op;
-    op.text = std::move(text);
-    op.sync = work_.independent || ++sent == steps;
-    return op;
-  };
-  const auto command = [&](Step step, std::string text) {
-    SendStep(lease, step, operation(postgres::CommandText(std::move(text))),
-             std::make_unique<postgres::CommandResult>(
-                 [this, step](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(step, 0, end); }));
-  };
-  if (work_.begin.has_value()) command(Step::kBegin, BeginText(*work_.begin));
+  if (WantsDigests()) digests_.assign(work_.runs.size(), 0);
+  const bool ends = work_.ending != Ending::kNone && !work_.exactly_once;
+  const bool marks = WantsMark();
+  steps_left_ = (work_.begin.has_value() ? 1 : 0) + work_.runs.size() + (marks ? 1 : 0) + (ends ? 1 : 0);
+  if (work_.begin.has_value()) {
+    SendCommand(lease, Step::kBegin, BeginText(*work_.begin), /*sync=*/steps_left_ == 1);
+  }
   for (size_t i = 0; i < work_.runs.size(); ++i) {
     Run& run = work_.runs[i];
     if (run.bound.statement != nullptr && !run.describe_only) {
       lease.SetStatement(run.bound.statement);
       if (run.bound.statement->changes_session()) lease.MarkSessionChanged();
     }
-    postgres::Operation op = operation(run.bound.text);
+    postgres::Operation op;
+    op.text = run.bound.text;
     op.parameters = &run.bound.parameters;
     op.describe_only = run.describe_only;
-    SendStep(lease, Step::kStatement, std::move(op),
-             run.receive(*this, [this, i](const absl::StatusOr<postgres::Completion>& end) {
-               OnStepEnd(Step::kStatement, i, end);
-             }));
+    op.sync = work_.independent || (!marks && !ends && i + 1 == work_.runs.size());
+    std::unique_ptr<postgres::ResultReceiver> receiver = run.receive(
+        *this, [this, i](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(Step::kStatement, i, end); });
+    if (!digests_.empty()) {
+      receiver = std::make_unique<postgres::DigestedResult>(std::move(receiver),
+                                                            [this, i](uint64_t digest) { digests_[i] = digest; });
+    }
+    SendStep(lease, Step::kStatement, std::move(op), std::move(receiver));
   }
-  if (work_.ending == Ending::kCommit) command(Step::kEnding, "COMMIT");
-  if (work_.ending == Ending::kRollback) command(Step::kEnding, "ROLLBACK");
+  if (marks) SendMark(lease, /*sync=*/!ends);
+  if (ends) SendEnding(lease);
+}
+
+void StatementCall::SendCommand(pool::Lease& lease, Step step, std::string text, bool sync) {
+  postgres::Operation op;
+  op.text = postgres::CommandText(std::move(text));
+  op.sync = sync;
+  SendStep(lease, step, std::move(op),
+           std::make_unique<postgres::CommandResult>(
+               [this, step](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(step, 0, end); }));
+}
+
+void StatementCall::SendEnding(pool::Lease& lease) {
+  ending_sent_ = true;
+  if (work_.ending == Ending::kCommit) {
+    commit_timer_ = target_.shard().loop().RunAt(absl::Now() + kSlowCommit, [this] {
+      commit_timer_ = {};
+      OnSlowCommit();
+    });
+  }
+  SendCommand(lease, Step::kEnding, work_.ending == Ending::kCommit ? "COMMIT" : "ROLLBACK", /*sync=*/true);
+}
+
+// The transaction's id, once it has one, stays the same; but what has just been run may have given it one.
+bool StatementCall::WantsMark() const {
+  const bool in_transaction = transaction_ != nullptr || work_.begin.has_value();
+  return in_transaction && work_.ending != Ending::kRollback && !OnlyReads() && target_.HasMarks() &&
+         !(mark_.has_value() && mark_->xid != 0);
+}
+
+// Behind the statements, so that it knows what they did; before COMMIT, so that its answer has left the server when
+// that begins.
+void StatementCall::SendMark(pool::Lease& lease, bool sync) {
+  mark_.reset();
+  postgres::Operation op;
+  op.text = postgres::MarkText();
+  op.sync = sync;
+  op.flush = !sync;
+  SendStep(lease, Step::kMark, std::move(op),
+           std::make_unique<postgres::MarkResult>([this](const absl::StatusOr<postgres::TransactionMark>& mark) {
+             if (mark.ok()) {
+               mark_ = *mark;
+               mark_->system_identifier = target_.server().system_identifier;
+             }
+             OnStepEnd(Step::kMark, 0,
+                       mark.ok() ? absl::StatusOr<postgres::Completion>(postgres::Completion()) : mark.status());
+           }));
 }
 
 void StatementCall::SendStep(pool::Lease& lease, Step step, postgres::Operation operation,
@@ -206,30 +269,39 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
                                   "the transaction was rolled back, because one of its statements had failed");
       }
     }
-  } else if (work_.independent) {
-    const bool stopped = stop_reason_ != StopReason::kNone && ErrorDetail(end.status()).sqlstate() == "57014";
-    work_.runs[index].failed(
-        Describe(index, stopped ? Stopped(stop_reason_, v1::PHASE_EXECUTING, v1::OUTCOME_ROLLED_BACK) : end.status()));
-    if (LinkWasLost(ErrorDetail(end.status())) && error_.ok()) error_ = end.status();
-  } else if (error_.ok() && !WasSkipped(end.status())) {
-    absl::Status status = step == Step::kStatement ? Describe(index, end.status()) : end.status();
-    if (step == Step::kEnding) {
-      status = WithDetail(status, [](v1::DatabaseError& detail) { detail.set_phase(v1::PHASE_COMMITTING); });
+  } else if (!WasSkipped(end.status())) {
+    result_lost_ |= step == Step::kStatement;
+    const absl::Status status =
+        step == Step::kStatement ? StatementError(end.status(), work_.runs[index]) : end.status();
+    const v1::DatabaseError detail = ErrorDetail(status);
+    if (detail.sqlstate() == "25006") NoticeReadOnlyServer();
+    if (work_.independent) {
+      Attempt attempt = ThisAttempt();
+      attempt.only_reads = OnlyReads(work_.runs[index]);
+      work_.runs[index].failed(Verdict(status, attempt));
+      if (LinkWasLost(detail) && error_.ok()) error_ = status;
+    } else if (error_.ok()) {
+      error_ = step != Step::kEnding ? status : WithDetail(status, [this](v1::DatabaseError& d) {
+        d.set_phase(v1::PHASE_COMMITTING);
+        if (work_.streams) d.set_rows_delivered(last_.rows_received);
+      });
     }
-    error_ = std::move(status);
   }
-  if (steps_left_ == 0) Conclude();
+  if (steps_left_ > 0) return;
+  if (work_.exactly_once && !ending_sent_ && error_.ok() && stop_reason_ == StopReason::kNone) {
+    steps_left_ = 1;
+    SendEnding(CurrentLease());
+    return;
+  }
+  Conclude();
 }
 
-// Adds what only the call knows: which statement, and where in the caller's own text.
-absl::Status StatementCall::Describe(size_t index, const absl::Status& status) const {
-  const Run& run = work_.runs[index];
-  return WithDetail(status, [&](v1::DatabaseError& detail) {
-    detail.set_statement_index(run.statement_index);
-    if (detail.position() > 0 && run.bound.statement != nullptr) {
-      detail.set_position(run.bound.PositionInCallerText(detail.position()));
-    }
-  });
+// The server says that it takes no writes. If that holds for everyone there, it is no longer the one to write to: its
+// backends go, and the next ones look its name up again.
+void StatementCall::NoticeReadOnlyServer() {
+  if (shared_ || !CurrentLease().held() || !CurrentLease().backend().server_is_read_only()) return;
+  server_is_read_only_ = true;
+  target_.pool().RetireBackends();
 }
 
 void StatementCall::Stop(StopReason reason) {
@@ -249,6 +321,15 @@ void StatementCall::Stop(StopReason reason) {
     case State::kBackingOff:
       End(error_, std::nullopt);
       return;
+    case State::kReplaying:
+      target_.shard().loop().CancelTimer(backoff_timer_);
+      transaction_->replay()->Abandon();
+      ConcludeTransaction(Stopped(reason, v1::PHASE_EXECUTING, v1::OUTCOME_ROLLED_BACK));
+      return;
+    case State::kResolving:
+      // It goes on until it knows, so that a repeated Commit can tell.
+      Answer(Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN), std::nullopt);
+      return;
     case State::kRunning:
       break;
     case State::kEnded:
@@ -264,10 +345,14 @@ void StatementCall::Stop(StopReason reason) {
     }
     return;
   }
-  if (work_.ending == Ending::kCommit && steps_left_ == 1) {
+  if (work_.ending == Ending::kCommit && ending_sent_ && steps_left_ == 1) {
     // COMMIT is under way, and is never cancelled: one that waits for a standby is committed all the same. The caller
     // gets an answer; the call goes on until it knows, so that a repeated Commit can tell.
     Answer(Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN), std::nullopt);
+    patience_timer_ = target_.shard().loop().RunAt(absl::Now() + kCommitPatience, [this] {
+      patience_timer_ = {};
+      CurrentLease().backend().Close();
+    });
     return;
   }
   postgres::Backend& backend = CurrentLease().backend();
@@ -328,115 +413,107 @@ void StatementCall::OnOverflow() {
 }
 
 void StatementCall::Conclude() {
+  target_.shard().loop().CancelTimer(commit_timer_);
+  if (Resolve()) return;
   const absl::Status status = FinalStatus();
-  std::optional<v1::TransactionStatus> transaction;
   if (transaction_ != nullptr) {
-    Transaction& in = *transaction_;
-    const bool lost = !in.lease().backend().usable();
-    if (work_.ending == Ending::kCommit) {
-      const bool unknown = !status.ok() && ErrorDetail(status).outcome() == v1::OUTCOME_UNKNOWN;
-      in.Conclude(committed_ ? v1::TRANSACTION_STATE_COMMITTED
-                  : lost     ? v1::TRANSACTION_STATE_LOST
-                             : v1::TRANSACTION_STATE_ROLLED_BACK,
-                  committed_ ? observe::Conclusion::kCommitted
-                  : unknown  ? observe::Conclusion::kUnknown
-                             : observe::Conclusion::kRolledBack);
-    } else if (work_.ending == Ending::kRollback) {
-      in.Conclude(v1::TRANSACTION_STATE_ROLLED_BACK, observe::Conclusion::kRolledBack);
-    } else if (lost) {
-      in.Conclude(v1::TRANSACTION_STATE_LOST, observe::Conclusion::kLost);
+    if (MayReplay(status)) {
+      replayed_because_ = status;
+      StartReplay();
     } else {
-      transaction = in.Status();
-      in.CallEnded();
+      ConcludeTransaction(status);
     }
-    if (!transaction.has_value()) {
-      transaction.emplace();
-      transaction->set_transaction_id(work_.transaction_id);
-      transaction->set_state(committed_ ? v1::TRANSACTION_STATE_COMMITTED : v1::TRANSACTION_STATE_ROLLED_BACK);
-    }
-    transaction_ = nullptr;
-    End(status, std::move(transaction));
     return;
   }
   if (!status.ok() && MayRetry(status)) {
     Retry(status);
     return;
   }
+  std::optional<v1::TransactionStatus> transaction;
   if (status.ok() && work_.begin.has_value() && work_.ending == Ending::kNone) {
-    transaction = target_.AddTransaction(work_, std::move(lease_)).Status();
+    Transaction& begun = target_.AddTransaction(work_, std::move(lease_));
+    begun.SetMark(mark_);
+    RememberRuns(begun);
+    transaction = begun.Status();
   } else if (status.ok() && work_.ending != Ending::kNone) {
     transaction.emplace();
-    transaction->set_state(committed_ ? v1::TRANSACTION_STATE_COMMITTED : v1::TRANSACTION_STATE_ROLLED_BACK);
+    transaction->set_state(v1::TRANSACTION_STATE_COMMITTED);
   }
   End(status, std::move(transaction));
 }
 
-// The first error, in the light of what the call knows: why it was cancelled, and what it ran in.
+void StatementCall::ConcludeTransaction(const absl::Status& status) {
+  Transaction& in = *std::exchange(transaction_, nullptr);
+  in.SetMark(mark_);
+  if (status.ok()) RememberRuns(in);
+  const bool lost = in.lost();
+  v1::TransactionStatus transaction;
+  transaction.set_transaction_id(work_.transaction_id);
+  if (work_.ending == Ending::kCommit) {
+    const bool unknown = !status.ok() && ErrorDetail(status).outcome() == v1::OUTCOME_UNKNOWN;
+    transaction.set_state(committed_ ? v1::TRANSACTION_STATE_COMMITTED
+                          : lost     ? v1::TRANSACTION_STATE_LOST
+                                     : v1::TRANSACTION_STATE_ROLLED_BACK);
+    in.Conclude(transaction.state(), committed_ ? observe::Conclusion::kCommitted
+                                     : unknown  ? observe::Conclusion::kUnknown
+                                     : lost     ? observe::Conclusion::kLost
+                                                : observe::Conclusion::kRolledBack);
+  } else if (work_.ending == Ending::kRollback) {
+    transaction.set_state(v1::TRANSACTION_STATE_ROLLED_BACK);
+    in.Conclude(transaction.state(), observe::Conclusion::kRolledBack);
+  } else if (lost) {
+    transaction.set_state(v1::TRANSACTION_STATE_LOST);
+    in.Conclude(transaction.state(), observe::Conclusion::kLost);
+  } else {
+    transaction = in.Status();
+    in.CallEnded();
+  }
+  End(status, std::move(transaction));
+}
+
+Attempt StatementCall::ThisAttempt() const {
+  Attempt attempt;
+  attempt.scope = transaction_ != nullptr   ? Attempt::Scope::kTransaction
+                  : work_.begin.has_value() ? Attempt::Scope::kOwnTransaction
+                                            : Attempt::Scope::kAutocommit;
+  attempt.commits = work_.ending == Ending::kCommit && ending_sent_;
+  attempt.only_reads = OnlyReads();
+  attempt.read_only_asked =
+      transaction_ != nullptr ? transaction_->read_only() : work_.begin.has_value() && work_.begin->read_only();
+  attempt.server_is_read_only = server_is_read_only_;
+  attempt.stop_reason = stop_reason_;
+  return attempt;
+}
+
 absl::Status StatementCall::FinalStatus() const {
-  if (error_.ok()) return error_;
   // The server undoes whatever was open when a link breaks.
   if (work_.ending == Ending::kRollback && LinkWasLost(ErrorDetail(error_))) return absl::OkStatus();
-  const v1::DatabaseError detail = ErrorDetail(error_);
-  if (stop_reason_ != StopReason::kNone && detail.sqlstate() == "57014") {
-    return Stopped(stop_reason_, v1::PHASE_EXECUTING, v1::OUTCOME_ROLLED_BACK);
-  }
-  if (LinkWasLost(detail)) {
-    const bool committing = work_.ending == Ending::kCommit;
-    if (stop_reason_ != StopReason::kNone) {
-      return Stopped(stop_reason_, committing ? v1::PHASE_COMMITTING : v1::PHASE_EXECUTING,
-                     OnlyReads() && !committing ? v1::OUTCOME_ROLLED_BACK : v1::OUTCOME_UNKNOWN);
-    }
-    if (committing) {
-      return WithDetail(error_, [](v1::DatabaseError& d) {
-        d.set_kind(v1::ERROR_KIND_TRANSACTION);
-        d.set_phase(v1::PHASE_COMMITTING);
-        d.set_reason("COMMIT_IN_DOUBT");
-        d.set_outcome(v1::OUTCOME_UNKNOWN);
-      });
-    }
-    if (transaction_ != nullptr || work_.begin.has_value()) return TransactionHasEnded(v1::TRANSACTION_STATE_LOST);
-    if (OnlyReads()) {
-      return MakeError(absl::StatusCode::kUnavailable, [&] {
-        v1::DatabaseError d = detail;
-        d.set_outcome(v1::OUTCOME_ROLLED_BACK);
-        d.set_retryable(!work_.streams);
-        return d;
-      }());
-    }
-  }
-  if (transaction_ != nullptr && detail.retryable()) {
-    // The statement alone can't be repeated, only the whole transaction.
-    return WithDetail(error_, [](v1::DatabaseError& d) { d.set_hint("roll back, and repeat the whole transaction"); });
-  }
-  return error_;
+  return Verdict(error_, ThisAttempt());
 }
 
 // Only where nothing of the failed attempt remains, and nobody has seen any of it.
-bool StatementCall::MayRetry(const absl::Status& status) {
-  const v1::DatabaseError detail = ErrorDetail(status);
+bool StatementCall::MayRetry(const absl::Status& verdict) {
+  const v1::DatabaseError detail = ErrorDetail(verdict);
   if (stop_reason_ != StopReason::kNone || answered_) return false;
-  if (work_.streams && detail.rows_delivered() > 0) return false;
   if (work_.independent && work_.runs.size() > 1) return false;  // some may have been committed
-  if (detail.sqlstate() == "25006" && shared_) {
-    read_only_proof_failed_ = true;
-    return true;
+  if (detail.sqlstate() == "25006") {
+    if (shared_) {
+      read_only_proof_failed_ = true;
+      return true;
+    }
+    return detail.retryable() && !std::exchange(read_only_server_retried_, true);
   }
-  if (detail.reason() == "STALE_PLAN" && !stale_plan_retried_) {
-    stale_plan_retried_ = true;
-    return true;
-  }
-  if (attempts_ >= work_.retry.max_attempts) return false;
-  if (LinkWasLost(detail)) return OnlyReads();
-  return detail.retryable();
+  if (detail.reason() == "STALE_PLAN") return !std::exchange(stale_plan_retried_, true);
+  return detail.retryable() && attempts_ < work_.retry.max_attempts;
 }
 
 void StatementCall::Retry(const absl::Status& status) {
   const v1::DatabaseError detail = ErrorDetail(status);
   lease_.Release();
   target_.metrics().retries.Increment();
-  const absl::Duration delay = detail.retryable() || LinkWasLost(detail)
-                                   ? pool::BackoffDelay(work_.retry, attempts_, target_.shard().random())
-                                   : absl::ZeroDuration();
+  const bool mended = detail.sqlstate() == "25006" || detail.reason() == "STALE_PLAN";
+  const absl::Duration delay =
+      mended ? absl::ZeroDuration() : pool::BackoffDelay(work_.retry, attempts_, target_.shard().random());
   observe::LogInfo("retrying", {{"pool", target_.metrics().name()},
                                 {"reason", detail.reason()},
                                 {"sqlstate", detail.sqlstate()},
@@ -445,7 +522,7 @@ void StatementCall::Retry(const absl::Status& status) {
   state_ = State::kBackingOff;
   backoff_timer_ = target_.shard().loop().RunAt(absl::Now() + delay, [this] {
     backoff_timer_ = {};
-    Attempt();
+    StartAttempt();
   });
 }
 
@@ -456,6 +533,10 @@ void StatementCall::Answer(const absl::Status& status, std::optional<v1::Transac
   target_.shard().shared().metrics.ForMethod(work_.method).Finished(absl::Now() - started_, detail.kind());
   CallEnd end;
   end.status = status;
+  if (!status.ok() && transaction.has_value()) {
+    end.status =
+        WithDetail(status, [state = transaction->state()](v1::DatabaseError& d) { d.set_transaction_state(state); });
+  }
   end.attempts = std::max(1, attempts_);
   end.transaction = std::move(transaction);
   end.last = last_;
@@ -468,6 +549,7 @@ void StatementCall::End(const absl::Status& status, std::optional<v1::Transactio
   postgres::EventLoop& loop = target_.shard().loop();
   loop.CancelTimer(deadline_timer_);
   loop.CancelTimer(patience_timer_);
+  loop.CancelTimer(commit_timer_);
   loop.CancelTimer(backoff_timer_);
   lease_.Release();
   Answer(status, std::move(transaction));

@@ -12,10 +12,14 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/gateway/errors.h"
+#include "server/gateway/replay.h"
+#include "server/gateway/verdict.h"
 #include "server/gateway/work.h"
 #include "server/pool/pool.h"
+#include "server/postgres/commit_fate.h"
 #include "server/postgres/event_loop.h"
 #include "server/postgres/results.h"
+#include "server/postgres/transaction_mark.h"
 
 namespace engine::db::gateway {
 
@@ -66,26 +70,49 @@ class StatementCall {
     kQueuedInTransaction,
     kBackingOff,
     kRunning,
+    kReplaying,  // its transaction is run again on another backend, and then it is
+    kResolving,  // its COMMIT was never answered: the server is asked what became of it
     kEnded,
   };
-  enum class Step : uint8_t { kBegin, kStatement, kEnding };
+  enum class Step : uint8_t { kBegin, kStatement, kMark, kEnding };
 
-  void Attempt();
+  void StartAttempt();
   [[nodiscard]] bool MayShare() const;
   void RunShared();
   void OnLease(absl::StatusOr<pool::Lease> lease);
   void Send(pool::Lease& lease);
+  // COMMIT or ROLLBACK by itself, behind statements that have been answered.
+  void SendEnding(pool::Lease& lease);
+  void SendCommand(pool::Lease& lease, Step step, std::string text, bool sync);
+  // Asks for the transaction's mark, in the same pipeline.
+  void SendMark(pool::Lease& lease, bool sync);
+  [[nodiscard]] bool WantsMark() const;
   void SendStep(pool::Lease& lease, Step step, postgres::Operation operation,
                 std::unique_ptr<postgres::ResultReceiver> receiver);
   void CountStatement(const std::shared_ptr<const sql::BoundText>& text, const sql::BoundParameters* parameters);
   void OnStepEnd(Step step, size_t index, const absl::StatusOr<postgres::Completion>& end);
-  [[nodiscard]] absl::Status Describe(size_t index, const absl::Status& status) const;
+  void NoticeReadOnlyServer();
   void OnPatienceLost();
   void OnTypes(int attempt);
   [[nodiscard]] pool::Lease& CurrentLease();
   void Conclude();
+  // For a COMMIT that was never answered: true when the server is being asked, and Conclude() comes again.
+  [[nodiscard]] bool Resolve();
+  // COMMIT takes long: the link may swallow the answer.
+  void OnSlowCommit();
+  void TakeFate(postgres::CommitFate fate);
+  void ConcludeTransaction(const absl::Status& status);
+  // For a transaction that was lost or had to give way, and may be run again without its caller's knowing.
+  [[nodiscard]] bool MayReplay(const absl::Status& verdict) const;
+  void StartReplay();
+  void OnReplayed(absl::StatusOr<Replay::Replayed> replayed);
+  [[nodiscard]] bool WantsDigests() const;
+  void RememberRuns(Transaction& transaction);
+  [[nodiscard]] Attempt ThisAttempt() const;
+  // The first error, in the light of what the call knows.
   [[nodiscard]] absl::Status FinalStatus() const;
-  [[nodiscard]] bool MayRetry(const absl::Status& status);
+  [[nodiscard]] bool MayRetry(const absl::Status& verdict);
+  [[nodiscard]] static bool OnlyReads(const Run& run);
   [[nodiscard]] bool OnlyReads() const;
   void Retry(const absl::Status& status);
   void Answer(const absl::Status& status, std::optional<v1::TransactionStatus> transaction);
@@ -102,6 +129,8 @@ class StatementCall {
   int attempts_ = 0;
   bool read_only_proof_failed_ = false;  // the guard refused it: it writes after all
   bool stale_plan_retried_ = false;
+  bool read_only_server_retried_ = false;
+  bool server_is_read_only_ = false;  // as its backend was told
   pool::Pool::Ticket ticket_ = 0;
   pool::Lease lease_;                   // its own; in a transaction that one's
   Transaction* transaction_ = nullptr;  // the one it runs or waits in
@@ -110,13 +139,21 @@ class StatementCall {
   std::vector<std::unique_ptr<postgres::ResultReceiver>> receivers_;
   size_t steps_left_ = 0;
   absl::Status error_;  // the first
+  bool ending_sent_ = false;
   bool committed_ = false;
+  // Of the transaction that it runs in or has begun. Nothing while what was run since is not covered by it.
+  std::optional<postgres::TransactionMark> mark_;
+  std::optional<postgres::CommitFate> fate_;  // as the server told when it was asked
+  bool result_lost_ = false;                  // of one of its statements
+  std::vector<uint64_t> digests_;             // of the runs' results; empty if nobody wants them
+  absl::Status replayed_because_;
   postgres::Completion last_;
 
   StopReason stop_reason_ = StopReason::kNone;
   absl::Time queued_at_;
   postgres::EventLoop::TimerId deadline_timer_;
   postgres::EventLoop::TimerId patience_timer_;
+  postgres::EventLoop::TimerId commit_timer_;
   postgres::EventLoop::TimerId backoff_timer_;
 };
 

@@ -26,7 +26,8 @@ Target::Target(Shard& shard, TargetId id, const config::TargetSettings& settings
       settings_(settings),
       metrics_(shard.shared().metrics.AddPool(settings.DisplayName())),
       pool_(shard.loop(), shard.shared().executor, settings_, shard.shared().settings.shared_reads,
-            static_cast<size_t>(shard.shared().settings.limits.waiters), *metrics_) {
+            static_cast<size_t>(shard.shared().settings.limits.waiters), *metrics_),
+      resolver_(shard.loop(), shard.shared().executor, settings_) {
   info_.types = std::make_shared<const postgres::TypeCatalog>();
   observe::LogInfo("pool opened", {{"pool", metrics_->name()}, {"max_size", settings_.max_pool_size}});
   pool_.Start();
@@ -128,7 +129,7 @@ void Target::RunInTransaction(StatementCall& call) {
   const Tombstone* tombstone = FindTombstone(work.transaction_id, work.connection_id);
   if (tombstone != nullptr && !tombstone->in_doubt && work.runs.empty()) {
     const bool committed = tombstone->state == v1::TRANSACTION_STATE_COMMITTED;
-    if (committed == (work.ending == Ending::kCommit)) {
+    if (work.asks_outcome || committed == (work.ending == Ending::kCommit)) {
       v1::TransactionStatus status;
       status.set_transaction_id(work.transaction_id);
       status.set_state(tombstone->state);
@@ -152,7 +153,8 @@ absl::StatusOr<Transaction*> Target::FindTransaction(const std::string& id, cons
   const bool restarted = shard_.shared().handles.IsOfAnotherInstance(id);
   return TransactionError(absl::StatusCode::kFailedPrecondition,
                           restarted ? v1::OUTCOME_UNKNOWN : v1::OUTCOME_NOT_EXECUTED, "UNKNOWN_TRANSACTION",
-                          restarted ? "transaction_id is of an earlier run of the gateway, which was restarted"
+                          restarted ? "transaction_id is of an earlier run of the gateway, which was restarted: "
+                                      "GetTransactionOutcome tells by its recovery_token"
                                     : "transaction_id is unknown on this connection: call Begin first");
 }
 

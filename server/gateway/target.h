@@ -15,12 +15,14 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/config/settings.h"
+#include "server/gateway/commit_resolver.h"
 #include "server/gateway/connections.h"
 #include "server/gateway/transaction.h"
 #include "server/gateway/work.h"
 #include "server/observe/metrics.h"
 #include "server/pool/pool.h"
 #include "server/postgres/server_probe.h"
+#include "server/postgres/transaction_mark.h"
 
 namespace engine::db::gateway {
 
@@ -68,6 +70,11 @@ class Target {
   [[nodiscard]] const std::shared_ptr<const postgres::TypeCatalog>& types() const { return info_.types; }
   [[nodiscard]] const postgres::ServerInfo& server() const { return info_; }
   [[nodiscard]] const auto& transactions() const { return transactions_; }
+  // Whether its server can be asked for the fate of a transaction.
+  [[nodiscard]] bool HasMarks() const {
+    return info_.version_number >= postgres::kFirstVersionWithMarks && info_.system_identifier != 0;
+  }
+  [[nodiscard]] CommitResolver& resolver() { return resolver_; }
 
  private:
   struct Tombstone {
@@ -89,6 +96,7 @@ class Target {
   postgres::ServerInfo info_;
   absl::flat_hash_map<uint32_t, absl::Time> looked_up_;  // types, and when, that the catalogue turned out not to have
   pool::Pool pool_;
+  CommitResolver resolver_;
   absl::flat_hash_map<std::string, std::unique_ptr<Transaction>> transactions_;
   absl::flat_hash_map<std::string, Tombstone> tombstones_;
   std::deque<std::string> burial_order_;

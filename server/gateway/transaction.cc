@@ -27,12 +27,14 @@ Transaction::Transaction(Target& target, std::string id, const Work& work, pool:
       loop_(target.shard().loop()),
       id_(std::move(id)),
       connection_id_(work.connection_id),
-      session_(work.session),
+      session_(work.begin->outlives_session() ? SessionId{0} : work.session),
       began_(absl::Now()),
+      read_only_(work.begin->read_only()),
       idle_timeout_(OrDefault(work.begin->idle_timeout_ms(), target.shard().shared().settings.limits.transaction_idle)),
       max_duration_(
           OrDefault(work.begin->max_duration_ms(), target.shard().shared().settings.limits.transaction_lifetime)),
       lease_(std::move(lease)),
+      replay_(work.begin->replay() ? std::make_unique<Replay>(target, BeginText(*work.begin)) : nullptr),
       idle_since_(began_) {
   lease_timer_ = loop_.RunAt(began_ + max_duration_, [this] {
     lease_timer_ = {};
@@ -61,7 +63,7 @@ void Transaction::Remove(StatementCall& call) {
 
 void Transaction::RunNext() {
   // A cancel request for the call before may still be on its way: what is sent now could be hit by it.
-  if (lease_.backend().usable() && lease_.backend().busy()) {
+  if (!lost() && lease_.backend().busy()) {
     loop_.CancelTimer(idle_timer_);
     lease_.OnDrained([this] {
       if (running_ == nullptr && !queue_.empty()) RunNext();
@@ -145,11 +147,12 @@ v1::TransactionStatus Transaction::Status() const {
   const absl::Time now = absl::Now();
   v1::TransactionStatus status;
   status.set_transaction_id(id_);
-  status.set_state(!lease_.backend().usable()              ? v1::TRANSACTION_STATE_LOST
+  status.set_state(lost()                                  ? v1::TRANSACTION_STATE_LOST
                    : lease_.backend().transaction_failed() ? v1::TRANSACTION_STATE_FAILED
                                                            : v1::TRANSACTION_STATE_OPEN);
   status.set_idle_left_ms(MillisecondsUntil(now + idle_timeout_, now));
   status.set_lease_left_ms(MillisecondsUntil(began_ + max_duration_, now));
+  if (mark_.has_value() && mark_->xid != 0) status.set_recovery_token(mark_->ToToken());
   return status;
 }
 
@@ -163,7 +166,7 @@ v1::TransactionInfo Transaction::Info() const {
   info.set_idle_ms(running_ != nullptr ? 0 : absl::ToInt64Milliseconds(now - idle_since_));
   info.set_statements(statements_);
   info.set_last_fingerprint(last_fingerprint_);
-  info.set_backend_pid(lease_.backend().pid());
+  info.set_backend_pid(lease_.held() ? lease_.backend().pid() : 0);
   return info;
 }
 

@@ -5,16 +5,19 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
 #include "engine/db/v1/admin.pb.h"
 #include "engine/db/v1/connector.pb.h"
 #include "server/gateway/errors.h"
+#include "server/gateway/replay.h"
 #include "server/gateway/work.h"
 #include "server/observe/metrics.h"
 #include "server/pool/pool.h"
 #include "server/postgres/event_loop.h"
+#include "server/postgres/transaction_mark.h"
 
 namespace engine::db::gateway {
 
@@ -40,13 +43,25 @@ class Transaction {
   // Ends it whatever runs: its lease ran out, its caller is gone, the gateway shuts down.
   void Abort(StopReason reason);
 
+  // Not held while it is run again elsewhere, and when that has failed.
   [[nodiscard]] pool::Lease& lease() { return lease_; }
+  [[nodiscard]] bool lost() const { return !lease_.held() || !lease_.backend().usable(); }
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] const std::string& connection_id() const { return connection_id_; }
+  // The session that it ends with; 0 for none.
   [[nodiscard]] SessionId session() const { return session_; }
   [[nodiscard]] absl::Time began() const { return began_; }
+  // Its caller asked for READ ONLY.
+  [[nodiscard]] bool read_only() const { return read_only_; }
   // Why it is being ended from outside; kNone while it is not.
   [[nodiscard]] StopReason abort_reason() const { return abort_reason_; }
+  // Another backend, on which it stands where it stood before.
+  void TakeLease(pool::Lease lease) { lease_ = std::move(lease); }
+  // Null unless its caller asked for it.
+  [[nodiscard]] Replay* replay() const { return replay_.get(); }
+  // What its fate can be asked by; nothing while that is not known.
+  [[nodiscard]] const std::optional<postgres::TransactionMark>& mark() const { return mark_; }
+  void SetMark(std::optional<postgres::TransactionMark> mark) { mark_ = std::move(mark); }
   // Begins its idle time anew.
   void KeepAlive();
 
@@ -63,9 +78,12 @@ class Transaction {
   const std::string connection_id_;
   const SessionId session_;
   const absl::Time began_;
+  const bool read_only_;
   const absl::Duration idle_timeout_;
   const absl::Duration max_duration_;
   pool::Lease lease_;
+  std::optional<postgres::TransactionMark> mark_;
+  const std::unique_ptr<Replay> replay_;
   StatementCall* running_ = nullptr;
   std::deque<StatementCall*> queue_;
   absl::Time idle_since_;

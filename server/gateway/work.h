@@ -31,8 +31,11 @@ struct Run {
   // As it is sent. `statement` is null for the gateway's own (SAVEPOINT).
   sql::BoundStatement bound;
   bool describe_only = false;
-  // Which statement of the request, for errors.
+  // Where it stands in the request, for errors: which statement of a batch, and which of its parameter lists (-1: it
+  // has none).
+  bool in_batch = false;
   uint32_t statement_index = 0;
+  int parameter_list_index = -1;
   // Makes the receiver of an attempt, which starts with an empty result.
   absl::AnyInvocable<std::unique_ptr<postgres::ResultReceiver>(StatementCall& call, postgres::EndCallback end)> receive;
   // Statements of an independent batch only: it failed, and the others go on.
@@ -62,7 +65,10 @@ struct Work {
   std::vector<Run> runs;
   Ending ending = Ending::kNone;
   bool independent = false;  // each statement commits or fails on its own
-  bool streams = false;      // rows go out while the statement runs
+  // COMMIT waits until the transaction's mark has been received, so that a lost answer can always be found out.
+  bool exactly_once = false;
+  bool asks_outcome = false;  // only wants to know where the transaction stands
+  bool streams = false;       // rows go out while the statement runs
 
   absl::AnyInvocable<void(CallEnd)> finish;
 };

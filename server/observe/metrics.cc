@@ -18,13 +18,15 @@ using prometheus::Registry;
 
 constexpr std::array<std::string_view, kMethodCount> kMethodNames = {
     "Connect", "Execute",  "ExecuteStream", "ExecuteBatch",        "Describe",  "Begin",
-    "Commit",  "Rollback", "Savepoint",     "RollbackToSavepoint", "KeepAlive", "Close"};
+    "Commit",  "Rollback", "Savepoint",     "RollbackToSavepoint", "KeepAlive", "GetTransactionOutcome",
+    "Close"};
 constexpr std::array<std::string_view, v1::ErrorKind_ARRAYSIZE> kResultNames = {
     "ok", "connection", "execution", "timeout", "transaction", "invalid_request"};
-constexpr std::array<std::string_view, kCloseReasonCount> kCloseReasonNames = {"idle", "lost", "unclean",
+constexpr std::array<std::string_view, kCloseReasonCount> kCloseReasonNames = {"idle", "lost", "unclean", "retired",
                                                                                "pool_closed"};
 constexpr std::array<std::string_view, kConclusionCount> kConclusionNames = {"committed", "rolled_back", "expired",
                                                                              "lost", "unknown"};
+constexpr std::array<std::string_view, kFateCount> kFateNames = {"committed", "aborted", "unknown"};
 
 // From a point read on a socket (about 50 us) to a report that nearly reaches the default deadline.
 const Histogram::BucketBoundaries kSecondsBuckets = {
@@ -73,7 +75,9 @@ Metrics::PoolFamilies::PoolFamilies(Registry& registry)
       bytes_received(AddCounter(registry, "engine_db_received_bytes_total", "Bytes received from PostgreSQL.")),
       transactions_open(AddGauge(registry, "engine_db_transactions_open", "Transactions that are open.")),
       transactions(AddCounter(registry, "engine_db_transactions_total",
-                              "Transactions that ended, by how: expired ones were reaped.")) {}
+                              "Transactions that ended, by how: expired ones were reaped.")),
+      commits_resolved(AddCounter(registry, "engine_db_commits_resolved_total",
+                                  "Commits whose answer was lost, by what the server told when it was asked.")) {}
 
 Metrics::Metrics(std::string_view version)
     : registry_(std::make_shared<Registry>()),
@@ -126,6 +130,7 @@ void Metrics::RemovePool(PoolMetrics& pool) {
   pools_.bytes_received.Remove(&pool.bytes_received);
   pools_.transactions_open.Remove(&pool.transactions_open);
   for (Counter* counter : pool.concluded_) pools_.transactions.Remove(counter);
+  for (Counter* counter : pool.resolved_) pools_.commits_resolved.Remove(counter);
   pool_names_.erase(pool.name());
 }
 
@@ -163,6 +168,9 @@ PoolMetrics::PoolMetrics(Metrics& owner, std::string name)
   }
   for (size_t i = 0; i < kConclusionCount; ++i) {
     concluded_[i] = &Add(owner.pools_.transactions, {{"conclusion", std::string(kConclusionNames[i])}});
+  }
+  for (size_t i = 0; i < kFateCount; ++i) {
+    resolved_[i] = &Add(owner.pools_.commits_resolved, {{"fate", std::string(kFateNames[i])}});
   }
 }
 

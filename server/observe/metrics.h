@@ -41,9 +41,10 @@ enum class Method {
   kSavepoint,
   kRollbackToSavepoint,
   kKeepAlive,
+  kGetTransactionOutcome,
   kClose,
 };
-inline constexpr size_t kMethodCount = 12;
+inline constexpr size_t kMethodCount = 13;
 
 // The method's name in the contract: "ExecuteStream".
 [[nodiscard]] std::string_view MethodName(Method method);
@@ -65,9 +66,10 @@ enum class CloseReason {
   kIdle,        // it was not needed any more
   kLost,        // the link or the server went away
   kUnclean,     // it could not be brought back to a clean state
+  kRetired,     // the server behind its name may be another by now
   kPoolClosed,  // its pool closed
 };
-inline constexpr size_t kCloseReasonCount = 4;
+inline constexpr size_t kCloseReasonCount = 5;
 
 // How a transaction ended.
 enum class Conclusion {
@@ -78,6 +80,10 @@ enum class Conclusion {
   kUnknown,     // COMMIT was sent, and nobody knows what became of it
 };
 inline constexpr size_t kConclusionCount = 5;
+
+// What became of a COMMIT whose answer was lost, as the server told when it was asked.
+enum class Fate { kCommitted, kAborted, kUnknown };
+inline constexpr size_t kFateCount = 3;
 
 class Metrics;
 
@@ -93,6 +99,7 @@ class PoolMetrics {
 
   void BackendClosed(CloseReason reason) const { closed_[static_cast<size_t>(reason)]->Increment(); }
   void TransactionEnded(Conclusion conclusion) const { concluded_[static_cast<size_t>(conclusion)]->Increment(); }
+  void CommitResolved(Fate fate) const { resolved_[static_cast<size_t>(fate)]->Increment(); }
 
  private:
   friend class Metrics;
@@ -106,6 +113,7 @@ class PoolMetrics {
   const std::string name_;
   std::array<prometheus::Counter*, kCloseReasonCount> closed_ = {};    // engine_db_pool_backends_closed_total{reason}
   std::array<prometheus::Counter*, kConclusionCount> concluded_ = {};  // engine_db_transactions_total{conclusion}
+  std::array<prometheus::Counter*, kFateCount> resolved_ = {};         // engine_db_commits_resolved_total{fate}
 
  public:
   prometheus::Gauge& max_size;  // engine_db_pool_max_size
@@ -171,6 +179,7 @@ class Metrics {
     prometheus::Family<prometheus::Counter>& bytes_received;
     prometheus::Family<prometheus::Gauge>& transactions_open;
     prometheus::Family<prometheus::Counter>& transactions;
+    prometheus::Family<prometheus::Counter>& commits_resolved;
   };
 
   void RemovePool(PoolMetrics& pool);

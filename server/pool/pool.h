@@ -125,6 +125,9 @@ class Pool {
   // Closes every backend at once and fails whoever waits. Leases may still be given back.
   void Close();
 
+  // Every backend that there is now closes as soon as nobody uses it: the server behind the name may be another by now.
+  void RetireBackends();
+
   // Breaks the links of the leased backends as well: whatever runs there fails at once.
   void BreakLinks();
 
@@ -173,6 +176,8 @@ class Pool {
   void FailWaiters(const absl::Status& status);
   void CloseSlot(Slot& slot, observe::CloseReason reason);
   void CloseIdle();
+  // For loops that close some of them.
+  [[nodiscard]] std::vector<Slot*> AllSlots() const;
 
   // A backend's way back.
   void Release(Slot& slot);
@@ -210,6 +215,7 @@ class Pool {
 
   absl::Duration read_time_ = absl::ZeroDuration();  // of shared reads on the server, a running mean
   int open_failures_ = 0;                            // in a row
+  bool secret_reloaded_ = false;                     // since a login was last refused for what may be an old secret
   absl::Status last_open_failure_;
   absl::Time next_open_at_ = absl::InfinitePast();
   absl::BitGen random_;

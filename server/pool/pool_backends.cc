@@ -11,6 +11,7 @@
 #include "server/pool/pool.h"
 #include "server/pool/slot.h"
 #include "server/postgres/command_text.h"
+#include "server/postgres/sqlstate.h"
 
 namespace engine::db::pool {
 namespace {
@@ -94,10 +95,15 @@ void Pool::OnOpened(Slot& slot, const absl::Status& status) {
     return;
   }
   open_failures_ = 0;
+  secret_reloaded_ = false;
   last_open_failure_ = absl::OkStatus();
   next_open_at_ = absl::InfinitePast();
   metrics_.opened.Increment();
-  SetState(slot, SlotState::kIdle);
+  if (slot.retired) {
+    CloseSlot(slot, observe::CloseReason::kRetired);
+  } else {
+    SetState(slot, SlotState::kIdle);
+  }
   Dispatch();
 }
 
@@ -111,7 +117,9 @@ void Pool::OnOpenFailed(const absl::Status& status) {
                                                {"sqlstate", detail.sqlstate()},
                                                {"failures", open_failures_}});
   next_open_at_ = absl::Now() + BackoffDelay(settings_.retry, open_failures_, random_);
-  FailWaiters(status);
+  // The file may have been about to change when it was read: nobody hears of the first refusal.
+  const bool may_be_old = !settings_.password_file.empty() && postgres::MayMeanOldSecret(detail.sqlstate());
+  if (!may_be_old || std::exchange(secret_reloaded_, true)) FailWaiters(status);
   Dispatch();
 }
 
@@ -192,17 +200,28 @@ void Pool::Close() {
     read->receiver->OnEnd(closed);
   }
   for (Waiter& waiter : waiters) waiter.callback(closed);
-  std::vector<Slot*> slots;
-  for (const auto& slot : slots_) slots.push_back(slot.get());
-  for (Slot* slot : slots) {
+  for (Slot* slot : AllSlots()) {
     if (slot->state != SlotState::kLeased) CloseSlot(*slot, observe::CloseReason::kPoolClosed);
   }
 }
 
-void Pool::BreakLinks() {
+void Pool::RetireBackends() {
+  for (Slot* slot : AllSlots()) {
+    slot->retired = true;
+    slot->draining = true;
+    if (slot->state == SlotState::kIdle) CloseSlot(*slot, observe::CloseReason::kRetired);
+  }
+}
+
+std::vector<Slot*> Pool::AllSlots() const {
   std::vector<Slot*> slots;
+  slots.reserve(slots_.size());
   for (const auto& slot : slots_) slots.push_back(slot.get());
-  for (Slot* slot : slots) {
+  return slots;
+}
+
+void Pool::BreakLinks() {
+  for (Slot* slot : AllSlots()) {
     if (slot->backend != nullptr) slot->backend->Close();
   }
 }
@@ -232,6 +251,8 @@ void Pool::Release(Slot& slot) {
 void Pool::Clean(Slot& slot) {
   if (!slot.backend->usable()) {
     CloseSlot(slot, observe::CloseReason::kLost);
+  } else if (slot.retired) {
+    CloseSlot(slot, observe::CloseReason::kRetired);
   } else if (slot.internal_failed) {
     CloseSlot(slot, observe::CloseReason::kUnclean);
   } else if (slot.backend->busy()) {
@@ -273,7 +294,9 @@ void Pool::OnDrained(Slot& slot) {
   slot.internal.clear();
   switch (slot.state) {
     case SlotState::kShared:
-      if (slot.internal_failed) {  // the guard could not be set: never seen, but then nothing is proven
+      if (slot.retired) {
+        CloseSlot(slot, observe::CloseReason::kRetired);
+      } else if (slot.internal_failed) {  // the guard could not be set: never seen, but then nothing is proven
         CloseSlot(slot, observe::CloseReason::kUnclean);
       } else {
         SetState(slot, SlotState::kIdle);

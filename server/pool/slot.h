@@ -21,6 +21,7 @@ struct Slot {
   bool session_changed = false;
   absl::AnyInvocable<void()> drained;  // the holder waits for it; empty if not
   std::shared_ptr<const sql::Statement> statement;
+  bool retired = false;  // closes at its release
   // Shared: in the pipeline's order.
   std::deque<SharedRead*> reads;
   bool draining = false;  // takes no more reads, since somebody waits for the backend or it is slow

@@ -118,6 +118,7 @@ void Backend::OnConnected() {
     return;
   }
   state_ = State::kOpen;
+  opened_at_ = absl::Now();
   pid_ = PQbackendPID(connection_);
   watched_fd_ = PQsocket(connection_);
   loop_.Watch(watched_fd_, EPOLLIN, [this](uint32_t ready) { OnSocketReady(ready); });
@@ -190,11 +191,13 @@ bool Backend::Send(const Operation& operation, InFlight& entry) {
     sent = PQsendQueryParams(connection_, text.sql.c_str(), count, types.data(), values, lengths, formats, 0) != 0;
   }
   if (!sent) return false;
+  entry.sent = true;
+  if (operation.flush && PQsendFlushRequest(connection_) == 0) return false;
   return !operation.sync || SendSync(connection_);
 }
 
 void Backend::SendDeallocate(const std::string& name) {
-  // The name is ours ("engine_db_17"), not the caller's. A failed transaction refuses DEALLOCATE: the statement then
+  // The name is ours ("engine_db_…_17"), not the caller's. A failed transaction refuses DEALLOCATE: the statement then
   // stays until the session ends, which is harmless, for its name is not used again.
   InFlight entry;
   entry.id = next_id_++;
@@ -283,7 +286,14 @@ void Backend::FailInFlight() {
   failed.swap(in_flight_);
   const absl::Status status = LinkLost(last_fatal_);
   for (InFlight& entry : failed) {
-    if (entry.receiver != nullptr) entry.receiver->OnEnd(entry.error.ok() ? status : LinkLost(entry.error));
+    if (entry.receiver == nullptr) continue;
+    if (!entry.error.ok()) {
+      entry.receiver->OnEnd(entry.error);  // it had failed before, which is all there is to know
+    } else if (!entry.sent) {
+      entry.receiver->OnEnd(WithDetail(status, [](v1::DatabaseError& d) { d.set_outcome(v1::OUTCOME_NOT_EXECUTED); }));
+    } else {
+      entry.receiver->OnEnd(status);
+    }
   }
 }
 
@@ -298,6 +308,14 @@ void Backend::CheckAlive() {
 bool Backend::in_transaction() const {
   return usable() && PQtransactionStatus(connection_) != PQTRANS_IDLE &&
          PQtransactionStatus(connection_) != PQTRANS_ACTIVE;
+}
+
+bool Backend::server_is_read_only() const {
+  if (!usable()) return false;
+  const char* standby = PQparameterStatus(connection_, "in_hot_standby");
+  if (standby == nullptr) return true;  // before PostgreSQL 14, which does not say
+  const char* by_default = PQparameterStatus(connection_, "default_transaction_read_only");
+  return std::string_view(standby) == "on" || (by_default != nullptr && std::string_view(by_default) == "on");
 }
 
 bool Backend::transaction_failed() const { return usable() && PQtransactionStatus(connection_) == PQTRANS_INERROR; }
@@ -357,8 +375,11 @@ void Backend::HandleResult(const PGresult* result) {
   InFlight& front = in_flight_.front();
   const ExecStatusType status = result == nullptr ? PGRES_EMPTY_QUERY : PQresultStatus(result);
   if (result != nullptr && status == PGRES_FATAL_ERROR) {
-    absl::Status error = StatusOfResult(*result);
-    if (!ConsequenceOf(ErrorDetail(error).sqlstate()).backend_usable) last_fatal_ = error;
+    absl::Status error = StatusOfResult(*result, front.text == nullptr ? std::string_view() : front.text->sql);
+    if (ErrorDetail(error).reason() == kLinkLost) {  // also when the server, having said so, should leave it open
+      Lose(error);
+      return;
+    }
     // The first error is the telling one; but an error at the Sync (a deferred constraint) undoes a success.
     if (front.error.ok()) front.error = std::move(error);
     return;
@@ -472,7 +493,7 @@ void Backend::OnNotice(void* self, const PGresult* notice) {
   // Notices may hold data, so they go nowhere; but a server that ends a session says why in one.
   const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
   if (severity != nullptr && std::string_view(severity) == "FATAL") {
-    static_cast<Backend*>(self)->last_fatal_ = StatusOfResult(*notice);
+    static_cast<Backend*>(self)->last_fatal_ = StatusOfResult(*notice, "");
     static_cast<Backend*>(self)->farewell_heard_ = true;
   }
 }

@@ -36,6 +36,8 @@ struct Operation {
   // A Sync follows: what comes after succeeds or fails on its own. Without, a failure makes the server skip everything
   // up to the next one.
   bool sync = true;
+  // Without a Sync: the server sends what it has before it goes on.
+  bool flush = false;
   // Only says what the statement is: the receiver's OnColumns gets the description, of the parameters too.
   bool describe_only = false;
 };
@@ -93,6 +95,9 @@ class Backend {
   // Whether a transaction block is open, as of the last answer.
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] bool transaction_failed() const;
+  // The server itself takes no writes, whatever the transaction: a standby, or default_transaction_read_only.
+  [[nodiscard]] bool server_is_read_only() const;
+  [[nodiscard]] absl::Time opened_at() const { return opened_at_; }
   // Process id on the server; 0 while connecting.
   [[nodiscard]] int pid() const { return pid_; }
 
@@ -107,6 +112,7 @@ class Backend {
     ResultReceiver* receiver = nullptr;
     Stage stage = Stage::kResult;
     bool sync = true;
+    bool sent = false;  // libpq has it: the server may have seen it
     bool has_prepare = false;
     bool single_row_set = false;
     bool columns_told = false;
@@ -143,6 +149,7 @@ class Backend {
   PGconn* connection_ = nullptr;
   int watched_fd_ = -1;
   EventLoop::TimerId connect_timer_;
+  absl::Time opened_at_;
   int pid_ = 0;
 
   OperationId next_id_ = 1;

@@ -2,9 +2,16 @@
 
 #include <utility>
 
+#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/text.h"
 
 namespace engine::db::postgres {
+
+PreparedStatements::PreparedStatements(size_t capacity)
+    : capacity_(capacity),
+      prefix_(absl::StrCat(ToAbsl(kPreparedNames), absl::Hex(absl::Uniform<uint64_t>(absl::BitGen()), absl::kZeroPad16),
+                           "_")) {}
 
 PreparedStatements::Entry* PreparedStatements::Find(const sql::BoundText& text) {
   const auto found = index_.find(Key{&text});
@@ -14,7 +21,7 @@ PreparedStatements::Entry* PreparedStatements::Find(const sql::BoundText& text) 
 }
 
 PreparedStatements::Entry* PreparedStatements::Add(std::shared_ptr<const sql::BoundText> text) {
-  entries_.push_front(Entry{std::move(text), absl::StrCat("engine_db_", next_name_++), State::kPreparing});
+  entries_.push_front(Entry{std::move(text), absl::StrCat(prefix_, next_name_++), State::kPreparing});
   index_.emplace(Key{entries_.front().text.get()}, entries_.begin());
   return &entries_.front();
 }

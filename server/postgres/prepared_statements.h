@@ -8,11 +8,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/container/flat_hash_map.h"
 #include "server/sql/bind.h"
 
 namespace engine::db::postgres {
+
+// How the names of all of them begin.
+inline constexpr std::string_view kPreparedNames = "engine_db_";
 
 // Loop thread only.
 class PreparedStatements {
@@ -27,7 +31,7 @@ class PreparedStatements {
     State state = State::kPreparing;
   };
 
-  explicit PreparedStatements(size_t capacity) : capacity_(capacity) {}
+  explicit PreparedStatements(size_t capacity);
 
   // The entry of `text`, most recently used from now on; null if there is none.
   [[nodiscard]] Entry* Find(const sql::BoundText& text);
@@ -54,6 +58,9 @@ class PreparedStatements {
   };
 
   const size_t capacity_;
+  // Begins the names. No two backends have the same: behind a pooler that swaps servers under them, one would run the
+  // other's statement.
+  const std::string prefix_;
   uint64_t next_name_ = 1;
   std::list<Entry> entries_;  // most recently used first
   absl::flat_hash_map<Key, std::list<Entry>::iterator> index_;

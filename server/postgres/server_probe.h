@@ -2,6 +2,7 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_SERVER_PROBE_H_
 #define ENGINE_DB_SERVER_POSTGRES_SERVER_PROBE_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,7 @@ struct ServerInfo {
   std::string version;     // "15.18 (Debian 15.18-0+deb12u1)"
   int version_number = 0;  // 150018
   bool in_recovery = false;
+  uint64_t system_identifier = 0;            // which cluster it is, standbys included; 0: not known
   std::shared_ptr<const TypeCatalog> types;  // shared with the results that are being encoded while a newer one comes
 };
 

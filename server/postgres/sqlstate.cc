@@ -1,5 +1,7 @@
 #include "server/postgres/sqlstate.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <utility>
 
@@ -8,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
 #include "server/base/text.h"
+#include "server/postgres/message_text.h"
+#include "server/postgres/prepared_statements.h"
 
 namespace engine::db::postgres {
 namespace {
@@ -17,15 +21,6 @@ using absl::StatusCode;
 std::string_view Field(const PGresult& result, int code) {
   const char* value = PQresultErrorField(&result, code);
   return value == nullptr ? std::string_view() : std::string_view(value);
-}
-
-// 22P02 and its like quote the value they refuse. A value may hold quotes itself: everything from the first to the last
-// goes.
-std::string WithoutQuotedData(std::string_view message) {
-  const size_t first = message.find('"');
-  const size_t last = message.rfind('"');
-  if (first == std::string_view::npos || first == last) return std::string(message);
-  return absl::StrCat(ToAbsl(message.substr(0, first + 1)), "...", ToAbsl(message.substr(last)));
 }
 
 // Bounded so that the details fit into HTTP/2 trailers.
@@ -44,61 +39,132 @@ bool IsSqlState(std::string_view text) {
   return true;
 }
 
+// Messages of these quote names, and a name may come out of a value: ?::regclass, to_tsquery(?), pg_read_file(?).
+bool MayQuoteNameFromValue(std::string_view sqlstate) {
+  constexpr std::array<std::string_view, 12> kStates = {"42601", "42602", "42622", "42P01", "42P02", "42703",
+                                                        "42704", "42725", "42883", "3D000", "3F000", "34000"};
+  return sqlstate.substr(0, 2) == "58" || std::find(kStates.begin(), kStates.end(), sqlstate) != kStates.end();
+}
+
+// What of the primary message may be shown.
+std::string Shown(std::string_view primary, std::string_view sqlstate, bool has_place, std::string_view sql) {
+  if (sqlstate.substr(0, 2) == "22") return WithoutQuoted(primary);
+  // An error with a position is about the text of a statement or function, not about what it found in a value.
+  if (MayQuoteNameFromValue(sqlstate) && !has_place) return WithoutQuotedUnlessIn(primary, sql);
+  return std::string(primary);
+}
+
+// What to do about it, where PostgreSQL does not say it.
+std::string_view HintFor(std::string_view sqlstate) {
+  if (sqlstate == "25P02") return "roll back, or roll back to a savepoint; nothing else runs in a failed transaction";
+  if (sqlstate == "25006") return "connect to the server that takes writes, or leave read_only out";
+  if (sqlstate == "26000" || sqlstate == "42P05") {
+    return "if a connection pooler stands before PostgreSQL, let it pool sessions, or connect past it";
+  }
+  if (sqlstate == "40001" || sqlstate == "40P01") return "repeat it: another transaction was in its way";
+  if (sqlstate == "40003" || sqlstate == "08007") return "look whether it took effect before repeating it";
+  if (sqlstate == "42501") return "grant the role what it needs, or use another data source";
+  if (sqlstate == "53100") return "the server's disk is full: nothing can be written until there is room";
+  if (sqlstate == "53200") return "the server is out of memory: ask for less, or lower work_mem";
+  if (sqlstate == "53400") return "a limit of the server's configuration was reached (temp_file_limit or the like)";
+  if (sqlstate == "55P03") return "another transaction holds the lock: repeat it later, or raise lock_timeout";
+  if (sqlstate == "57014") {
+    return "neither the caller nor the gateway cancelled it: statement_timeout did, or pg_cancel_backend()";
+  }
+  return "";
+}
+
+std::string_view LoginHintFor(std::string_view sqlstate) {
+  if (sqlstate == "28P01") return "check user and password, or what the password file holds";
+  if (sqlstate.substr(0, 2) == "28") return "check user, dbname and tls_mode against the server's pg_hba.conf";
+  if (sqlstate == "3D000") return "check dbname";
+  if (sqlstate == "42501") return "grant the role CONNECT on the database";
+  if (sqlstate == "53300") return "raise the server's max_connections, or lower max_pool_size";
+  if (sqlstate.empty()) return "check host, port and tls_mode, and that the server runs";
+  return "";
+}
+
 }  // namespace
 
 Consequence ConsequenceOf(std::string_view sqlstate) {
   const std::string_view cls = sqlstate.substr(0, 2);
-  if (sqlstate == "40001" || sqlstate == "40P01") {
+  const auto is = [sqlstate](auto... codes) { return ((sqlstate == codes) || ...); };
+  const auto in = [cls](auto... classes) { return ((cls == classes) || ...); };
+
+  if (is("40001", "40P01")) {
     return {.code = StatusCode::kAborted, .kind = v1::ERROR_KIND_TRANSACTION, .retryable = true};
   }
-  if (sqlstate == "40003" || sqlstate == "08007") {
+  if (is("40003", "08007")) {
     return {.code = StatusCode::kUnknown, .kind = v1::ERROR_KIND_TRANSACTION, .outcome = v1::OUTCOME_UNKNOWN};
   }
-  if (cls == "40") return {.code = StatusCode::kAborted, .kind = v1::ERROR_KIND_TRANSACTION};
-  if (sqlstate == "57P03" || sqlstate == "53300" || sqlstate == "08001" || sqlstate == "08004") {
+  if (in("40")) return {.code = StatusCode::kAborted, .kind = v1::ERROR_KIND_TRANSACTION};
+  // A server behind this one, a foreign one or one that a function asks, could not be reached, or went away.
+  if (is("08001", "08004", "53300", "57P03", "HV00N")) {
+    return {.code = StatusCode::kUnavailable, .kind = v1::ERROR_KIND_CONNECTION, .retryable = true};
+  }
+  if (is("08P01")) return {.code = StatusCode::kInternal};
+  if (in("08") || is("57P01", "57P02", "57P04", "57P05", "25P03")) {
+    return {.code = StatusCode::kUnknown, .kind = v1::ERROR_KIND_CONNECTION, .outcome = v1::OUTCOME_UNKNOWN};
+  }
+  if (is("57014")) return {.code = StatusCode::kCancelled, .kind = v1::ERROR_KIND_TIMEOUT};
+  if (is("55P03")) return {.code = StatusCode::kAborted, .kind = v1::ERROR_KIND_TIMEOUT, .retryable = true};
+  if (is("25006")) {
     return {.code = StatusCode::kUnavailable,
             .kind = v1::ERROR_KIND_CONNECTION,
             .outcome = v1::OUTCOME_NOT_EXECUTED,
-            .retryable = true,
-            .backend_usable = false};
+            .retryable = true};
   }
-  if (cls == "08" || cls == "58" || sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P05" ||
-      sqlstate == "25P03") {
-    return {.code = StatusCode::kUnknown,
-            .kind = v1::ERROR_KIND_CONNECTION,
-            .outcome = v1::OUTCOME_UNKNOWN,
-            .backend_usable = false};
-  }
-  if (cls == "28" || sqlstate == "3D000") {
+  if (is("25P02")) {
     return {.code = StatusCode::kFailedPrecondition,
-            .kind = v1::ERROR_KIND_CONNECTION,
-            .outcome = v1::OUTCOME_NOT_EXECUTED,
-            .backend_usable = false};
+            .kind = v1::ERROR_KIND_TRANSACTION,
+            .outcome = v1::OUTCOME_NOT_EXECUTED};
   }
-  if (sqlstate == "57014") return {.code = StatusCode::kCancelled, .kind = v1::ERROR_KIND_TIMEOUT};
-  if (sqlstate == "55P03") return {.code = StatusCode::kAborted, .kind = v1::ERROR_KIND_TIMEOUT, .retryable = true};
-  if (sqlstate == "25006") {
+  if (in("25", "0B", "2D", "3B")) return {.code = StatusCode::kFailedPrecondition, .kind = v1::ERROR_KIND_TRANSACTION};
+  if (is("72000")) return {.code = StatusCode::kAborted, .retryable = true};  // the snapshot was too old
+  if (is("HV001") || in("53")) return {.code = StatusCode::kResourceExhausted};
+  if (is("23505")) return {.code = StatusCode::kAlreadyExists};
+  if (is("42501") || in("0L")) return {.code = StatusCode::kPermissionDenied};
+  if (in("0A")) return {.code = StatusCode::kUnimplemented};
+  if (is("P0004") || in("58", "F0", "XX")) return {.code = StatusCode::kInternal};
+  // The statement is in order, but something that it found is not as it should be: a row, an object's state, what a
+  // function of the application's insists on.
+  if (in("02", "09", "20", "23", "24", "27", "28", "2B", "2F", "34", "38", "39", "44", "55", "57", "HV", "P0")) {
     return {.code = StatusCode::kFailedPrecondition};
   }
-  if (cls == "25") return {.code = StatusCode::kFailedPrecondition, .kind = v1::ERROR_KIND_TRANSACTION};
-  if (cls == "53") return {.code = StatusCode::kResourceExhausted};
-  if (cls == "22") return {.code = StatusCode::kInvalidArgument};
-  if (sqlstate == "23505" || sqlstate == "23P01") return {.code = StatusCode::kAlreadyExists};
-  if (cls == "23") return {.code = StatusCode::kFailedPrecondition};
-  if (sqlstate == "42501") return {.code = StatusCode::kPermissionDenied};
-  if (cls == "55") return {.code = StatusCode::kFailedPrecondition};
-  if (cls == "XX") return {.code = StatusCode::kInternal};
   return {};
 }
 
-bool MeansStalePlan(std::string_view sqlstate, std::string_view message) {
-  return sqlstate == "26000" || (sqlstate == "0A000" && message.find("cached plan") != std::string_view::npos);
+bool IsPermanentRefusal(std::string_view sqlstate) {
+  const std::string_view cls = sqlstate.substr(0, 2);
+  return MayMeanOldSecret(sqlstate) || cls == "0A" || cls == "22" || cls == "42" || sqlstate == "08P01" ||
+         sqlstate == "55000";
 }
 
-absl::Status StatusOfResult(const PGresult& result) {
-  const std::string_view sqlstate = Field(result, PG_DIAG_SQLSTATE);
+bool MayMeanOldSecret(std::string_view sqlstate) { return sqlstate.substr(0, 2) == "28" || sqlstate == "3D000"; }
+
+bool MeansStalePlan(std::string_view sqlstate, std::string_view message, std::string_view function) {
+  if (sqlstate == "0A000") {
+    return function == "RevalidateCachedQuery" || message.find("cached plan") != std::string_view::npos;
+  }
+  // A caller may PREPARE, EXECUTE and DEALLOCATE under names of its own.
+  return (sqlstate == "26000" || sqlstate == "42P05") && message.find(kPreparedNames) != std::string_view::npos;
+}
+
+absl::Status StatusOfResult(const PGresult& result, std::string_view sql) {
+  std::string_view severity = Field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+  if (severity.empty()) severity = Field(result, PG_DIAG_SEVERITY);
+  if (severity.empty()) return LinkLost(absl::OkStatus());  // libpq's own words: the link broke
+  std::string_view sqlstate = Field(result, PG_DIAG_SQLSTATE);
+  if (sqlstate.empty()) sqlstate = "XX000";  // an error of which the server does not say which is the server's fault
   const std::string_view primary = Field(result, PG_DIAG_MESSAGE_PRIMARY);
-  const Consequence consequence = ConsequenceOf(sqlstate);
+  const std::string_view position = Field(result, PG_DIAG_STATEMENT_POSITION);
+  const bool has_place = !position.empty() || !Field(result, PG_DIAG_INTERNAL_POSITION).empty();
+  const std::string_view hint = Field(result, PG_DIAG_MESSAGE_HINT);
+  Consequence consequence = ConsequenceOf(sqlstate);
+  const bool stale_plan = MeansStalePlan(sqlstate, primary, Field(result, PG_DIAG_SOURCE_FUNCTION));
+  if (stale_plan) {
+    consequence = {.code = StatusCode::kAborted, .outcome = v1::OUTCOME_NOT_EXECUTED, .retryable = true};
+  }
 
   v1::DatabaseError detail;
   detail.set_kind(consequence.kind);
@@ -106,20 +172,27 @@ absl::Status StatusOfResult(const PGresult& result) {
   detail.set_outcome(consequence.outcome);
   detail.set_retryable(consequence.retryable);
   detail.set_sqlstate(std::string(sqlstate));
-  detail.set_reason(MeansStalePlan(sqlstate, primary) ? "STALE_PLAN" : "POSTGRESQL_ERROR");
-  detail.set_message(Clip((sqlstate.substr(0, 2) == "22") ? WithoutQuotedData(primary) : std::string(primary), 700));
-  detail.set_hint(Clip(Field(result, PG_DIAG_MESSAGE_HINT), 400));
-  uint32_t position = 0;
-  if (absl::SimpleAtoi(ToAbsl(Field(result, PG_DIAG_STATEMENT_POSITION)), &position)) detail.set_position(position);
-  detail.set_constraint_name(std::string(Field(result, PG_DIAG_CONSTRAINT_NAME)));
-  detail.set_schema_name(std::string(Field(result, PG_DIAG_SCHEMA_NAME)));
-  detail.set_table_name(std::string(Field(result, PG_DIAG_TABLE_NAME)));
-  detail.set_column_name(std::string(Field(result, PG_DIAG_COLUMN_NAME)));
-  detail.set_data_type_name(std::string(Field(result, PG_DIAG_DATATYPE_NAME)));
-  if (sqlstate.empty()) {  // libpq's own words: the link broke
-    return LinkLost(absl::OkStatus());
-  }
-  return MakeError(consequence.code, std::move(detail));
+  detail.set_reason(stale_plan ? "STALE_PLAN" : "POSTGRESQL_ERROR");
+  detail.set_message(Clip(Shown(primary, sqlstate, has_place, sql), 700));
+  if (detail.message().empty()) detail.set_message("PostgreSQL refused the statement without a message");
+  detail.set_hint(Clip(hint.empty() ? HintFor(sqlstate) : hint, 400));
+  uint32_t at = 0;
+  if (absl::SimpleAtoi(ToAbsl(position), &at)) detail.set_position(at);
+  detail.set_constraint_name(Clip(Field(result, PG_DIAG_CONSTRAINT_NAME), 64));
+  detail.set_schema_name(Clip(Field(result, PG_DIAG_SCHEMA_NAME), 64));
+  detail.set_table_name(Clip(Field(result, PG_DIAG_TABLE_NAME), 64));
+  detail.set_column_name(Clip(Field(result, PG_DIAG_COLUMN_NAME), 64));
+  detail.set_data_type_name(Clip(Field(result, PG_DIAG_DATATYPE_NAME), 64));
+  // A value that is refused while parameters are bound: the context's last line says whose.
+  std::string_view context = Field(result, PG_DIAG_CONTEXT);
+  context = context.substr(context.rfind('\n') + 1);
+  int parameter = position.empty() ? ParameterNumberIn(context) : 0;
+  if (parameter == 0 && sqlstate.substr(0, 2) == "42") parameter = ParameterNumberIn(primary);
+  if (parameter > 0) detail.set_field(absl::StrCat("$", parameter));
+
+  const absl::Status status = MakeError(consequence.code, std::move(detail));
+  // The session is over, even if the link should not be closed yet.
+  return severity == "FATAL" || severity == "PANIC" ? LinkLost(status) : status;
 }
 
 absl::Status LinkLost(const absl::Status& cause) {
@@ -127,12 +200,14 @@ absl::Status LinkLost(const absl::Status& cause) {
   detail.set_kind(v1::ERROR_KIND_CONNECTION);
   detail.set_phase(v1::PHASE_EXECUTING);
   detail.set_outcome(v1::OUTCOME_UNKNOWN);
-  detail.set_reason("LINK_LOST");
+  detail.set_reason(std::string(kLinkLost));
   detail.set_message("the connection to PostgreSQL was lost");
   if (!cause.ok()) {
     const v1::DatabaseError heard = ErrorDetail(cause);
     detail.set_sqlstate(heard.sqlstate());
-    if (!heard.message().empty() && heard.reason() != "LINK_LOST") {
+    if (heard.reason() == kLinkLost) {
+      if (!heard.message().empty()) detail.set_message(heard.message());
+    } else if (!heard.message().empty()) {
       detail.set_message(absl::StrCat("the connection to PostgreSQL was lost: ", heard.message()));
     }
   }
@@ -156,16 +231,16 @@ absl::Status ConnectFailed(std::string_view target, std::string_view message) {
   }
   text = text.substr(0, text.find('\n'));
 
-  Consequence consequence = ConsequenceOf(sqlstate.empty() ? "08001" : sqlstate);
+  const bool permanent = IsPermanentRefusal(sqlstate);
   v1::DatabaseError detail;
   detail.set_kind(v1::ERROR_KIND_CONNECTION);
   detail.set_phase(v1::PHASE_CONNECTING);
   detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_retryable(consequence.retryable);
+  detail.set_retryable(!permanent);
   detail.set_sqlstate(std::string(sqlstate));
   detail.set_reason(sqlstate.empty() ? "UNREACHABLE" : "LOGIN_REFUSED");
   detail.set_message(Clip(absl::StrCat("can't connect to ", ToAbsl(target), ": ", ToAbsl(text)), 700));
-  const bool permanent = consequence.code == StatusCode::kFailedPrecondition;
+  detail.set_hint(std::string(LoginHintFor(sqlstate)));
   return MakeError(permanent ? StatusCode::kFailedPrecondition : StatusCode::kUnavailable, std::move(detail));
 }
 

@@ -20,18 +20,30 @@ struct Consequence {
   v1::Outcome outcome = v1::OUTCOME_ROLLED_BACK;
   // The same statement may well succeed if it is simply run again, and nothing of the first run remains.
   bool retryable = false;
-  // The backend can go on being used. False: the server is ending it, or will.
-  bool backend_usable = true;
 };
 
+// Of an error that a statement ended with, while its session goes on. What ends the session is LinkLost().
 [[nodiscard]] Consequence ConsequenceOf(std::string_view sqlstate);
 
-// 0A000 or 26000 out of a prepared statement that is no longer valid: preparing it again mends it.
-[[nodiscard]] bool MeansStalePlan(std::string_view sqlstate, std::string_view message);
+// Whether a login that was refused like this will be refused again until somebody changes the settings. Empty: the
+// server gave no SQLSTATE, or was not reached at all.
+[[nodiscard]] bool IsPermanentRefusal(std::string_view sqlstate);
 
-// The error of a result whose status is PGRES_FATAL_ERROR. DETAIL and CONTEXT are left out, since they hold row data,
-// and so is what a class-22 message quotes.
-[[nodiscard]] absl::Status StatusOfResult(const PGresult& result);
+// 28xxx or 3D000 at login: a secret that is read from a file may have changed since it was read.
+[[nodiscard]] bool MayMeanOldSecret(std::string_view sqlstate);
+
+// One of the gateway's own prepared statements is not, or no longer, what it was (26000, 42P05, 0A000): preparing it
+// again, under another name, mends it. `function` is the server's own that reported it, and needs no translation.
+[[nodiscard]] bool MeansStalePlan(std::string_view sqlstate, std::string_view message, std::string_view function);
+
+// The error of a result whose status is PGRES_FATAL_ERROR. `sql` is what was sent: names that stand in it may be shown.
+// DETAIL and CONTEXT are left out, since they hold row data, and so are values that the message quotes; but `field`
+// gets the number of the parameter that PostgreSQL speaks of, as "$2". An error that ends the session, or is libpq's
+// own, comes as LinkLost().
+[[nodiscard]] absl::Status StatusOfResult(const PGresult& result, std::string_view sql);
+
+// The reason of LinkLost().
+inline constexpr std::string_view kLinkLost = "LINK_LOST";
 
 // The link to a backend broke while something was under way. `cause` is what was heard last, if anything (fact: the
 // first error is the telling one); its SQLSTATE is kept. The outcome is UNKNOWN: whoever knows better says so.

@@ -85,6 +85,12 @@ grpc::ServerUnaryReactor* ConnectorService::KeepAlive(grpc::CallbackServerContex
   return RunUnary(gateway_, &gateway::Gateway::KeepAlive, *context, *request, *response);
 }
 
+grpc::ServerUnaryReactor* ConnectorService::GetTransactionOutcome(grpc::CallbackServerContext* context,
+                                                                  const v1::GetTransactionOutcomeRequest* request,
+                                                                  v1::GetTransactionOutcomeResponse* response) {
+  return RunUnary(gateway_, &gateway::Gateway::GetTransactionOutcome, *context, *request, *response);
+}
+
 grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse>* ConnectorService::Session(
     grpc::CallbackServerContext*) {
   return new rpc::Session(gateway_);

@@ -35,6 +35,9 @@ class ConnectorService final : public v1::DatabaseConnector::CallbackService {
                                                 v1::RollbackToSavepointResponse* response) override;
   grpc::ServerUnaryReactor* KeepAlive(grpc::CallbackServerContext* context, const v1::KeepAliveRequest* request,
                                       v1::KeepAliveResponse* response) override;
+  grpc::ServerUnaryReactor* GetTransactionOutcome(grpc::CallbackServerContext* context,
+                                                  const v1::GetTransactionOutcomeRequest* request,
+                                                  v1::GetTransactionOutcomeResponse* response) override;
   grpc::ServerBidiReactor<v1::SessionRequest, v1::SessionResponse>* Session(
       grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* Close(grpc::CallbackServerContext* context, const v1::CloseRequest* request,

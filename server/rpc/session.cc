@@ -182,6 +182,9 @@ gateway::CallRef Session::Dispatch(const std::shared_ptr<Call>& call) {
     case v1::SessionCall::kKeepAlive:
       gateway_.KeepAlive(caller, request.keep_alive(), *reply.mutable_keep_alive(), done);
       return {};
+    case v1::SessionCall::kGetTransactionOutcome:
+      return gateway_.GetTransactionOutcome(caller, request.get_transaction_outcome(),
+                                            *reply.mutable_get_transaction_outcome(), done);
     case v1::SessionCall::kClose:
       gateway_.Close(caller, request.close(), *reply.mutable_close(), done);
       return {};

@@ -50,6 +50,7 @@ TEST_F(MetricsEndpoint, EverySeriesIsThere) {
                              "engine_db_received_bytes_total",
                              "engine_db_transactions_open",
                              "engine_db_transactions_total",
+                             "engine_db_commits_resolved_total",
                              "engine_db_connections",
                              "engine_db_sessions",
                              "engine_db_draining"}) {

@@ -66,6 +66,8 @@ void set_connection_id(v1::SessionCall& call, const std::string& id) {
       return call.mutable_rollback_to_savepoint()->set_connection_id(id);
     case v1::SessionCall::kKeepAlive:
       return call.mutable_keep_alive()->set_connection_id(id);
+    case v1::SessionCall::kGetTransactionOutcome:
+      return call.mutable_get_transaction_outcome()->set_connection_id(id);
     case v1::SessionCall::kClose:
       return call.mutable_close()->set_connection_id(id);
     case v1::SessionCall::kConnect:

@@ -1,0 +1,118 @@
+// Gateway's methods about handles and sessions: Connect, Close, and what a Session stream begins and ends with.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/base/error.h"
+#include "server/gateway/errors.h"
+#include "server/gateway/gateway.h"
+#include "server/gateway/target.h"
+
+namespace engine::db::gateway {
+
+using observe::Method;
+
+void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v1::ConnectResponse& response,
+                      Done done) {
+  const absl::Time started = absl::Now();
+  const auto settings_of = [&]() -> absl::StatusOr<config::TargetSettings> {
+    if (draining_) return Draining();
+    switch (request.target_case()) {
+      case v1::ConnectRequest::kConfig:
+        if (!settings_.allow_inline_targets) {
+          return InvalidRequest("config", "INLINE_TARGET_REFUSED",
+                                "this gateway takes only targets that it has as data sources: give data_source");
+        }
+        return config::ValidateTarget(request.config(), "config");
+      case v1::ConnectRequest::kDataSource: {
+        const auto found = settings_.data_sources.find(request.data_source());
+        if (found != settings_.data_sources.end()) return found->second;
+        return InvalidRequest("data_source", "UNKNOWN_DATA_SOURCE",
+                              "the gateway's configuration has no such data source");
+      }
+      default:
+        return InvalidRequest("target", "MISSING_TARGET", "give data_source or config");
+    }
+  };
+  absl::StatusOr<config::TargetSettings> settings = settings_of();
+  if (!settings.ok()) {
+    Answer(Method::kConnect, settings.status(), done);
+    return;
+  }
+  const absl::StatusOr<Connections::Opening> opening = connections_.Open(*settings);
+  if (!opening.ok()) {
+    Answer(Method::kConnect, opening.status(), done);
+    return;
+  }
+  const absl::Time deadline = std::min(caller.deadline, started + settings->timeout);
+  Shard& shard = *shards_[opening->shard];
+  shard.loop().Post([this, &shard, &response, opening = *opening, settings = *std::move(settings), deadline, started,
+                     session = caller.session, done = std::move(done)]() mutable {
+    Target& target = shard.OpenTarget(opening.target, settings);
+    target.Connect(deadline, [this, &shard, &response, opening, settings = std::move(settings), started, session,
+                              done = std::move(done)](absl::StatusOr<postgres::ServerInfo> server) mutable {
+      metrics_.ForMethod(Method::kConnect).Finished(absl::Now() - started, ErrorDetail(server.status()).kind());
+      if (!server.ok()) {
+        if (connections_.Abandon(opening)) shard.CloseTarget(opening.target);
+        done(server.status());
+        return;
+      }
+      response.set_connection_id(connections_.Confirm(opening, settings, session));
+      response.set_server_version(server->version);
+      response.set_server_version_num(server->version_number);
+      response.set_in_recovery(server->in_recovery);
+      *response.mutable_settings() = config::ToProto(settings);
+      metrics_.connections.Set(static_cast<double>(connections_.size()));
+      done(absl::OkStatus());
+    });
+  });
+}
+
+void Gateway::Close(const Caller&, const v1::CloseRequest& request, v1::CloseResponse& response, Done done) {
+  std::optional<Connections::Closing> closing = connections_.Close(request.connection_id());
+  if (!closing.has_value()) {  // closed before, or never there: that is what was asked for
+    Answer(Method::kClose, absl::OkStatus(), done);
+    return;
+  }
+  const absl::Time started = absl::Now();
+  CloseConnection(*std::move(closing), [this, &response, started, done = std::move(done)](size_t rolled_back) mutable {
+    response.set_transactions_rolled_back(static_cast<uint32_t>(rolled_back));
+    metrics_.ForMethod(Method::kClose).Finished(absl::Now() - started, v1::ERROR_KIND_UNSPECIFIED);
+    done(absl::OkStatus());
+  });
+}
+
+void Gateway::CloseConnection(Connections::Closing closing, absl::AnyInvocable<void(size_t)> done) {
+  metrics_.connections.Set(static_cast<double>(connections_.size()));
+  Shard& shard = *shards_[closing.connection.shard];
+  shard.loop().Post([&shard, closing = std::move(closing), done = std::move(done)]() mutable {
+    const size_t rolled_back = shard.CloseConnection(closing.connection.target, closing.id);
+    if (closing.last) shard.CloseTarget(closing.connection.target);
+    done(rolled_back);
+  });
+}
+
+absl::StatusOr<SessionId> Gateway::BeginSession() {
+  if (draining_) return Draining();
+  if (sessions_.fetch_add(1) >= static_cast<size_t>(settings_.limits.sessions)) {
+    --sessions_;
+    return MakeError(absl::StatusCode::kResourceExhausted, v1::ERROR_KIND_CONNECTION, "TOO_MANY_SESSIONS",
+                     absl::StrCat("too many sessions are open (limit ", settings_.limits.sessions, ")"));
+  }
+  metrics_.sessions.Increment();
+  return next_session_.fetch_add(1);
+}
+
+void Gateway::EndSession(SessionId session) {
+  --sessions_;
+  metrics_.sessions.Decrement();
+  for (Connections::Closing& closing : connections_.CloseSession(session)) {
+    CloseConnection(std::move(closing), [](size_t) {});
+  }
+  for (const auto& shard : shards_) {
+    shard->loop().Post([&shard = *shard, session] { shard.EndSession(session); });
+  }
+}
+
+}  // namespace engine::db::gateway

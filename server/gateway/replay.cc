@@ -1,0 +1,118 @@
+#include "server/gateway/replay.h"
+
+#include <utility>
+
+#include "server/base/error.h"
+#include "server/gateway/shard.h"
+#include "server/gateway/target.h"
+#include "server/postgres/command_text.h"
+#include "server/postgres/digested_result.h"
+
+namespace engine::db::gateway {
+namespace {
+
+// Of one transaction. Documented at TransactionOptions.replay.
+constexpr size_t kMaxStatements = 1'000;
+constexpr size_t kMaxBytes = size_t{1} << 20;
+
+size_t BytesOf(const sql::BoundStatement& bound) {
+  size_t bytes = bound.text->sql.size();
+  for (int i = 0; i < bound.parameters.size(); ++i) bytes += static_cast<size_t>(bound.parameters.lengths()[i]);
+  return bytes;
+}
+
+}  // namespace
+
+Replay::~Replay() { Abandon(); }
+
+void Replay::Remember(sql::BoundStatement bound, uint64_t digest) {
+  if (!possible_) return;
+  bytes_ += BytesOf(bound);
+  if (entries_.size() >= kMaxStatements || bytes_ > kMaxBytes) {
+    possible_ = false;
+    entries_.clear();
+    return;
+  }
+  entries_.push_back(Entry{std::move(bound), digest});
+}
+
+void Replay::Run(int max_attempts, Callback callback) {
+  callback_ = std::move(callback);
+  error_ = absl::OkStatus();
+  differs_ = false;
+  mark_.reset();
+  ticket_ = target_.pool().Acquire(pool::Purpose::kTransaction, max_attempts,
+                                   [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
+}
+
+void Replay::Abandon() {
+  callback_ = nullptr;
+  if (ticket_ != 0) target_.pool().Withdraw(std::exchange(ticket_, 0));
+  if (lease_.held()) lease_.backend().Close();  // which ends the steps that are under way
+  lease_.Release();
+}
+
+void Replay::OnLease(absl::StatusOr<pool::Lease> lease) {
+  ticket_ = 0;
+  if (!lease.ok()) {
+    Finish(lease.status());
+    return;
+  }
+  lease_ = *std::move(lease);
+  receivers_.clear();
+  steps_left_ = entries_.size() + 1 + (target_.HasMarks() ? 1 : 0);
+  const size_t last = steps_left_;
+  size_t sent = 0;
+  const auto operation = [&](std::shared_ptr<const sql::BoundText> text) {
+    postgres::Operation op;
+    op.text = std::move(text);
+    op.sync = ++sent == last;
+    return op;
+  };
+  const auto ended = [this](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(end.status()); };
+  Send(operation(postgres::CommandText(begin_)), std::make_unique<postgres::CommandResult>(ended));
+  for (const Entry& entry : entries_) {
+    if (entry.bound.statement != nullptr && entry.bound.statement->changes_session()) lease_.MarkSessionChanged();
+    postgres::Operation op = operation(entry.bound.text);
+    op.parameters = &entry.bound.parameters;
+    Send(std::move(op), std::make_unique<postgres::DigestedResult>(
+                            std::make_unique<postgres::CommandResult>(ended),
+                            [this, expected = entry.digest](uint64_t digest) { differs_ |= digest != expected; }));
+  }
+  if (target_.HasMarks()) {
+    Send(operation(postgres::MarkText()),
+         std::make_unique<postgres::MarkResult>([this](const absl::StatusOr<postgres::TransactionMark>& mark) {
+           if (mark.ok()) {
+             mark_ = *mark;
+             mark_->system_identifier = target_.server().system_identifier;
+           }
+           OnStepEnd(mark.status());
+         }));
+  }
+}
+
+void Replay::Send(postgres::Operation operation, std::unique_ptr<postgres::ResultReceiver> receiver) {
+  operation.receiver = receiver.get();
+  receivers_.push_back(std::move(receiver));
+  lease_.backend().Run(operation);
+}
+
+void Replay::OnStepEnd(const absl::Status& status) {
+  if (error_.ok()) error_ = status;  // what follows was skipped because of it
+  if (--steps_left_ > 0) return;
+  if (!error_.ok()) {
+    Finish(error_);
+  } else if (differs_) {
+    Finish(MakeError(absl::StatusCode::kAborted, v1::ERROR_KIND_TRANSACTION, "REPLAY_DIFFERED",
+                     "the transaction came to other results when it was run again"));
+  } else {
+    Finish(Replayed{std::move(lease_), std::move(mark_)});
+  }
+}
+
+void Replay::Finish(absl::StatusOr<Replayed> result) {
+  lease_.Release();
+  if (callback_) std::exchange(callback_, nullptr)(std::move(result));
+}
+
+}  // namespace engine::db::gateway

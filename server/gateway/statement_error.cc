@@ -1,0 +1,69 @@
+#include "server/gateway/statement_error.h"
+
+#include <string>
+#include <string_view>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error.h"
+#include "server/base/text.h"
+#include "server/postgres/message_text.h"
+
+namespace engine::db::gateway {
+namespace {
+
+// "parameters[1]" of the third statement is "statements[2].parameters[1]", or that of one of its lists.
+std::string FromRoot(const Run& run, std::string_view field) {
+  if (!run.in_batch) return std::string(field);
+  std::string path = absl::StrCat("statements[", run.statement_index, "].");
+  if (run.parameter_list_index >= 0 && field.starts_with("parameters")) {
+    absl::StrAppend(&path, "parameter_lists[", run.parameter_list_index, "].");
+  }
+  return absl::StrCat(path, ToAbsl(field));
+}
+
+// Which of the request's parameters is $number: expressions have taken none.
+int ParameterIndex(const sql::BoundStatement& bound, int number) {
+  int index = 0;
+  for (const std::string_view expression : bound.expressions) {
+    if (expression.empty() && --number == 0) return index;
+    ++index;
+  }
+  return index + number - 1;
+}
+
+void TakeOutValues(const sql::BoundStatement& bound, std::string& message) {
+  for (int i = 0; i < bound.parameters.size() && !message.empty(); ++i) {
+    const char* value = bound.parameters.values()[i];
+    if (value == nullptr) continue;
+    message = postgres::WithoutValue(
+        message, std::string_view(value, static_cast<size_t>(bound.parameters.lengths()[i])), bound.text->sql);
+  }
+}
+
+}  // namespace
+
+absl::Status StatementError(const absl::Status& status, const Run& run) {
+  return WithDetail(status, [&](v1::DatabaseError& detail) {
+    detail.set_statement_index(run.statement_index);
+    if (run.bound.statement == nullptr) return;
+    if (detail.position() > 0) detail.set_position(run.bound.PositionInCallerText(detail.position()));
+    TakeOutValues(run.bound, *detail.mutable_message());
+    TakeOutValues(run.bound, *detail.mutable_hint());
+    int number = 0;
+    if (detail.field().starts_with('$') && absl::SimpleAtoi(detail.field().substr(1), &number)) {
+      const int index = ParameterIndex(run.bound, number);
+      detail.set_field(FromRoot(run, absl::StrCat("parameters[", index, "]")));
+    }
+  });
+}
+
+absl::Status RequestError(const absl::Status& status, const Run& run) {
+  if (!run.in_batch) return status;
+  return WithDetail(status, [&](v1::DatabaseError& detail) {
+    detail.set_statement_index(run.statement_index);
+    detail.set_field(FromRoot(run, detail.field()));
+  });
+}
+
+}  // namespace engine::db::gateway

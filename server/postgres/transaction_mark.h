@@ -1,0 +1,56 @@
+// What tells a transaction's fate after its session is gone: its id, and what shows that the id still means it.
+#ifndef ENGINE_DB_SERVER_POSTGRES_TRANSACTION_MARK_H_
+#define ENGINE_DB_SERVER_POSTGRES_TRANSACTION_MARK_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "server/postgres/results.h"
+#include "server/sql/statement.h"
+
+namespace engine::db::postgres {
+
+// The first version whose transactions can be asked for by their id: pg_current_xact_id_if_assigned(), pg_xact_status()
+// (manual, section 9.26.8).
+inline constexpr int kFirstVersionWithMarks = 130'000;
+
+struct TransactionMark {
+  // pg_current_xact_id_if_assigned(): 64 bits, epoch and all. 0: the transaction has written nothing.
+  uint64_t xid = 0;
+  // Of the server's write-ahead log: another one, and the id may be another transaction's.
+  std::string timeline;
+  // When the server's statistics began, in microseconds: a crash begins them anew, and may give ids out again of which
+  // nothing had reached the disk.
+  int64_t statistics_since = 0;
+  // pg_control_system(): which cluster it is.
+  uint64_t system_identifier = 0;
+
+  // For callers to keep: "xid.timeline.statistics.system", and back. Nothing for what is no such text.
+  [[nodiscard]] std::string ToToken() const;
+  [[nodiscard]] static std::optional<TransactionMark> FromToken(std::string_view token);
+};
+
+// Asks for the mark of the transaction that is open, on a server that has marks.
+[[nodiscard]] const std::shared_ptr<const sql::BoundText>& MarkText();
+
+// Receives MarkText()'s row.
+class MarkResult final : public ResultReceiver {
+ public:
+  using Callback = absl::AnyInvocable<void(const absl::StatusOr<TransactionMark>&)>;
+  explicit MarkResult(Callback callback) : callback_(std::move(callback)) {}
+
+  Flow OnColumns(const PGresult&) override { return Flow::kContinue; }
+  Flow OnRow(const PGresult& result, int row) override;
+  void OnEnd(const absl::StatusOr<Completion>& end) override;
+
+ private:
+  Callback callback_;
+  TransactionMark mark_;
+};
+
+}  // namespace engine::db::postgres
+
+#endif  // ENGINE_DB_SERVER_POSTGRES_TRANSACTION_MARK_H_
