@@ -71,8 +71,8 @@ class FaultLink {
   struct Expected {
     char request = 0;
     std::optional<Due> due = {};  // a fault of the reply
-    bool begun = false;      // its first answer has come
-    bool replaced = false;   // the server got something else, which fails
+    bool begun = false;           // its first answer has come
+    bool replaced = false;        // the server got something else, which fails
   };
 
   enum class Mode : uint8_t { kStartup, kLoggingIn, kStatements, kRaw };

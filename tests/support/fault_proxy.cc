@@ -52,8 +52,8 @@ int ListenOn(const sockaddr_in& address) {
 }  // namespace
 
 FaultProxy::FaultProxy(const std::string& host, int port)
-    : server_host_(host), server_port_(port), rules_(std::make_unique<FaultRules>()) {
-  static_cast<void>(Address(server_host_, server_port_));
+    : rules_(std::make_unique<FaultRules>()), server_host_(host), server_port_(port) {
+  static_cast<void>(Address(host, port));
   stop_event_ = eventfd(0, EFD_CLOEXEC);
   if (stop_event_ < 0) Throw("eventfd");
   Listen();
@@ -90,7 +90,6 @@ void FaultProxy::StopListening() {
 }
 
 void FaultProxy::Accept(int listener) {
-  const sockaddr_in server = Address(server_host_, server_port_);
   for (;;) {
     std::array<pollfd, 2> watched{{{listener, POLLIN, 0}, {stop_event_, POLLIN, 0}}};
     poll(watched.data(), watched.size(), -1);
@@ -99,7 +98,7 @@ void FaultProxy::Accept(int listener) {
     if (client < 0) continue;
     Reap();
     const std::lock_guard lock(mutex_);
-    links_.push_back(std::make_unique<FaultLink>(++accepted_, *rules_, client, server));
+    links_.push_back(std::make_unique<FaultLink>(++accepted_, *rules_, client, Address(server_host_, server_port_)));
   }
   close(listener);
 }
@@ -131,6 +130,13 @@ void FaultProxy::BlackHoleAll(bool server_learns) {
        .server_learns = server_learns});
   const std::lock_guard lock(mutex_);
   for (const auto& link : links_) link->BlackHole(server_learns);
+}
+
+void FaultProxy::PointTo(const std::string& host, int port) {
+  static_cast<void>(Address(host, port));
+  const std::lock_guard lock(mutex_);
+  server_host_ = host;
+  server_port_ = port;
 }
 
 void FaultProxy::Refuse(bool refuse) {

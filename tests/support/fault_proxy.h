@@ -146,6 +146,8 @@ class FaultProxy {
   void CutAll();
   // A network that is gone: all connections there are, and all new ones, become black holes.
   void BlackHoleAll(bool server_learns = true);
+  // New connections go to another server from now on: an address that has moved. Connections there are stay.
+  void PointTo(const std::string& host, int port);
   // Connecting is refused, or no longer. Connections there are stay.
   void Refuse(bool refuse);
   // Removes all rules, resets the connections that have fallen into a black hole, and lets new ones in.
@@ -166,13 +168,13 @@ class FaultProxy {
   void Reap();
 
   const std::string host_ = "127.0.0.1";
-  const std::string server_host_;
-  const int server_port_;
   int port_ = 0;
   const std::unique_ptr<FaultRules> rules_;
   std::atomic<int> accepted_ = 0;
 
   mutable std::mutex mutex_;
+  std::string server_host_;                      // guarded by mutex_
+  int server_port_;                              // guarded by mutex_
   std::list<std::unique_ptr<FaultLink>> links_;  // guarded by mutex_
   std::mutex listen_mutex_;                      // held while the listener changes
   int stop_event_ = -1;

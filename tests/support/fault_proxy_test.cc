@@ -319,6 +319,16 @@ TEST_F(FaultProxyTest, RefusesConnections) {
   EXPECT_TRUE(Works(Connected()));
 }
 
+TEST_F(FaultProxyTest, PointsToAnotherServer) {
+  PostgresCluster other;
+  const Connection before = Connected();
+  proxy().PointTo(other.host(), other.port());
+  const Connection after = Connected();
+  const std::string ask = "SELECT current_setting('port')";
+  EXPECT_EQ(PQgetvalue(Run(before, ask).get(), 0, 0), std::to_string(postgres_->port()));
+  EXPECT_EQ(PQgetvalue(Run(after, ask).get(), 0, 0), std::to_string(other.port()));
+}
+
 TEST_F(FaultProxyTest, BlackHolesSwallowEverything) {
   for (const auto trigger : {FaultTrigger::kConnect, FaultTrigger::kStartup, FaultTrigger::kPassword}) {
     proxy().Add({.trigger = trigger, .act = FaultAct::kBlackHole});
