@@ -139,6 +139,7 @@ void StatementCall::RunIn(Transaction& transaction) {
     Conclude();
     return;
   }
+  if (!OnlyReads()) transaction.MarkWritten();
   if (work_.asks_outcome) {  // it goes on
     transaction_ = nullptr;
     v1::TransactionStatus status = transaction.Status();
@@ -160,14 +161,20 @@ void StatementCall::TransactionWasOver(const absl::StatusOr<v1::TransactionStatu
 
 void StatementCall::Send(pool::Lease& lease) {
   state_ = State::kRunning;
+  phase_ = 0;
   if (WantsDigests()) digests_.assign(work_.runs.size(), 0);
+  SendRuns(lease);
+}
+
+void StatementCall::SendRuns(pool::Lease& lease) {
+  const size_t first = phase_ == 0 ? 0 : work_.phase_ends[phase_ - 1];
+  const size_t last = work_.phase_ends.empty() ? work_.runs.size() : work_.phase_ends[phase_];
+  const bool begins = work_.begin.has_value() && phase_ == 0;
   const bool ends = work_.ending != Ending::kNone && !work_.exactly_once;
   const bool marks = WantsMark();
-  steps_left_ = (work_.begin.has_value() ? 1 : 0) + work_.runs.size() + (marks ? 1 : 0) + (ends ? 1 : 0);
-  if (work_.begin.has_value()) {
-    SendCommand(lease, Step::kBegin, BeginText(*work_.begin), /*sync=*/steps_left_ == 1);
-  }
-  for (size_t i = 0; i < work_.runs.size(); ++i) {
+  steps_left_ = (begins ? 1 : 0) + (last - first) + (marks ? 1 : 0) + (ends ? 1 : 0);
+  if (begins) SendCommand(lease, Step::kBegin, BeginText(*work_.begin), /*sync=*/steps_left_ == 1);
+  for (size_t i = first; i < last; ++i) {
     Run& run = work_.runs[i];
     if (run.bound.statement != nullptr && !run.describe_only) {
       lease.SetStatement(run.bound.statement);
@@ -177,7 +184,7 @@ void StatementCall::Send(pool::Lease& lease) {
     op.text = run.bound.text;
     op.parameters = &run.bound.parameters;
     op.describe_only = run.describe_only;
-    op.sync = work_.independent || (!marks && !ends && i + 1 == work_.runs.size());
+    op.sync = work_.independent || (!marks && !ends && i + 1 == last);
     std::unique_ptr<postgres::ResultReceiver> receiver = run.receive(
         *this, [this, i](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(Step::kStatement, i, end); });
     if (!digests_.empty()) {
@@ -188,6 +195,24 @@ void StatementCall::Send(pool::Lease& lease) {
   }
   if (marks) SendMark(lease, /*sync=*/!ends);
   if (ends) SendEnding(lease);
+}
+
+void StatementCall::GoOn() {
+  if (!work_.phase_ends.empty() && phase_ < work_.phase_ends.size()) {
+    const absl::StatusOr<bool> more = work_.after_phase(work_, phase_);
+    if (!more.ok()) {
+      error_ = more.status();
+      Conclude();
+      return;
+    }
+    phase_ = *more ? phase_ + 1 : work_.phase_ends.size();
+    if (phase_ < work_.phase_ends.size()) {
+      SendRuns(CurrentLease());
+      return;
+    }
+  }
+  steps_left_ = 1;
+  SendEnding(CurrentLease());
 }
 
 void StatementCall::SendCommand(pool::Lease& lease, Step step, std::string text, bool sync) {
@@ -289,8 +314,7 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
   }
   if (steps_left_ > 0) return;
   if (work_.exactly_once && !ending_sent_ && error_.ok() && stop_reason_ == StopReason::kNone) {
-    steps_left_ = 1;
-    SendEnding(CurrentLease());
+    GoOn();
     return;
   }
   Conclude();
@@ -433,6 +457,7 @@ void StatementCall::Conclude() {
   if (status.ok() && work_.begin.has_value() && work_.ending == Ending::kNone) {
     Transaction& begun = target_.AddTransaction(work_, std::move(lease_));
     begun.SetMark(mark_);
+    if (!OnlyReads()) begun.MarkWritten();
     RememberRuns(begun);
     transaction = begun.Status();
   } else if (status.ok() && work_.ending != Ending::kNone) {
@@ -504,7 +529,13 @@ bool StatementCall::MayRetry(const absl::Status& verdict) {
     return detail.retryable() && !std::exchange(read_only_server_retried_, true);
   }
   if (detail.reason() == "STALE_PLAN") return !std::exchange(stale_plan_retried_, true);
-  return detail.retryable() && attempts_ < work_.retry.max_attempts;
+  // Its key shows the next attempt whether this one was committed.
+  const bool shown_by_key = work_.after_phase && detail.outcome() == v1::OUTCOME_UNKNOWN;
+  if (attempts_ >= work_.retry.max_attempts || !(detail.retryable() || shown_by_key)) return false;
+  // A server in trouble is spared; what only got in another transaction's way is not its trouble.
+  if (detail.kind() != v1::ERROR_KIND_CONNECTION || target_.retry_budget().Spend()) return true;
+  target_.metrics().retries_denied.Increment();
+  return false;
 }
 
 void StatementCall::Retry(const absl::Status& status) {

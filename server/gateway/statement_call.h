@@ -81,6 +81,10 @@ class StatementCall {
   void RunShared();
   void OnLease(absl::StatusOr<pool::Lease> lease);
   void Send(pool::Lease& lease);
+  // The next phase of the work's runs, which for most are all of them.
+  void SendRuns(pool::Lease& lease);
+  // Everything that was sent so far has worked: more runs, or COMMIT.
+  void GoOn();
   // COMMIT or ROLLBACK by itself, behind statements that have been answered.
   void SendEnding(pool::Lease& lease);
   void SendCommand(pool::Lease& lease, Step step, std::string text, bool sync);
@@ -138,6 +142,7 @@ class StatementCall {
   bool shared_ = false;
   std::vector<std::unique_ptr<postgres::ResultReceiver>> receivers_;
   size_t steps_left_ = 0;
+  size_t phase_ = 0;    // of the runs that are under way
   absl::Status error_;  // the first
   bool ending_sent_ = false;
   bool committed_ = false;

@@ -45,8 +45,13 @@ void TakeOutValues(const sql::BoundStatement& bound, std::string& message) {
 
 absl::Status StatementError(const absl::Status& status, const Run& run) {
   return WithDetail(status, [&](v1::DatabaseError& detail) {
+    if (run.internal) {  // nothing that the caller wrote is at fault
+      detail.clear_position();
+      detail.set_field("idempotency_key");
+      if (detail.sqlstate() == "42501") detail.set_hint("the user needs CREATE on the database, or engine_db.calls");
+    }
     detail.set_statement_index(run.statement_index);
-    if (run.bound.statement == nullptr) return;
+    if (run.bound.statement == nullptr || run.internal) return;
     if (detail.position() > 0) detail.set_position(run.bound.PositionInCallerText(detail.position()));
     TakeOutValues(run.bound, *detail.mutable_message());
     TakeOutValues(run.bound, *detail.mutable_hint());

@@ -17,6 +17,7 @@
 #include "server/config/settings.h"
 #include "server/gateway/commit_resolver.h"
 #include "server/gateway/connections.h"
+#include "server/gateway/retry_budget.h"
 #include "server/gateway/transaction.h"
 #include "server/gateway/work.h"
 #include "server/observe/metrics.h"
@@ -55,7 +56,10 @@ class Target {
   void Close();
   [[nodiscard]] bool closing() const { return closing_; }
   [[nodiscard]] bool CanBeDestroyed() const { return closing_ && calls_ == 0 && transactions_.empty() && probes_ == 0; }
-  void CallStarted() { ++calls_; }
+  void CallStarted() {
+    ++calls_;
+    retry_budget_.CallStarted();
+  }
   void CallEnded() { --calls_; }
 
   [[nodiscard]] Shard& shard() const { return shard_; }
@@ -75,6 +79,7 @@ class Target {
     return info_.version_number >= postgres::kFirstVersionWithMarks && info_.system_identifier != 0;
   }
   [[nodiscard]] CommitResolver& resolver() { return resolver_; }
+  [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
 
  private:
   struct Tombstone {
@@ -97,6 +102,7 @@ class Target {
   absl::flat_hash_map<uint32_t, absl::Time> looked_up_;  // types, and when, that the catalogue turned out not to have
   pool::Pool pool_;
   CommitResolver resolver_;
+  RetryBudget retry_budget_;
   absl::flat_hash_map<std::string, std::unique_ptr<Transaction>> transactions_;
   absl::flat_hash_map<std::string, Tombstone> tombstones_;
   std::deque<std::string> burial_order_;

@@ -59,6 +59,9 @@ class Transaction {
   void TakeLease(pool::Lease lease) { lease_ = std::move(lease); }
   // Null unless its caller asked for it.
   [[nodiscard]] Replay* replay() const { return replay_.get(); }
+  // Whether all that has run so far are proven reads.
+  [[nodiscard]] bool only_read() const { return only_read_; }
+  void MarkWritten() { only_read_ = false; }
   // What its fate can be asked by; nothing while that is not known.
   [[nodiscard]] const std::optional<postgres::TransactionMark>& mark() const { return mark_; }
   void SetMark(std::optional<postgres::TransactionMark> mark) { mark_ = std::move(mark); }
@@ -82,6 +85,7 @@ class Transaction {
   const absl::Duration idle_timeout_;
   const absl::Duration max_duration_;
   pool::Lease lease_;
+  bool only_read_ = true;
   std::optional<postgres::TransactionMark> mark_;
   const std::unique_ptr<Replay> replay_;
   StatementCall* running_ = nullptr;

@@ -31,6 +31,7 @@ struct Run {
   // As it is sent. `statement` is null for the gateway's own (SAVEPOINT).
   sql::BoundStatement bound;
   bool describe_only = false;
+  bool internal = false;  // the gateway's own, beside what the call asks for
   // Where it stands in the request, for errors: which statement of a batch, and which of its parameter lists (-1: it
   // has none).
   bool in_batch = false;
@@ -67,6 +68,10 @@ struct Work {
   bool independent = false;  // each statement commits or fails on its own
   // COMMIT waits until the transaction's mark has been received, so that a lost answer can always be found out.
   bool exactly_once = false;
+  // Exactly-once works only: where the runs are divided; each phase is sent when all before it has worked. Empty: all
+  // at once. `after_phase` says whether the next one follows, or COMMIT does; an error ends the call and undoes it.
+  std::vector<size_t> phase_ends;
+  absl::AnyInvocable<absl::StatusOr<bool>(Work&, size_t phase)> after_phase;
   bool asks_outcome = false;  // only wants to know where the transaction stands
   bool streams = false;       // rows go out while the statement runs
 

@@ -69,6 +69,8 @@ Metrics::PoolFamilies::PoolFamilies(Registry& registry)
       statements(AddCounter(registry, "engine_db_statements_total",
                             "Statements sent to PostgreSQL, counting each one of a batch and each attempt.")),
       retries(AddCounter(registry, "engine_db_retries_total", "Attempts after the first.")),
+      retries_denied(AddCounter(registry, "engine_db_retries_denied_total",
+                                "Retries that were not made, to spare a server in trouble.")),
       cancels(AddCounter(registry, "engine_db_cancels_total", "Cancel requests sent to PostgreSQL.")),
       rows(AddCounter(registry, "engine_db_rows_total", "Rows received from PostgreSQL.")),
       bytes_sent(AddCounter(registry, "engine_db_sent_bytes_total", "Bytes sent to PostgreSQL.")),
@@ -124,6 +126,7 @@ void Metrics::RemovePool(PoolMetrics& pool) {
   pools_.resets.Remove(&pool.resets);
   pools_.statements.Remove(&pool.statements);
   pools_.retries.Remove(&pool.retries);
+  pools_.retries_denied.Remove(&pool.retries_denied);
   pools_.cancels.Remove(&pool.cancels);
   pools_.rows.Remove(&pool.rows);
   pools_.bytes_sent.Remove(&pool.bytes_sent);
@@ -158,6 +161,7 @@ PoolMetrics::PoolMetrics(Metrics& owner, std::string name)
       resets(Add(owner.pools_.resets, {})),
       statements(Add(owner.pools_.statements, {})),
       retries(Add(owner.pools_.retries, {})),
+      retries_denied(Add(owner.pools_.retries_denied, {})),
       cancels(Add(owner.pools_.cancels, {})),
       rows(Add(owner.pools_.rows, {})),
       bytes_sent(Add(owner.pools_.bytes_sent, {})),

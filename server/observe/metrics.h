@@ -132,8 +132,9 @@ class PoolMetrics {
   prometheus::Counter&
       statements;                // engine_db_statements_total: sent to PostgreSQL, each one of a batch and each attempt
   prometheus::Counter& retries;  // engine_db_retries_total: attempts after the first
-  prometheus::Counter& cancels;  // engine_db_cancels_total: cancel requests sent to PostgreSQL
-  prometheus::Counter& rows;     // engine_db_rows_total: received from PostgreSQL
+  prometheus::Counter& retries_denied;   // engine_db_retries_denied_total: not made, to spare a server in trouble
+  prometheus::Counter& cancels;          // engine_db_cancels_total: cancel requests sent to PostgreSQL
+  prometheus::Counter& rows;             // engine_db_rows_total: received from PostgreSQL
   prometheus::Counter& bytes_sent;       // engine_db_sent_bytes_total: to PostgreSQL
   prometheus::Counter& bytes_received;   // engine_db_received_bytes_total: from PostgreSQL
   prometheus::Gauge& transactions_open;  // engine_db_transactions_open
@@ -173,6 +174,7 @@ class Metrics {
     prometheus::Family<prometheus::Counter>& resets;
     prometheus::Family<prometheus::Counter>& statements;
     prometheus::Family<prometheus::Counter>& retries;
+    prometheus::Family<prometheus::Counter>& retries_denied;
     prometheus::Family<prometheus::Counter>& cancels;
     prometheus::Family<prometheus::Counter>& rows;
     prometheus::Family<prometheus::Counter>& bytes_sent;

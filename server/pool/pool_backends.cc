@@ -20,6 +20,8 @@ using postgres::Backend;
 
 // Bringing a backend back to a clean state is a round trip or two; one that needs longer is not worth waiting for.
 constexpr absl::Duration kCleaningTime = absl::Seconds(5);
+// Between two tries to reach a server that is away.
+constexpr absl::Duration kLongestReopenDelay = absl::Milliseconds(500);
 // Surplus backends close after so long without work.
 constexpr absl::Duration kIdleLifetime = absl::Minutes(5);
 
@@ -116,7 +118,8 @@ void Pool::OnOpenFailed(const absl::Status& status) {
                                                {"reason", detail.reason()},
                                                {"sqlstate", detail.sqlstate()},
                                                {"failures", open_failures_}});
-  next_open_at_ = absl::Now() + BackoffDelay(settings_.retry, open_failures_, random_);
+  // One at a time tries for all who wait: the delay spares nobody, it only keeps them waiting when the server is back.
+  next_open_at_ = absl::Now() + std::min(kLongestReopenDelay, BackoffDelay(settings_.retry, open_failures_, random_));
   // The file may have been about to change when it was read: nobody hears of the first refusal.
   const bool may_be_old = !settings_.password_file.empty() && postgres::MayMeanOldSecret(detail.sqlstate());
   if (!may_be_old || std::exchange(secret_reloaded_, true)) FailWaiters(status);

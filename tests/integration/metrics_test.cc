@@ -44,6 +44,7 @@ TEST_F(MetricsEndpoint, EverySeriesIsThere) {
                              "engine_db_pool_resets_total",
                              "engine_db_statements_total",
                              "engine_db_retries_total",
+                             "engine_db_retries_denied_total",
                              "engine_db_cancels_total",
                              "engine_db_rows_total",
                              "engine_db_sent_bytes_total",

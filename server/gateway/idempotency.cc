@@ -1,0 +1,172 @@
+#include "server/gateway/idempotency.h"
+
+#include <iterator>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "engine/db/v1/connector.pb.h"
+#include "server/base/error.h"
+#include "server/gateway/statement_call.h"
+#include "server/postgres/command_text.h"
+#include "server/sql/bind.h"
+
+namespace engine::db::gateway {
+namespace {
+
+// Whoever comes first makes the table; the lock keeps two from doing so at once.
+constexpr char kMakeTable[] = R"(DO $$ BEGIN
+  IF pg_catalog.to_regclass('engine_db.calls') IS NULL THEN
+    PERFORM pg_catalog.pg_advisory_xact_lock(7305803951064281455);
+    IF pg_catalog.to_regclass('engine_db.calls') IS NULL THEN
+      CREATE SCHEMA IF NOT EXISTS engine_db;
+      CREATE TABLE engine_db.calls (
+        caller name NOT NULL DEFAULT session_user, key text NOT NULL, digest bigint NOT NULL, response bytea,
+        called_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (caller, key));
+      CREATE INDEX ON engine_db.calls (called_at);
+    END IF;
+  END IF;
+END $$)";
+constexpr char kDropOld[] =
+    "DELETE FROM engine_db.calls WHERE ctid = ANY (ARRAY (SELECT ctid FROM engine_db.calls WHERE called_at < now() - "
+    "interval '24 hours' AND caller = session_user LIMIT 1000 FOR UPDATE SKIP LOCKED))";
+constexpr int kCallsADrop = 100;
+// Waits for a call with the same key that is under way.
+constexpr char kTakeKey[] = "INSERT INTO engine_db.calls (key, digest) VALUES (?, ?) ON CONFLICT DO NOTHING";
+constexpr char kLookUp[] = "SELECT digest, response FROM engine_db.calls WHERE caller = session_user AND key = ?";
+constexpr char kKeepResponse[] = "UPDATE engine_db.calls SET response = ? WHERE caller = session_user AND key = ?";
+constexpr size_t kMaxKeptBytes = size_t{16} << 20;
+
+// Of one attempt.
+struct Lookup {
+  bool taken = false;
+  v1::ExecuteResponse found;
+};
+
+absl::Status Bind(Run& run, const std::vector<v1::Value>& values) {
+  const google::protobuf::RepeatedPtrField<v1::Value> parameters(values.begin(), values.end());
+  absl::StatusOr<sql::BoundStatement> bound =
+      sql::Bind(run.bound.statement, parameters, [](std::string_view) { return 0U; });
+  if (!bound.ok()) return bound.status();
+  run.bound = *std::move(bound);
+  return absl::OkStatus();
+}
+
+v1::Value Text(const std::string& text) {
+  v1::Value value;
+  value.set_text_value(text);
+  return value;
+}
+
+std::unique_ptr<postgres::ResultReceiver> Ignore(StatementCall&, postgres::EndCallback end) {
+  return std::make_unique<postgres::CommandResult>(std::move(end));
+}
+
+// What the look-up found, if it was not this call that took the key.
+absl::Status ReadKept(const Lookup& lookup, IdempotentCall& call) {
+  if (lookup.found.rows_size() == 0) {
+    v1::DatabaseError detail;
+    detail.set_kind(v1::ERROR_KIND_TRANSACTION);
+    detail.set_outcome(v1::OUTCOME_ROLLED_BACK);
+    detail.set_retryable(true);
+    detail.set_reason("IDEMPOTENCY_KEY_BUSY");
+    detail.set_message("the idempotency key was given up by another call just now: repeat the call");
+    return MakeError(absl::StatusCode::kAborted, std::move(detail));
+  }
+  const v1::Row& row = lookup.found.rows(0);
+  if (row.values(0).int64_value() != call.digest) {
+    return InvalidRequest("idempotency_key", "IDEMPOTENCY_KEY_REUSED",
+                          "idempotency_key was used for a call with another statement or other parameters");
+  }
+  call.answered_before(row.values(1).bytes_value());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int64_t DigestOf(std::string_view bytes) {
+  // FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv
+  uint64_t hash = 0xcbf29ce484222325U;
+  for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3U;
+  return static_cast<int64_t>(hash);
+}
+
+absl::Status MakeIdempotent(Work& work, IdempotentCall call,
+                            absl::FunctionRef<absl::StatusOr<Run>(const std::string& sql)> make_run) {
+  if (call.key.size() > kMaxIdempotencyKeyBytes || call.key.find('\0') != std::string::npos) {
+    return InvalidRequest("idempotency_key", "MALFORMED_KEY",
+                          absl::StrCat("idempotency_key is 1 to ", kMaxIdempotencyKeyBytes, " bytes without NUL"));
+  }
+  auto lookup = std::make_shared<Lookup>();
+  std::vector<Run> runs;
+
+  Run make_table;
+  make_table.bound.text = postgres::CommandText(kMakeTable);
+  make_table.receive = Ignore;
+  runs.push_back(std::move(make_table));
+
+  if (absl::Uniform(absl::BitGen(), 0, kCallsADrop) == 0) {
+    absl::StatusOr<Run> drop = make_run(kDropOld);
+    if (!drop.ok()) return drop.status();
+    if (absl::Status status = Bind(*drop, {}); !status.ok()) return status;
+    drop->receive = Ignore;
+    runs.push_back(*std::move(drop));
+  }
+
+  absl::StatusOr<Run> take = make_run(kTakeKey);
+  if (!take.ok()) return take.status();
+  v1::Value digest;
+  digest.set_int64_value(call.digest);
+  if (absl::Status status = Bind(*take, {Text(call.key), digest}); !status.ok()) return status;
+  take->receive = [lookup](StatementCall&, postgres::EndCallback end) {
+    *lookup = {};
+    return std::make_unique<postgres::CommandResult>(
+        [lookup, end = std::move(end)](const absl::StatusOr<postgres::Completion>& completion) mutable {
+          lookup->taken = completion.ok() && completion->rows_affected == 1;
+          end(completion);
+        });
+  };
+  runs.push_back(*std::move(take));
+
+  absl::StatusOr<Run> look = make_run(kLookUp);
+  if (!look.ok()) return look.status();
+  if (absl::Status status = Bind(*look, {Text(call.key)}); !status.ok()) return status;
+  look->receive = [lookup](StatementCall& of, postgres::EndCallback end) {
+    return std::make_unique<postgres::CollectedResult>(
+        v1::RESULT_FORMAT_ROWS, postgres::ResultLimits{.rows = 1, .bytes = kMaxKeptBytes}, of.Types(), lookup->found,
+        [] {}, std::move(end));
+  };
+  runs.push_back(*std::move(look));
+  work.phase_ends.push_back(runs.size());
+
+  std::move(work.runs.begin(), work.runs.end(), std::back_inserter(runs));
+  work.phase_ends.push_back(runs.size());
+
+  absl::StatusOr<Run> keep = make_run(kKeepResponse);
+  if (!keep.ok()) return keep.status();
+  keep->receive = Ignore;
+  runs.push_back(*std::move(keep));
+  work.phase_ends.push_back(runs.size());
+
+  for (size_t i = 0; i < runs.size(); ++i) {
+    runs[i].internal = i < work.phase_ends[0] || i >= work.phase_ends[1];
+  }
+  work.runs = std::move(runs);
+  work.after_phase = [lookup, call = std::move(call)](Work& of, size_t phase) mutable -> absl::StatusOr<bool> {
+    if (phase == 0 && !lookup->taken) {
+      if (absl::Status status = ReadKept(*lookup, call); !status.ok()) return status;
+      return false;
+    }
+    if (phase == 1) {
+      v1::Value response;
+      response.set_bytes_value(call.response());
+      if (absl::Status status = Bind(of.runs.back(), {response, Text(call.key)}); !status.ok()) return status;
+    }
+    return true;
+  };
+  return absl::OkStatus();
+}
+
+}  // namespace engine::db::gateway

@@ -1,0 +1,284 @@
+// A COMMIT whose answer is lost is found out: whether the transaction is committed is never a guess.
+#include <future>
+
+#include "tests/fault/contract_fault_test.h"
+
+namespace engine::db::test {
+namespace {
+
+using grpc::StatusCode;
+
+class LostCommit : public ContractFaultTest {
+ protected:
+  void SetUp() override { CreateTable("n int"); }
+  [[nodiscard]] std::string Insert() const { return "INSERT INTO " + name() + " VALUES (?)"; }
+  [[nodiscard]] std::string BeginAndInsert(const std::string& connection) {
+    const std::string transaction = Begin(connection).response.transaction_id();
+    const auto inserted = ExecuteIn(connection, transaction, Insert(), {Int(1)});
+    EXPECT_TRUE(inserted.ok()) << inserted.status.error_message();
+    token_ = inserted.response.transaction().recovery_token();
+    EXPECT_NE(token_, "");
+    return transaction;
+  }
+  Answer<v1::ExecuteResponse> InsertOnce(const std::string& connection) {
+    v1::ExecuteRequest request;
+    request.set_connection_id(connection);
+    request.set_sql(Insert());
+    *request.add_parameters() = Int(1);
+    request.set_exactly_once(true);
+    return Call(&Stub::Execute, request);
+  }
+  v1::Outcome OutcomeByToken(const std::string& connection, const std::string& token) {
+    v1::GetTransactionOutcomeRequest request;
+    request.set_connection_id(connection);
+    request.set_recovery_token(token);
+    const auto answer = Call(&Stub::GetTransactionOutcome, request);
+    EXPECT_TRUE(answer.ok()) << answer.status.error_message();
+    return answer.response.outcome();
+  }
+  std::string token_;
+};
+
+TEST_F(LostCommit, WhoseReplyWasDroppedIsCommitted) {
+  for (const FaultAct act : {FaultAct::kCut, FaultAct::kClose, FaultAct::kBlackHole}) {
+    const std::string connection = OpenFaulty(3);
+    const std::string transaction = BeginAndInsert(connection);
+    const auto rule = Fault("^COMMIT", FaultPoint::kBeforeReply, act);
+    const auto answer = Commit(connection, transaction);
+    EXPECT_EQ(proxy().Fired(rule), 1);
+    EXPECT_TRUE(answer.ok()) << answer.status.error_message();
+    EXPECT_EQ(answer.response.transaction().state(), v1::TRANSACTION_STATE_COMMITTED);
+    EXPECT_TRUE(Commit(connection, transaction).ok()) << "a repeated Commit gets the same answer";
+    EXPECT_EQ(OutcomeByToken(connection, token_), v1::OUTCOME_COMMITTED);
+  }
+  EXPECT_EQ(Rows(), 3);
+}
+
+TEST_F(LostCommit, ThatNeverReachedTheServerIsRolledBack) {
+  for (const FaultPoint point : {FaultPoint::kBeforeRequest, FaultPoint::kInRequest}) {
+    for (const FaultAct act : {FaultAct::kCut, FaultAct::kBlackHole}) {
+      const std::string connection = OpenFaulty(3);
+      const std::string transaction = BeginAndInsert(connection);
+      // Nobody tells the server that its client has gone.
+      const auto rule = proxy().Add(
+          {.statement = "^COMMIT", .point = point, .act = act, .bytes = 5, .server_learns = act == FaultAct::kCut});
+      v1::CommitRequest request;
+      request.set_connection_id(connection);
+      request.set_transaction_id(transaction);
+      // A COMMIT that is still open on the server is waited for until the deadline, and found out behind it.
+      request.set_timeout_ms(act == FaultAct::kBlackHole ? 4000 : 0);
+      const auto answer = Call(&Stub::Commit, request, seconds(60));
+      EXPECT_EQ(proxy().Fired(rule), 1);
+      ASSERT_FALSE(answer.ok());
+      const Failure failure = Decode(answer.status);
+      if (act == FaultAct::kCut) {
+        EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_ROLLED_BACK) << failure.error.ShortDebugString();
+        EXPECT_EQ(failure.error.kind(), v1::ERROR_KIND_TRANSACTION);
+        EXPECT_EQ(failure.code, StatusCode::ABORTED);
+        EXPECT_EQ(failure.error.phase(), v1::PHASE_COMMITTING);
+        EXPECT_EQ(OutcomeByToken(connection, token_), v1::OUTCOME_ROLLED_BACK);
+      } else {
+        EXPECT_EQ(failure.code, StatusCode::DEADLINE_EXCEEDED);
+        EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_UNKNOWN);
+      }
+      proxy().Heal();
+    }
+  }
+  EXPECT_TRUE(WaitUntil(seconds(60), [&] { return Backends("state <> 'idle'") == 0; }));
+  EXPECT_EQ(Rows(), 0);
+}
+
+TEST_F(LostCommit, OfATransactionThatTravelsInOnePipelineIsFoundOut) {
+  const std::string connection = OpenFaulty(3);
+  v1::ExecuteRequest request;
+  request.set_connection_id(connection);
+  request.set_sql(Insert() + " RETURNING n");
+  *request.add_parameters() = Int(7);
+  request.mutable_begin();
+  request.set_commit(true);
+  const auto rule = Fault("^COMMIT", FaultPoint::kBeforeReply);
+  const auto answer = Call(&Stub::Execute, request);
+  EXPECT_EQ(proxy().Fired(rule), 1);
+  ASSERT_TRUE(answer.ok()) << answer.status.error_message();
+  EXPECT_EQ(answer.response.rows(0).values(0).int64_value(), 7);
+  EXPECT_EQ(answer.response.transaction().state(), v1::TRANSACTION_STATE_COMMITTED);
+  EXPECT_EQ(Rows(), 1);
+
+  v1::ExecuteBatchRequest batch;
+  batch.set_connection_id(connection);
+  batch.set_atomic(true);
+  for (int i = 0; i < 3; ++i) {
+    v1::BatchStatement& statement = *batch.add_statements();
+    statement.set_sql(Insert());
+    *statement.add_parameters() = Int(i);
+  }
+  static_cast<void>(Fault("^COMMIT", FaultPoint::kBeforeReply));
+  const auto all = Call(&Stub::ExecuteBatch, batch);
+  ASSERT_TRUE(all.ok()) << all.status.error_message();
+  EXPECT_EQ(all.response.results_size(), 3);
+  EXPECT_EQ(Rows(), 4);
+}
+
+TEST_F(LostCommit, OfATransactionWhoseResultWasLostToo) {
+  const std::string connection = OpenFaulty(3);
+  const std::string transaction = BeginAndInsert(connection);
+  v1::ExecuteRequest request;
+  request.set_connection_id(connection);
+  request.set_transaction_id(transaction);
+  request.set_sql(Insert() + " RETURNING n");
+  *request.add_parameters() = Int(2);
+  request.set_commit(true);
+  const auto rule = Fault("^INSERT .* RETURNING", FaultPoint::kBeforeReply);
+  const Failure failure = Decode(Call(&Stub::Execute, request).status);
+  EXPECT_EQ(proxy().Fired(rule), 1);
+  EXPECT_EQ(failure.error.reason(), "RESULT_LOST") << failure.error.ShortDebugString();
+  EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_COMMITTED);
+  EXPECT_FALSE(failure.error.retryable());
+  EXPECT_EQ(Rows(), 2);
+}
+
+TEST_F(LostCommit, OfATransactionThatHadWrittenNothingIsNoMatter) {
+  const std::string connection = OpenFaulty(3);
+  const std::string transaction = Begin(connection).response.transaction_id();
+  ASSERT_TRUE(ExecuteIn(connection, transaction, "UPDATE " + name() + " SET n = 1").ok());
+  static_cast<void>(Fault("^COMMIT", FaultPoint::kBeforeReply));
+  const Failure failure = Decode(Commit(connection, transaction).status);
+  EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_ROLLED_BACK) << failure.error.ShortDebugString();
+}
+
+TEST_F(LostCommit, ExactlyOnceIsExactlyOnceWhereverTheLinkBreaks) {
+  int rows = 0;
+  for (const char* statement : {"^BEGIN", "^INSERT", "pg_current_xact_id", "^COMMIT"}) {
+    for (const FaultPoint point : {FaultPoint::kBeforeRequest, FaultPoint::kInRequest, FaultPoint::kAfterRequest,
+                                   FaultPoint::kBeforeReply, FaultPoint::kInReply}) {
+      SCOPED_TRACE(std::string(statement) + " at " + std::to_string(static_cast<int>(point)));
+      const std::string connection = OpenFaulty(3);
+      const auto rule = Fault(statement, point);
+      const auto answer = InsertOnce(connection);
+      EXPECT_EQ(proxy().Fired(rule), 1);
+      EXPECT_TRUE(answer.ok()) << answer.status.error_message();
+      EXPECT_EQ(answer.response.rows_affected(), 1);
+      EXPECT_EQ(Rows(), ++rows);
+    }
+  }
+}
+
+TEST_F(LostCommit, ExactlyOnceWithoutRetriesSaysWhatHappened) {
+  const std::string connection = OpenFaulty(1);
+  static_cast<void>(Fault("^COMMIT", FaultPoint::kBeforeRequest));
+  const Failure failure = Decode(InsertOnce(connection).status);
+  EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_ROLLED_BACK);
+  EXPECT_TRUE(failure.error.retryable());
+  static_cast<void>(Fault("^COMMIT", FaultPoint::kBeforeReply));
+  EXPECT_TRUE(InsertOnce(connection).ok()) << "it is committed";
+  EXPECT_EQ(Rows(), 1);
+}
+
+TEST_F(LostCommit, ExactlyOnceIsRefusedWhereItMeansNothing) {
+  const std::string connection = OpenFaulty(3);
+  v1::ExecuteRequest request;
+  request.set_connection_id(connection);
+  request.set_sql(Insert());
+  *request.add_parameters() = Int(1);
+  request.set_exactly_once(true);
+  request.mutable_begin();
+  EXPECT_EQ(Decode(Call(&Stub::Execute, request).status).error.field(), "exactly_once");
+  v1::ExecuteBatchRequest batch;
+  batch.set_connection_id(connection);
+  batch.set_exactly_once(true);
+  batch.add_statements()->set_sql("SELECT 1");
+  EXPECT_EQ(Decode(Call(&Stub::ExecuteBatch, batch).status).error.reason(), "EXACTLY_ONCE_NOT_ATOMIC");
+  request.clear_begin();
+  request.set_sql("SELECT ?::int");
+  EXPECT_TRUE(Call(&Stub::Execute, request).ok()) << "a read is repeated anyway";
+  EXPECT_EQ(Rows(), 0);
+}
+
+TEST_F(LostCommit, ACallerWhoLostTheGatewayAsksAnotherOne) {
+  const std::string connection = OpenFaulty(3);
+  static_cast<void>(BeginAndInsert(connection));
+  const auto other = StartGateway({});
+  const auto stub = StubFor(*other);
+  const auto ask = [&](const std::string& token) {
+    grpc::ClientContext connecting;
+    v1::ConnectResponse connected;
+    EXPECT_TRUE(stub->Connect(&connecting, ConnectTo(), &connected).ok());
+    grpc::ClientContext context;
+    v1::GetTransactionOutcomeRequest request;
+    request.set_connection_id(connected.connection_id());
+    request.set_recovery_token(token);
+    request.set_timeout_ms(500);
+    v1::GetTransactionOutcomeResponse response;
+    const grpc::Status status = stub->GetTransactionOutcome(&context, request, &response);
+    return std::make_pair(Decode(status), response.outcome());
+  };
+  // Open still: nobody can tell.
+  const auto open = ask(token_);
+  EXPECT_EQ(open.first.code, StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_TRUE(open.first.error.retryable());
+  TerminateBackends("state = 'idle in transaction'");
+  EXPECT_EQ(ask(token_).second, v1::OUTCOME_ROLLED_BACK);
+  EXPECT_EQ(ask("nonsense").first.error.field(), "recovery_token");
+  EXPECT_EQ(ask("999999999" + token_.substr(token_.find('.'))).second, v1::OUTCOME_UNKNOWN) << "in the future";
+}
+
+TEST_F(LostCommit, ATransactionTellsWhereItStands) {
+  const std::string connection = OpenFaulty(3);
+  const std::string transaction = BeginAndInsert(connection);
+  const auto ask = [&](const std::string& id) {
+    v1::GetTransactionOutcomeRequest request;
+    request.set_connection_id(connection);
+    request.set_transaction_id(id);
+    return Call(&Stub::GetTransactionOutcome, request);
+  };
+  EXPECT_EQ(ask(transaction).response.outcome(), v1::OUTCOME_UNSPECIFIED);
+  EXPECT_EQ(ask(transaction).response.transaction().state(), v1::TRANSACTION_STATE_OPEN);
+  ASSERT_TRUE(Commit(connection, transaction).ok());
+  EXPECT_EQ(ask(transaction).response.outcome(), v1::OUTCOME_COMMITTED);
+  const std::string second = BeginAndInsert(connection);
+  ASSERT_TRUE(Rollback(connection, second).ok());
+  EXPECT_EQ(ask(second).response.outcome(), v1::OUTCOME_ROLLED_BACK);
+  EXPECT_EQ(Decode(ask("t-0-0").status).error.reason(), "UNKNOWN_TRANSACTION");
+}
+
+TEST(LostCommitAcrossACrash, IsFoundOutWhenTheServerIsBack) {
+  PostgresCluster cluster;
+  cluster.Exec("CREATE TABLE t (n int); GRANT ALL ON t TO app");
+  FaultProxy proxy(cluster.host(), cluster.port());
+  GatewayProcess gateway;
+  PostgresSyncConnector connector(ConnectionConfig{.host = proxy.host(),
+                                                   .port = proxy.port(),
+                                                   .user = "app",
+                                                   .password = cluster.password(),
+                                                   .dbname = "app",
+                                                   .max_pool_size = 2,
+                                                   .timeout_ms = 60000},
+                                  {.address = gateway.address()});
+  connector.connect();
+  int expected = 0;
+  for (const FaultPoint point : {FaultPoint::kBeforeReply, FaultPoint::kBeforeRequest}) {
+    for (const auto mode : {PostgresCluster::StopMode::kImmediate, PostgresCluster::StopMode::kFast}) {
+      connector.begin();
+      connector.execute("INSERT INTO t VALUES (1)");
+      const auto rule = proxy.Add({.statement = "^COMMIT", .point = point, .act = FaultAct::kBlackHole});
+      auto committing = std::async(std::launch::async, [&] {
+        try {
+          connector.commit();
+          return Outcome::kCommitted;
+        } catch (const DatabaseError& error) {
+          return error.outcome();
+        }
+      });
+      ASSERT_TRUE(proxy.WaitForFired(rule));
+      cluster.Restart(mode);
+      proxy.Heal();
+      const bool ran = point == FaultPoint::kBeforeReply;
+      EXPECT_EQ(committing.get(), ran ? Outcome::kCommitted : Outcome::kRolledBack);
+      expected += ran ? 1 : 0;
+      EXPECT_EQ(cluster.Scalar("SELECT count(*) FROM t"), std::to_string(expected));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace engine::db::test
