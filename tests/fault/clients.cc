@@ -270,6 +270,8 @@ class Clients::Client {
       } catch (const DatabaseError& error) {
         Failed(kind, error);
         how += "; again: " + Describe(error);
+        // Nothing is known of such a transaction: that tells nothing.
+        if (error.reason() == "NO_TRANSACTION") break;
         verdict = VerdictOf(error);
       }
     }

@@ -57,7 +57,9 @@ void Ledger::Note(int64_t operation, Verdict verdict, const std::string& how) {
   entries_[operation] = {verdict, how};
 }
 
-Audit Ledger::Check() const {
+Audit Ledger::Check(const std::string& server) const {
+  pqxx::connection connection(server);
+  pqxx::nontransaction work(connection);
   Audit audit;
   const auto violation = [&audit](int64_t& counter, const std::string& text) {
     ++counter;
@@ -65,7 +67,7 @@ Audit Ledger::Check() const {
     if (audit.violations.size() < kLines) audit.violations.push_back(text);
   };
   std::map<int64_t, int64_t> there;
-  for (const auto& row : cluster_.Exec("SELECT operation, count(*) FROM ledger GROUP BY operation")) {
+  for (const auto& row : work.exec("SELECT operation, count(*) FROM ledger GROUP BY operation")) {
     there[row[0].as<int64_t>()] = row[1].as<int64_t>();
   }
   const std::lock_guard lock(mutex_);
@@ -102,9 +104,9 @@ Audit Ledger::Check() const {
     }
   }
   const pqxx::result accounts =
-      cluster_.Exec("SELECT account, balance, " + std::to_string(kBalance) +
-                    " + coalesce((SELECT sum(amount) FROM ledger WHERE destination = account), 0)"
-                    " - coalesce((SELECT sum(amount) FROM ledger WHERE source = account), 0) AS expected FROM bank");
+      work.exec("SELECT account, balance, " + std::to_string(kBalance) +
+                " + coalesce((SELECT sum(amount) FROM ledger WHERE destination = account), 0)"
+                " - coalesce((SELECT sum(amount) FROM ledger WHERE source = account), 0) AS expected FROM bank");
   int64_t total = 0;
   for (const auto& row : accounts) {
     total += row[1].as<int64_t>();

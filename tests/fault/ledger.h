@@ -64,7 +64,9 @@ class Ledger {
   void Note(int64_t operation, Verdict verdict, const std::string& how);
 
   // Compares. No client may be at work any more.
-  [[nodiscard]] Audit Check() const;
+  [[nodiscard]] Audit Check() const { return Check(cluster_.Superuser()); }
+  // With what another server holds, to which the tables have come: a connection string.
+  [[nodiscard]] Audit Check(const std::string& server) const;
 
   // Statements, parameters in the order of their "?".
   static constexpr const char* kInsert = "INSERT INTO ledger (operation, note) VALUES (?, ?)";
