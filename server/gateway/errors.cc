@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/base/error.h"
 
 namespace engine::db::gateway {
@@ -126,6 +127,19 @@ absl::Status ResultLost() {
       "the connection to PostgreSQL was lost before the result had arrived; the transaction is committed all the same");
   detail.set_hint("read what was written; do not repeat it");
   return MakeError(StatusCode::kUnknown, std::move(detail));
+}
+
+absl::Status ShareExhausted(size_t share) {
+  v1::DatabaseError detail;
+  detail.set_kind(v1::ERROR_KIND_TIMEOUT);
+  detail.set_phase(v1::PHASE_QUEUED);
+  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
+  detail.set_retryable(true);
+  detail.set_reason("TRANSACTION_SHARE_EXHAUSTED");
+  detail.set_message(absl::StrCat("the connection has ", share,
+                                  " transactions open, which is its share of the pool while others use it too"));
+  detail.set_hint("end transactions, or raise max_pool_size");
+  return MakeError(StatusCode::kDeadlineExceeded, std::move(detail));
 }
 
 absl::Status Draining() {

@@ -2,6 +2,7 @@
 #ifndef ENGINE_DB_SERVER_GATEWAY_ERRORS_H_
 #define ENGINE_DB_SERVER_GATEWAY_ERRORS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -46,6 +47,9 @@ inline constexpr std::string_view kCommitInDoubt = "COMMIT_IN_DOUBT";
 
 // The transaction is committed, but the link broke before a statement's result had arrived.
 [[nodiscard]] absl::Status ResultLost();
+
+// The deadline passed while the connection's open transactions were as many as it may have, while others use the pool.
+[[nodiscard]] absl::Status ShareExhausted(size_t share);
 
 // The gateway is shutting down.
 [[nodiscard]] absl::Status Draining();

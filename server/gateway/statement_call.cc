@@ -77,9 +77,25 @@ void StatementCall::StartAttempt() {
     return;
   }
   const bool lasting = work_.begin.has_value() && work_.ending == Ending::kNone;
+  if (lasting && !TakeShare()) return;
   ticket_ = target_.pool().Acquire(lasting ? pool::Purpose::kTransaction : pool::Purpose::kAutocommit,
                                    work_.retry.max_attempts,
                                    [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
+}
+
+bool StatementCall::TakeShare() {
+  if (share_.held()) return true;
+  std::optional<TransactionShares::Share> share =
+      target_.shares().Take(work_.connection_id, id_, [&shard = target_.shard(), id = id_](auto given) {
+        StatementCall* call = shard.FindCall(id);
+        if (call == nullptr) return;
+        call->share_ = std::move(given);
+        --call->attempts_;  // it has not begun yet
+        call->StartAttempt();
+      });
+  if (!share.has_value()) return false;
+  share_ = *std::move(share);
+  return true;
 }
 
 // A read on its own, whose result is bounded: a streamed one could hold up everyone behind it.
@@ -334,6 +350,10 @@ void StatementCall::Stop(StopReason reason) {
   const absl::Status not_executed = Stopped(reason, v1::PHASE_QUEUED, v1::OUTCOME_NOT_EXECUTED);
   switch (state_) {
     case State::kQueued:
+      if (target_.shares().Withdraw(work_.connection_id, id_)) {
+        End(reason == StopReason::kDeadline ? ShareExhausted(target_.shares().share()) : not_executed, std::nullopt);
+        return;
+      }
       target_.pool().Withdraw(std::exchange(ticket_, 0));
       End(reason == StopReason::kDeadline ? target_.pool().WaitTimeout(absl::Now() - queued_at_) : not_executed,
           std::nullopt);
@@ -455,7 +475,7 @@ void StatementCall::Conclude() {
   }
   std::optional<v1::TransactionStatus> transaction;
   if (status.ok() && work_.begin.has_value() && work_.ending == Ending::kNone) {
-    Transaction& begun = target_.AddTransaction(work_, std::move(lease_));
+    Transaction& begun = target_.AddTransaction(work_, std::move(lease_), std::move(share_));
     begun.SetMark(mark_);
     if (!OnlyReads()) begun.MarkWritten();
     RememberRuns(begun);
@@ -583,6 +603,7 @@ void StatementCall::End(const absl::Status& status, std::optional<v1::Transactio
   loop.CancelTimer(commit_timer_);
   loop.CancelTimer(backoff_timer_);
   lease_.Release();
+  share_.GiveBack();
   Answer(status, std::move(transaction));
   target_.shard().EndCall(*this);
 }

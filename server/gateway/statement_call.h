@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "server/gateway/errors.h"
 #include "server/gateway/replay.h"
+#include "server/gateway/transaction_shares.h"
 #include "server/gateway/verdict.h"
 #include "server/gateway/work.h"
 #include "server/pool/pool.h"
@@ -79,6 +80,8 @@ class StatementCall {
   void StartAttempt();
   [[nodiscard]] bool MayShare() const;
   void RunShared();
+  // The right to begin a transaction; false while it waits for that.
+  [[nodiscard]] bool TakeShare();
   void OnLease(absl::StatusOr<pool::Lease> lease);
   void Send(pool::Lease& lease);
   // The next phase of the work's runs, which for most are all of them.
@@ -136,6 +139,7 @@ class StatementCall {
   bool read_only_server_retried_ = false;
   bool server_is_read_only_ = false;  // as its backend was told
   pool::Pool::Ticket ticket_ = 0;
+  TransactionShares::Share share_;      // of the transaction that it begins
   pool::Lease lease_;                   // its own; in a transaction that one's
   Transaction* transaction_ = nullptr;  // the one it runs or waits in
   pool::SharedRead read_;

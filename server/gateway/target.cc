@@ -27,7 +27,8 @@ Target::Target(Shard& shard, TargetId id, const config::TargetSettings& settings
       metrics_(shard.shared().metrics.AddPool(settings.DisplayName())),
       pool_(shard.loop(), shard.shared().executor, settings_, shard.shared().settings.shared_reads,
             static_cast<size_t>(shard.shared().settings.limits.waiters), *metrics_),
-      resolver_(shard.loop(), shard.shared().executor, settings_) {
+      resolver_(shard.loop(), shard.shared().executor, settings_),
+      shares_(shard.loop(), pool_.TransactionLimit()) {
   info_.types = std::make_shared<const postgres::TypeCatalog>();
   observe::LogInfo("pool opened", {{"pool", metrics_->name()}, {"max_size", settings_.max_pool_size}});
   pool_.Start();
@@ -107,9 +108,9 @@ bool Target::LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<v
 
 // --- transactions
 
-Transaction& Target::AddTransaction(const Work& work, pool::Lease lease) {
+Transaction& Target::AddTransaction(const Work& work, pool::Lease lease, TransactionShares::Share share) {
   std::string id = shard_.shared().handles.Make("t");
-  auto owned = std::make_unique<Transaction>(*this, id, work, std::move(lease));
+  auto owned = std::make_unique<Transaction>(*this, id, work, std::move(lease), std::move(share));
   Transaction& transaction = *owned;
   transactions_.emplace(std::move(id), std::move(owned));
   ++shard_.shared().transactions;
@@ -179,7 +180,7 @@ void Target::EndTransaction(Transaction& transaction, v1::TransactionState state
   const auto found = transactions_.find(transaction.id());
   std::unique_ptr<Transaction> ended = std::move(found->second);
   transactions_.erase(found);
-  ended->lease().Release();
+  ended->GiveUp();
   // Destroyed later: it is on the stack.
   shard_.loop().RunAtEndOfRound([ended = std::move(ended)] {});
 }

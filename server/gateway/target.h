@@ -19,6 +19,7 @@
 #include "server/gateway/connections.h"
 #include "server/gateway/retry_budget.h"
 #include "server/gateway/transaction.h"
+#include "server/gateway/transaction_shares.h"
 #include "server/gateway/work.h"
 #include "server/observe/metrics.h"
 #include "server/pool/pool.h"
@@ -42,7 +43,7 @@ class Target {
   void Connect(absl::Time deadline, ConnectCallback callback);
 
   // Takes over the backend of a call that began a transaction.
-  Transaction& AddTransaction(const Work& work, pool::Lease lease);
+  Transaction& AddTransaction(const Work& work, pool::Lease lease, TransactionShares::Share share);
   // Hands a call to its transaction. One that has ended answers from its tombstone.
   void RunInTransaction(StatementCall& call);
   // Keeps the handle's conclusion for a while, and forgets the transaction.
@@ -80,6 +81,7 @@ class Target {
   }
   [[nodiscard]] CommitResolver& resolver() { return resolver_; }
   [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
+  [[nodiscard]] TransactionShares& shares() { return shares_; }
 
  private:
   struct Tombstone {
@@ -103,6 +105,7 @@ class Target {
   pool::Pool pool_;
   CommitResolver resolver_;
   RetryBudget retry_budget_;
+  TransactionShares shares_;
   absl::flat_hash_map<std::string, std::unique_ptr<Transaction>> transactions_;
   absl::flat_hash_map<std::string, Tombstone> tombstones_;
   std::deque<std::string> burial_order_;

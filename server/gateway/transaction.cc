@@ -22,7 +22,8 @@ uint32_t MillisecondsUntil(absl::Time when, absl::Time now) {
 
 }  // namespace
 
-Transaction::Transaction(Target& target, std::string id, const Work& work, pool::Lease lease)
+Transaction::Transaction(Target& target, std::string id, const Work& work, pool::Lease lease,
+                         TransactionShares::Share share)
     : target_(target),
       loop_(target.shard().loop()),
       id_(std::move(id)),
@@ -34,6 +35,7 @@ Transaction::Transaction(Target& target, std::string id, const Work& work, pool:
       max_duration_(
           OrDefault(work.begin->max_duration_ms(), target.shard().shared().settings.limits.transaction_lifetime)),
       lease_(std::move(lease)),
+      share_(std::move(share)),
       replay_(work.begin->replay() ? std::make_unique<Replay>(target, BeginText(*work.begin)) : nullptr),
       idle_since_(began_) {
   lease_timer_ = loop_.RunAt(began_ + max_duration_, [this] {
@@ -46,6 +48,11 @@ Transaction::Transaction(Target& target, std::string id, const Work& work, pool:
 Transaction::~Transaction() {
   loop_.CancelTimer(idle_timer_);
   loop_.CancelTimer(lease_timer_);
+}
+
+void Transaction::GiveUp() {
+  lease_.Release();
+  share_.GiveBack();
 }
 
 void Transaction::Enqueue(StatementCall& call) {

@@ -13,6 +13,7 @@
 #include "engine/db/v1/connector.pb.h"
 #include "server/gateway/errors.h"
 #include "server/gateway/replay.h"
+#include "server/gateway/transaction_shares.h"
 #include "server/gateway/work.h"
 #include "server/observe/metrics.h"
 #include "server/pool/pool.h"
@@ -27,7 +28,7 @@ class Target;
 // Loop thread only. Owned by its target until it ends; its handle then leaves a tombstone there.
 class Transaction {
  public:
-  Transaction(Target& target, std::string id, const Work& work, pool::Lease lease);
+  Transaction(Target& target, std::string id, const Work& work, pool::Lease lease, TransactionShares::Share share);
   ~Transaction();
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
@@ -55,6 +56,8 @@ class Transaction {
   [[nodiscard]] bool read_only() const { return read_only_; }
   // Why it is being ended from outside; kNone while it is not.
   [[nodiscard]] StopReason abort_reason() const { return abort_reason_; }
+  // It has ended: its backend and its share go to others.
+  void GiveUp();
   // Another backend, on which it stands where it stood before.
   void TakeLease(pool::Lease lease) { lease_ = std::move(lease); }
   // Null unless its caller asked for it.
@@ -85,6 +88,7 @@ class Transaction {
   const absl::Duration idle_timeout_;
   const absl::Duration max_duration_;
   pool::Lease lease_;
+  TransactionShares::Share share_;
   bool only_read_ = true;
   std::optional<postgres::TransactionMark> mark_;
   const std::unique_ptr<Replay> replay_;

@@ -131,6 +131,8 @@ class Pool {
   // Breaks the links of the leased backends as well: whatever runs there fails at once.
   void BreakLinks();
 
+  // How many backends transactions may hold at most.
+  [[nodiscard]] size_t TransactionLimit() const;
   [[nodiscard]] PoolCounts Counts() const;
   // "10 of 10 backends in use (8 by transactions), 3 waiting; oldest holders: transaction 12.3s (a1b2c3), ..."
   [[nodiscard]] std::string DescribeUse() const;
@@ -163,7 +165,6 @@ class Pool {
   [[nodiscard]] size_t ReadsTogether() const;
   void StartRead(Slot& slot, SharedRead& read);
   void DrainForWaiters(size_t count);
-  [[nodiscard]] size_t TransactionLimit() const;
   [[nodiscard]] absl::Status CheckQueue();
 
   // Opening and closing.

@@ -1,0 +1,81 @@
+// How many of a pool's backends one connection's transactions may hold, while others use the pool too.
+#ifndef ENGINE_DB_SERVER_GATEWAY_TRANSACTION_SHARES_H_
+#define ENGINE_DB_SERVER_GATEWAY_TRANSACTION_SHARES_H_
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "server/gateway/work.h"
+#include "server/postgres/event_loop.h"
+
+namespace engine::db::gateway {
+
+// Loop thread only. While one connection alone uses the pool, all of it is its share; otherwise three quarters of what
+// transactions may hold: none can keep all others out, whatever it begins and never ends.
+class TransactionShares {
+ public:
+  // The right to one open transaction, until it is destroyed. Move-only; must not outlive the TransactionShares.
+  class Share {
+   public:
+    Share() = default;
+    Share(Share&& other) noexcept;
+    Share& operator=(Share&& other) noexcept;
+    ~Share() { GiveBack(); }
+    [[nodiscard]] bool held() const { return shares_ != nullptr; }
+    void GiveBack();
+
+   private:
+    friend class TransactionShares;
+    Share(TransactionShares* shares, std::string connection_id)
+        : shares_(shares), connection_id_(std::move(connection_id)) {}
+    TransactionShares* shares_ = nullptr;
+    std::string connection_id_;
+  };
+
+  // `may_hold`: transactions in all, on the pool.
+  TransactionShares(postgres::EventLoop& loop, size_t may_hold);
+  ~TransactionShares();
+  TransactionShares(const TransactionShares&) = delete;
+  TransactionShares& operator=(const TransactionShares&) = delete;
+
+  void ConnectionOpened() { ++connections_; }
+  void ConnectionClosed();
+
+  // Nothing when the connection has its share: the call waits, and `start` is called when it is its turn, at the end of
+  // a round of the loop.
+  [[nodiscard]] std::optional<Share> Take(const std::string& connection_id, CallId call,
+                                          absl::AnyInvocable<void(Share)> start);
+  // It does not wait any more. False: it did not wait.
+  bool Withdraw(const std::string& connection_id, CallId call);
+  // What one connection may hold now.
+  [[nodiscard]] size_t share() const;
+
+ private:
+  struct Waiter {
+    CallId call;
+    absl::AnyInvocable<void(Share)> start;
+  };
+  struct Holder {
+    size_t held = 0;
+    std::deque<Waiter> waiting;
+  };
+
+  void GiveBack(const std::string& connection_id);
+  void StartWaiters();
+
+  postgres::EventLoop& loop_;
+  const size_t may_hold_;
+  size_t connections_ = 0;
+  absl::flat_hash_map<std::string, Holder> holders_;
+  std::shared_ptr<TransactionShares*> self_;  // for a later round
+};
+
+}  // namespace engine::db::gateway
+
+#endif  // ENGINE_DB_SERVER_GATEWAY_TRANSACTION_SHARES_H_
