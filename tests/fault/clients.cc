@@ -13,7 +13,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kAllowedOverrun{250};
 constexpr milliseconds kWatchEvery{5};
 constexpr milliseconds kNoticedPause{15};
 constexpr size_t kLines = 50;
@@ -405,7 +404,7 @@ class Clients::Client {
           const std::lock_guard lock(clients.mutex_);
           clients.report_.worst_overrun = std::max(clients.report_.worst_overrun, overrun);
         }
-        if (overrun - pause <= kAllowedOverrun) return;
+        if (overrun - pause <= clients.options_.allowed_overrun) return;
         clients.Violation(std::string(what) + " with a deadline of " + std::to_string(timeout.count()) + " ms was " +
                           std::to_string(overrun.count()) + " ms late (of which the machine paused " +
                           std::to_string(pause.count()) + " ms)");

@@ -1,5 +1,6 @@
 // Sizes that no caller should send, and that some will.
 #include <cstdlib>
+#include <iostream>
 
 #include "tests/integration/gateway_calls.h"
 

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <future>
+#include <iostream>
 #include <random>
 #include <thread>
 
@@ -85,7 +87,7 @@ TEST_F(LoadFaults, TenThousandWaitersAreBoundedAndEndWithTheirDeadlines) {
 }
 
 TEST_F(LoadFaults, DeadlinesAreKeptWhereverTheCallIs) {
-  constexpr int kCalls = 10;
+  constexpr int kCalls = 5;
   constexpr milliseconds kTimeout{300};
   CreateTable("n int");
   const auto worst = [&](const char* where, const std::function<void()>& call) {
@@ -99,7 +101,7 @@ TEST_F(LoadFaults, DeadlinesAreKeptWhereverTheCallIs) {
         most = std::max(most, Since(start) - kTimeout);
       }
     }
-    std::cout << where << ": at most " << most.count() << " ms late\n";
+    std::cout << where << ": at most " << most.count() << " ms late" << std::endl;
     RecordProperty(where, static_cast<int>(most.count()));
     EXPECT_LT(most, kSlack) << where;
   };
@@ -114,14 +116,16 @@ TEST_F(LoadFaults, DeadlinesAreKeptWhereverTheCallIs) {
   const auto connector = Connect(Config(3));
   worst("reading", [&] { connector->execute("SELECT pg_sleep(20)", {}, options); });
   worst("writing", [&] { connector->execute("INSERT INTO " + name() + " SELECT 1 FROM pg_sleep(20)", {}, options); });
-  worst("computing", [&] { connector->execute("SELECT sum(n) FROM generate_series(1, 1000000000) n", {}, options); });
+  worst("computing", [&] {
+    connector->execute("SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b", {}, options);
+  });
   worst("streaming", [&] {
-    RowStream stream = connector->execute_stream("SELECT n FROM generate_series(1, 1000000000) n", {}, options);
+    RowStream stream = connector->execute_stream("SELECT generate_series(1, 1000000000)", {}, options);
     while (stream.next_batch()) {
     }
   });
   worst("stalled", [&] {
-    RowStream stream = connector->execute_stream("SELECT n FROM generate_series(1, 1000000000) n", {}, options);
+    RowStream stream = connector->execute_stream("SELECT generate_series(1, 1000000000)", {}, options);
     static_cast<void>(stream.next_batch());
     std::this_thread::sleep_for(kTimeout);  // a reader that does something else
     while (stream.next_batch()) {
