@@ -25,6 +25,10 @@ for preset in "${presets[@]}"; do
   echo "Building: $preset"
   scripts/build.sh "$preset"
 done
+if command -v clang++ >/dev/null; then
+  echo "Building: fuzz"
+  scripts/build.sh fuzz fuzz_targets
+fi
 
 # Tests wait more than they compute, but those under sanitizers and clang-tidy fill all cores and run by themselves (RUN_SERIAL).
 exec ctest --preset release --parallel "$(nproc)" "${selection[@]}"

@@ -16,7 +16,7 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 if [[ $purpose == test ]]; then
-  packages+=(clang-format clang-tidy ca-certificates)  # the last for npm
+  packages+=(clang-format clang-tidy clang libclang-rt-dev ca-certificates)  # the last for npm
   # Another distributor's npm brings its own node, and Debian's would conflict with it.
   command -v npm >/dev/null || packages+=(npm)
 fi

@@ -123,9 +123,11 @@ std::optional<Bytes> parse_hex(std::string_view text) {
 }
 
 std::optional<Expression> parse_expression(std::string_view text) {
-  constexpr std::array<std::pair<std::string_view, Expression>, 6> kNames = {{
+  constexpr std::array<std::pair<std::string_view, Expression>, 8> kNames = {{
       {"current_timestamp", Expression::kCurrentTimestamp},
       {"current_date", Expression::kCurrentDate},
+      {"currentdatetime()", currentdatetime()},
+      {"currentdate()", currentdate()},
       {"current_time", Expression::kCurrentTime},
       {"localtimestamp", Expression::kLocalTimestamp},
       {"localtime", Expression::kLocalTime},
@@ -194,8 +196,10 @@ Value parse_parameter(std::string_view text, size_t index) {
   if (kind == "bool") return require(parse_bool(rest), "true or false");
   if (kind == "bytes") return require(parse_hex(rest), "pairs of hexadecimal digits");
   if (kind == "expr") {
-    return require(parse_expression(rest),
-                   "current_timestamp, current_date, current_time, localtimestamp, localtime or default");
+    return require(
+        parse_expression(rest),
+        "currentdatetime(), currentdate(), current_timestamp, current_date, current_time, localtimestamp, localtime "
+        "or default");
   }
   if (kind == "null") {
     return require(rest.empty() ? std::optional(Value()) : std::nullopt, "nothing behind it");

@@ -39,8 +39,9 @@ struct ConnectionArguments {
 // ConfigurationError.
 [[nodiscard]] ConnectTarget make_target(const ConnectionArguments& arguments);
 
-// "int:5", "float:1.5", "bool:true", "text:…", "bytes:00ff", "null:", "expr:current_timestamp", "cast:TYPE:…"; any
-// other text is a text. Throws UsageError that says which one (`index`, from 0) is wrong, but not its value.
+// "int:5", "float:1.5", "bool:true", "text:…", "bytes:00ff", "null:", "expr:currentdatetime()" (or another of
+// engine_db/value.h's expressions, by its SQL name), "cast:TYPE:…"; any other text is a text. Throws UsageError that
+// says which one (`index`, from 0) is wrong, but not its value.
 [[nodiscard]] Value parse_parameter(std::string_view text, size_t index);
 [[nodiscard]] Parameters parse_parameters(const std::vector<std::string>& texts);
 

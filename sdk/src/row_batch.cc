@@ -166,8 +166,9 @@ RowBatch::RowBatch(std::shared_ptr<const Schema> schema, size_t row_count, std::
     : schema_(std::move(schema)), owner_(std::move(owner)), row_count_(row_count) {
   if (columns.size() != this->schema().size()) throw std::invalid_argument("a batch has as many columns as its schema");
   columns_.reserve(columns.size());
-  const auto has_lengths = [](const ColumnCells& c) { return c.kind == CellKind::kText || c.kind == CellKind::kBytes; };
-  ends_.reserve(row_count * static_cast<size_t>(std::ranges::count_if(columns, has_lengths)));
+  size_t lengths = 0;  // of what is there, whatever row_count says
+  for (const ColumnCells& column : columns) lengths += column.lengths.size();
+  ends_.reserve(lengths);
   for (const ColumnCells& column : columns) {
     if (!column.null_bitmap.empty() && column.null_bitmap.size() < (row_count + 7) / 8) {
       throw std::invalid_argument("a null bitmap has a bit a row");

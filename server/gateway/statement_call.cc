@@ -32,6 +32,10 @@ bool WasSkipped(const absl::Status& status) {
   return status.code() == absl::StatusCode::kAborted && ErrorDetail(status).reason().empty();
 }
 
+bool MayCommitItself(const Run& run) {
+  return !run.describe_only && run.bound.statement != nullptr && run.bound.statement->may_commit_itself();
+}
+
 }  // namespace
 
 StatementCall::StatementCall(CallId id, Target& target, Work work)
@@ -319,6 +323,7 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
     if (work_.independent) {
       Attempt attempt = ThisAttempt();
       attempt.only_reads = OnlyReads(work_.runs[index]);
+      attempt.may_commit_itself = MayCommitItself(work_.runs[index]);
       work_.runs[index].failed(Verdict(status, attempt));
       if (LinkWasLost(detail) && error_.ok()) error_ = status;
     } else if (error_.ok()) {
@@ -526,6 +531,7 @@ Attempt StatementCall::ThisAttempt() const {
   attempt.read_only_asked =
       transaction_ != nullptr ? transaction_->read_only() : work_.begin.has_value() && work_.begin->read_only();
   attempt.server_is_read_only = server_is_read_only_;
+  attempt.may_commit_itself = !work_.exactly_once && std::any_of(work_.runs.begin(), work_.runs.end(), MayCommitItself);
   attempt.stop_reason = stop_reason_;
   return attempt;
 }

@@ -51,9 +51,18 @@ absl::Status Verdict(const absl::Status& error, const Attempt& attempt) {
   v1::DatabaseError detail = ErrorDetail(error);
   if (LinkWasLost(detail)) return LinkVerdict(std::move(detail), attempt);
 
+  // A procedure's COMMIT is not undone by what fails after it. (An error with a position was found in the text, before
+  // any of it ran.)
+  const bool part_may_remain = attempt.may_commit_itself && attempt.scope == Scope::kAutocommit &&
+                               detail.outcome() == v1::OUTCOME_ROLLED_BACK && detail.position() == 0;
+  if (part_may_remain) {
+    detail.set_outcome(v1::OUTCOME_UNKNOWN);
+    detail.set_retryable(false);
+  }
   // A timeout and a cancel share a SQLSTATE: who stopped it knows why.
   if (detail.sqlstate() == "57014" && attempt.stop_reason != StopReason::kNone) {
-    return Stopped(attempt.stop_reason, v1::PHASE_EXECUTING, v1::OUTCOME_ROLLED_BACK);
+    return Stopped(attempt.stop_reason, v1::PHASE_EXECUTING,
+                   part_may_remain ? v1::OUTCOME_UNKNOWN : v1::OUTCOME_ROLLED_BACK);
   }
   if (detail.sqlstate() == "25006" && (attempt.read_only_asked || !attempt.server_is_read_only)) {
     detail.set_kind(v1::ERROR_KIND_TRANSACTION);

@@ -24,6 +24,8 @@ struct Attempt {
   bool commits = false;
   // All of its statements are proven reads.
   bool only_reads = false;
+  // One of its statements may commit part of its work by itself, and fail afterwards (Statement::may_commit_itself).
+  bool may_commit_itself = false;
   // The transaction is read-only because its caller asked for that.
   bool read_only_asked = false;
   // The server takes no writes from anyone: a standby, or one that was switched to read-only.

@@ -3,9 +3,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -174,8 +176,12 @@ bool Backend::Send(const Operation& operation, InFlight& entry) {
     prepared = prepared_.Add(operation.text);
     entry.has_prepare = true;
     entry.stage = Stage::kPrepare;
-    if (PQsendPrepare(connection_, prepared->name.c_str(), text.sql.c_str(),
-                      static_cast<int>(text.parameter_types.size()), text.parameter_types.data()) == 0) {
+    // As many types as there are values: where a command takes no parameters at all (CREATE VIEW, ALTER TABLE …), the
+    // server refuses it here, as a fault of the statement, rather than when values are bound to it, as one of the link.
+    std::vector<Oid> types(text.parameter_types.begin(), text.parameter_types.end());
+    types.resize(std::max<size_t>(types.size(), count), InvalidOid);
+    if (PQsendPrepare(connection_, prepared->name.c_str(), text.sql.c_str(), static_cast<int>(types.size()),
+                      types.data()) == 0) {
       return false;
     }
   }

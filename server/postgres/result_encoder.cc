@@ -181,10 +181,10 @@ void ResultEncoder::AppendToBatch(const PGresult& result, int row, v1::ColumnBat
   for (int i = 0; i < static_cast<int>(kinds_.size()); ++i) {
     v1::ColumnData* column = batch->mutable_columns(i);
     const bool is_null = PQgetisnull(&result, row, i) != 0;
-    if (is_null) {
+    if (is_null || !column->null_bitmap().empty()) {  // once begun it has a bit for every row
       std::string* bitmap = column->mutable_null_bitmap();
       bitmap->resize(rows_ / 8 + 1);
-      (*bitmap)[rows_ / 8] = static_cast<char>((*bitmap)[rows_ / 8] | (1 << (rows_ % 8)));
+      if (is_null) (*bitmap)[rows_ / 8] = static_cast<char>((*bitmap)[rows_ / 8] | (1 << (rows_ % 8)));
     }
     const std::string_view text =
         is_null ? std::string_view() : std::string_view(PQgetvalue(&result, row, i), PQgetlength(&result, row, i));

@@ -1,5 +1,6 @@
 #include "server/sql/bind.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -58,6 +59,11 @@ absl::Status CheckCount(const Statement& statement, int given) {
   if (statement.placeholders().may_mean_an_operator()) {
     absl::StrAppend(
         &message, "; a ? that is an operator, as jsonb's ?, ?|, ?& and @?, is written with two: ??, ??|, ??& and @??");
+  } else if (given > wanted && statement.placeholders().has_literals()) {
+    absl::StrAppend(&message, "; ?? is the operator ?, and no placeholder");
+  } else if (given > wanted && !statement.numbered() &&
+             std::count(statement.caller_sql().begin(), statement.caller_sql().end(), '?') > wanted) {
+    absl::StrAppend(&message, "; a ? in a string, a name or a comment is none");
   }
   return InvalidRequest("parameters", "PARAMETER_COUNT", message);
 }

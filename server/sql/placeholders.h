@@ -2,6 +2,7 @@
 #ifndef ENGINE_DB_SERVER_SQL_PLACEHOLDERS_H_
 #define ENGINE_DB_SERVER_SQL_PLACEHOLDERS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,6 +26,8 @@ class Placeholders {
   int count() const { return count_; }
   // Whether the text is sent as it stands.
   bool empty() const { return replacements_.empty(); }
+  // Whether there is a "??".
+  bool has_literals() const { return replacements_.size() > static_cast<size_t>(count_); }
   // Whether one of them looks as if jsonb's ?, ?|, ?& or @? had been meant, which are written with "??".
   bool may_mean_an_operator() const { return may_mean_an_operator_; }
 

@@ -86,12 +86,19 @@ std::optional<std::vector<Token>> ReadTokens(std::string_view sql, const PgQuery
 // PostgreSQL's message without `at or near "…"`, which quotes the statement.
 std::string_view WithoutQuotation(std::string_view message) { return message.substr(0, message.find(" at or near ")); }
 
+// libpg_query does not hand PostgreSQL's SQLSTATE out. These are the scanner's faults that are no syntax errors to it.
+std::string_view SqlStateOf(std::string_view message) {
+  if (message == "invalid Unicode escape") return "22025";
+  if (message.starts_with("invalid byte sequence for encoding")) return "22021";
+  return "42601";
+}
+
 absl::Status ScanError(const PgQueryError& error) {
   v1::DatabaseError detail;
   detail.set_kind(v1::ERROR_KIND_EXECUTION);
   detail.set_phase(v1::PHASE_VALIDATING);
   detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_sqlstate("42601");
+  detail.set_sqlstate(std::string(SqlStateOf(error.message)));
   detail.set_reason("SYNTAX_ERROR");
   detail.set_message(std::string(WithoutQuotation(error.message)));
   detail.set_position(static_cast<uint32_t>(std::max(error.cursorpos, 0)));

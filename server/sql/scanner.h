@@ -26,8 +26,8 @@ struct Token {
   TokenKind kind;
 };
 
-// Refuses what PostgreSQL's scanner refuses (an unterminated string, say) with PostgreSQL's own SQLSTATE 42601: kind
-// EXECUTION, not executed, with the position. The number notation that is newer than libpg_query (0x1F, 1_000) is
+// Refuses what PostgreSQL's scanner refuses (an unterminated string, say) with PostgreSQL's own SQLSTATE, mostly 42601:
+// kind EXECUTION, not executed, with the position. The number notation that is newer than libpg_query (0x1F, 1_000) is
 // understood. `sql` has no NUL.
 absl::StatusOr<std::vector<Token>> Scan(const std::string& sql);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/hash/hash.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
@@ -161,6 +162,22 @@ bool OwnsItsParameters(const Words& words, size_t first) {
   return words.Is(first, "create") && words.IsAny(what, {"function", "procedure"});
 }
 
+constexpr std::string_view kCommittingWords[] = {"commit", "rollback", "call", "execute", "\\"};
+
+// A DO block commits by COMMIT or by what it runs; its text is looked at without a parser for its language.
+bool MayCommitItself(const Words& words, size_t first, std::string_view sql) {
+  if (words.Is(first, "call")) return true;
+  if (words.Is(first, "do")) {
+    const std::string lower = absl::AsciiStrToLower(ToAbsl(sql));
+    return std::any_of(std::begin(kCommittingWords), std::end(kCommittingWords),
+                       [&lower](std::string_view word) { return lower.find(word) != std::string::npos; });
+  }
+  for (size_t i = first; i < words.size(); ++i) {
+    if (words.Is(i, "concurrently")) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Statement::Statement(std::string sql, Facts facts)
@@ -235,12 +252,13 @@ absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql) {
   Statement::Facts facts;
   facts.placeholders = Placeholders(text, tokens);
   const int highest = HighestParameter(words, tokens);
+  facts.numbered = std::any_of(tokens.begin(), tokens.end(),
+                               [](const Token& token) { return token.kind == TokenKind::kParameter; });  // $0 too
   const bool owns_parameters = OwnsItsParameters(words, first);
-  if (facts.placeholders.count() > 0 && highest > 0 && !owns_parameters) {
+  if (facts.placeholders.count() > 0 && facts.numbered && !owns_parameters) {
     return Refuse("MIXED_PLACEHOLDERS", absl::StrCat("the statement has both ? and $", highest,
                                                      "; use one of them (a ? that is an operator is written \?\?)"));
   }
-  facts.numbered = highest > 0;
   facts.parameter_count = facts.placeholders.count() > 0 ? facts.placeholders.count() : (owns_parameters ? 0 : highest);
   if (facts.parameter_count > kMaxParameters) {
     return Refuse("TOO_MANY_PARAMETERS", absl::StrCat("the statement has more than ", kMaxParameters, " parameters"));
@@ -259,6 +277,7 @@ absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql) {
     facts.statement_class = syntax->read_only ? StatementClass::kRead : StatementClass::kWrite;
     facts.changes_session = syntax->changes_session;
   }
+  facts.may_commit_itself = MayCommitItself(words, first, text);
   facts.summary = Summary(words, first, syntax);
   return std::make_shared<const Statement>(std::move(text), std::move(facts));
 }

@@ -57,6 +57,7 @@ class Statement {
     bool numbered = false;  // the caller wrote $1 himself
     StatementClass statement_class = StatementClass::kWrite;
     bool changes_session = true;
+    bool may_commit_itself = false;
     bool parsed = false;
     std::string_view summary;  // lives for ever
   };
@@ -78,6 +79,9 @@ class Statement {
   // temporary tables, session advisory locks, cursors WITH HOLD, and functions that are not known (they may do any of
   // these). Never for a kRead.
   bool changes_session() const { return facts_.changes_session; }
+  // Whether it may commit part of its work and fail afterwards, where it runs by itself: CALL, a DO block with COMMIT
+  // in it, and the commands that say CONCURRENTLY. Then an error tells nothing of what remains.
+  bool may_commit_itself() const { return facts_.may_commit_itself; }
   // Whether the parser knows the text. If not, it is sent all the same.
   bool parsed() const { return facts_.parsed; }
 

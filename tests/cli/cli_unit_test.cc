@@ -43,6 +43,9 @@ TEST(ParseParameterTest, PrefixSaysTheKindAndEverythingElseIsText) {
   EXPECT_EQ(parse_parameter("bytes:\\x00ff", 0), Value(Bytes{std::string("\0\xff", 2)}));
   EXPECT_TRUE(parse_parameter("null:", 0).is_null());
   EXPECT_EQ(parse_parameter("expr:CURRENT_TIMESTAMP", 0), Value(Expression::kCurrentTimestamp));
+  EXPECT_EQ(parse_parameter("expr:currentdatetime()", 0), Value(Expression::kCurrentTimestamp));
+  EXPECT_EQ(parse_parameter("expr:currentdate()", 0), Value(Expression::kCurrentDate));
+  EXPECT_EQ(parse_parameter("expr:default", 0), Value(Expression::kDefault));
   EXPECT_EQ(parse_parameter("cast:jsonb:{\"a\": 1}", 0), Value::typed("jsonb", R"({"a": 1})"));
 }
 

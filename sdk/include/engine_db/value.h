@@ -33,6 +33,8 @@ enum class Expression {
 
 // The pipeline language's currentdatetime(): the database's own clock, at the start of the transaction.
 [[nodiscard]] constexpr Expression currentdatetime() { return Expression::kCurrentTimestamp; }
+// And its currentdate().
+[[nodiscard]] constexpr Expression currentdate() { return Expression::kCurrentDate; }
 
 // One parameter: NULL, a value, or an expression. Made from what C++ has for it, so that a parameter list reads
 // naturally:

@@ -183,6 +183,30 @@ TEST(StatementClass, TextThatTheParserDoesNotKnowIsAWriteThatMayDoAnything) {
   }
 }
 
+TEST(MayCommitItself, IsToldOfCallsOfBlocksThatCommitAndOfConcurrently) {
+  for (const std::string_view sql : {
+           "CALL f(1)",
+           "/* x */ ; call f()",
+           "DO $$ BEGIN COMMIT; END $$",
+           "DO 'begin rollback; end'",
+           "DO $$ BEGIN CALL f(); END $$",
+           "DO $$ BEGIN EXECUTE 'COMM' || 'IT'; END $$",
+           "CREATE INDEX CONCURRENTLY i ON t (a)",
+           "DROP INDEX concurrently i",
+       }) {
+    EXPECT_TRUE(Analysed(sql)->may_commit_itself()) << sql;
+  }
+  for (const std::string_view sql : {
+           "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$",
+           "SELECT 'COMMIT', \"commit\" FROM call",
+           "SELECT 1 AS \"CONCURRENTLY\"",
+           "INSERT INTO t VALUES ('call', 'do')",
+           "CREATE INDEX i ON t (a)",
+       }) {
+    EXPECT_FALSE(Analysed(sql)->may_commit_itself()) << sql;
+  }
+}
+
 struct Refusal {
   std::string_view sql;
   std::string_view reason;

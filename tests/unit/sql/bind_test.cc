@@ -165,6 +165,15 @@ TEST(CountMismatch, MentionsTheOperatorsWhereTheyMayBeTheCause) {
   EXPECT_EQ(Refused("SELECT a = ? FROM t LIMIT ?", {}).message().find("??"), std::string::npos);
 }
 
+TEST(CountMismatch, SaysWhereOtherQuestionMarksWent) {
+  EXPECT_EQ(
+      Refused("SELECT a ?\? ? FROM t", List({Text("k"), Int(1)})).message(),
+      "the statement has 1 placeholder (?) but 2 parameters were given; ?\? is the operator ?, and no placeholder");
+  EXPECT_EQ(Refused("SELECT '?', ? -- ?", List({Int(1), Int(2)})).message(),
+            "the statement has 1 placeholder (?) but 2 parameters were given; a ? in a string, a name or a comment is "
+            "none");
+}
+
 TEST(Expressions, AreKeptApartFromWhatStandsBesideThem) {
   EXPECT_EQ(
       MustBind("SELECT a FROM t WHERE b>?AND?<c", List({Expression(v1::EXPRESSION_CURRENT_DATE), Int(1)})).text->sql,

@@ -139,7 +139,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Rewriting{"CREATE TABLE t AS SELECT $1::int AS a", "CREATE TABLE t AS SELECT $1::int AS a", 1}));
 
 TEST(Placeholders, BothNotationsInOneTextAreRefused) {
-  for (const std::string sql : {"SELECT ?, $1", "SELECT a ? $1 FROM t"}) {
+  for (const std::string sql : {"SELECT ?, $1", "SELECT a ? $1 FROM t", "SELECT ?|$0", "SELECT ? $1$"}) {
     const auto statement = Analyze(sql);
     ASSERT_FALSE(statement.ok()) << sql;
     const v1::DatabaseError error = ErrorDetail(statement.status());
