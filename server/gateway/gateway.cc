@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "server/base/error.h"
 #include "server/gateway/errors.h"
+#include "server/gateway/idempotency.h"
 #include "server/gateway/statement_call.h"
 #include "server/gateway/statement_error.h"
 #include "server/gateway/target.h"
@@ -39,11 +40,8 @@ postgres::ResultLimits LimitsOf(const config::Limits& limits) {
   return {.rows = static_cast<uint32_t>(limits.result_rows), .bytes = static_cast<size_t>(limits.result_bytes)};
 }
 
-// Binds on the loop: the target's types are there.
-absl::Status BindRun(Target& target, const google::protobuf::RepeatedPtrField<v1::Value>& parameters, Run& run) {
-  const postgres::TypeCatalog& types = *target.types();
-  absl::StatusOr<sql::BoundStatement> bound =
-      sql::Bind(run.bound.statement, parameters, [&](std::string_view name) { return types.OidOf(name); });
+absl::Status BindRun(const google::protobuf::RepeatedPtrField<v1::Value>& parameters, Run& run) {
+  absl::StatusOr<sql::BoundStatement> bound = sql::Bind(run.bound.statement, parameters);
   if (!bound.ok()) return bound.status();
   run.bound = *std::move(bound);
   return absl::OkStatus();
@@ -59,6 +57,20 @@ absl::Status MakeExactlyOnce(Work& work) {
   work.ending = Ending::kCommit;
   work.exactly_once = true;
   return absl::OkStatus();
+}
+
+// `what` is all that tells the call from another one; the response must live as long as the call.
+template <typename Response>
+IdempotentCall IdempotentBy(const std::string& key, std::string_view what, Response& response) {
+  IdempotentCall call;
+  call.key = key;
+  call.digest = DigestOf(what);
+  call.response = [&response] { return response.SerializeAsString(); };
+  call.answered_before = [&response](const std::string& kept) {
+    response.ParseFromString(kept);
+    response.set_answered_before(true);
+  };
+  return call;
 }
 
 absl::Status CheckMarks(const Target& target, const Work& work) {
@@ -228,7 +240,8 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
   if (!work.ok()) return Answer(Method::kExecute, work.status(), done);
   absl::StatusOr<Run> run = MakeRun(request.sql());
   if (!run.ok()) return Answer(Method::kExecute, run.status(), done);
-  if (request.exactly_once() && run->bound.statement->statement_class() != sql::StatementClass::kRead) {
+  const bool reads = run->bound.statement->statement_class() == sql::StatementClass::kRead;
+  if (!request.idempotency_key().empty() || (request.exactly_once() && !reads)) {
     if (absl::Status status = MakeExactlyOnce(*work); !status.ok()) return Answer(Method::kExecute, status, done);
   }
 
@@ -239,11 +252,15 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
     if (end.transaction.has_value()) *response.mutable_transaction() = *std::move(end.transaction);
     done(end.status);
   };
-  return Submit(*connection, *std::move(work), [&request, &response](Target& target, Work& w) {
+  return Submit(*connection, *std::move(work), [this, &request, &response](Target& target, Work& w) {
     absl::Status status = CheckMarks(target, w);
-    if (status.ok()) status = BindRun(target, request.parameters(), w.runs[0]);
+    if (status.ok()) status = BindRun(request.parameters(), w.runs[0]);
     if (status.ok()) response.set_bound_sql(w.runs[0].bound.text->sql);
-    return status;
+    if (!status.ok() || request.idempotency_key().empty()) return status;
+    std::string what = request.sql();
+    for (const v1::Value& value : request.parameters()) what += value.SerializeAsString();
+    return MakeIdempotent(w, IdempotentBy(request.idempotency_key(), what, response),
+                          [this](const std::string& sql) { return MakeRun(sql); });
   });
 }
 
@@ -299,7 +316,7 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
     done(end.status);
   };
   return Submit(*connection, *std::move(work), [&request, progress](Target& target, Work& w) {
-    absl::Status status = BindRun(target, request.parameters(), w.runs[0]);
+    absl::Status status = BindRun(request.parameters(), w.runs[0]);
     if (status.ok()) progress->bound_sql = w.runs[0].bound.text->sql;
     return status;
   });
@@ -311,6 +328,7 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
   if (!connection.ok()) return Answer(Method::kExecuteBatch, connection.status(), done);
   absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kExecuteBatch);
   if (!work.ok()) return Answer(Method::kExecuteBatch, work.status(), done);
+  const bool exactly_once = request.exactly_once() || !request.idempotency_key().empty();
   if (request.atomic()) {
     if (!work->transaction_id.empty()) {
       return Answer(Method::kExecuteBatch,
@@ -318,18 +336,20 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
                                    "atomic makes a transaction of its own: leave transaction_id out"),
                     done);
     }
-    if (request.exactly_once() && !work->begin.has_value()) {
+    if (exactly_once && !work->begin.has_value()) {
       if (absl::Status status = MakeExactlyOnce(*work); !status.ok())
         return Answer(Method::kExecuteBatch, status, done);
     }
     if (!work->begin.has_value()) work->begin.emplace();
     work->ending = Ending::kCommit;
   }
-  if (request.exactly_once() && !work->exactly_once) {
+  if (exactly_once && !work->exactly_once) {
     return Answer(
         Method::kExecuteBatch,
-        InvalidRequest("exactly_once", "EXACTLY_ONCE_NOT_ATOMIC",
-                       "exactly_once is for a batch that is one transaction of its own: set atomic, and no begin"),
+        InvalidRequest(
+            "exactly_once", "EXACTLY_ONCE_NOT_ATOMIC",
+            "exactly_once and idempotency_key are for a batch that is one transaction of its own: set atomic, and "
+            "no begin"),
         done);
   }
   work->independent = !work->begin.has_value() && work->transaction_id.empty();
@@ -384,15 +404,19 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
   };
   return Submit(
       *connection, *std::move(work),
-      [&response, parameters = std::move(parameters)](Target& target, Work& w) -> absl::Status {
+      [this, &request, &response, parameters = std::move(parameters)](Target& target, Work& w) -> absl::Status {
         if (absl::Status status = CheckMarks(target, w); !status.ok()) return status;
         for (size_t i = 0; i < w.runs.size(); ++i) {
-          if (absl::Status status = BindRun(target, *parameters[i], w.runs[i]); !status.ok()) {
+          if (absl::Status status = BindRun(*parameters[i], w.runs[i]); !status.ok()) {
             return RequestError(status, w.runs[i]);
           }
           response.mutable_results(static_cast<int>(i))->mutable_response()->set_bound_sql(w.runs[i].bound.text->sql);
         }
-        return absl::OkStatus();
+        if (request.idempotency_key().empty()) return absl::OkStatus();
+        std::string what;
+        for (const v1::BatchStatement& statement : request.statements()) what += statement.SerializeAsString();
+        return MakeIdempotent(w, IdempotentBy(request.idempotency_key(), what, response),
+                              [this](const std::string& sql) { return MakeRun(sql); });
       });
 }
 
