@@ -315,7 +315,7 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
     }
     done(end.status);
   };
-  return Submit(*connection, *std::move(work), [&request, progress](Target& target, Work& w) {
+  return Submit(*connection, *std::move(work), [&request, progress](Target&, Work& w) {
     absl::Status status = BindRun(request.parameters(), w.runs[0]);
     if (status.ok()) progress->bound_sql = w.runs[0].bound.text->sql;
     return status;
