@@ -17,6 +17,7 @@ packages=(
 )
 if [[ $purpose == test ]]; then
   packages+=(clang-format clang-tidy clang libclang-rt-dev ca-certificates)  # the last for npm
+  packages+=(python3-grpcio python3-protobuf python3-psycopg)  # what the gateway is compared with
   # Another distributor's npm brings its own node, and Debian's would conflict with it.
   command -v npm >/dev/null || packages+=(npm)
 fi

@@ -7,13 +7,20 @@
 #include <stdexcept>
 
 #include "engine_db/error.h"
+#include "sdk/src/time_text.h"
+#include "sdk/src/utf8.h"
 
 namespace engine::db {
 namespace {
 
 constexpr size_t kFewColumns = 16;
 constexpr size_t kColumnsListed = 32;
+constexpr uint32_t kByteaOid = 17;
 constexpr uint32_t kNumericOid = 1700;
+constexpr uint32_t kTimeOid = 1083;
+constexpr uint32_t kDateOid = 1082;
+constexpr uint32_t kTimestampOid = 1114;
+constexpr uint32_t kTimestamptzOid = 1184;
 
 [[noreturn]] void throw_request_error(std::string reason, std::string field, std::string message) {
   ErrorInfo info;
@@ -173,7 +180,9 @@ RowBatch::RowBatch(std::shared_ptr<const Schema> schema, size_t row_count, std::
     if (!column.null_bitmap.empty() && column.null_bitmap.size() < (row_count + 7) / 8) {
       throw std::invalid_argument("a null bitmap has a bit a row");
     }
-    ColumnView view{column.kind, nullptr, nullptr, ends_.size()};
+    const uint32_t type = this->schema().columns()[columns_.size()].type_oid;
+    const bool mixed = column.kind == CellKind::kBytes && type != kByteaOid && type != 0;
+    ColumnView view{column.kind, nullptr, nullptr, ends_.size(), mixed};
     if (!column.null_bitmap.empty()) view.nulls = reinterpret_cast<const unsigned char*>(column.null_bitmap.data());
     size_t entries = row_count;
     switch (column.kind) {
@@ -278,6 +287,92 @@ double Cell::convert_to_double() const {
   return number;
 }
 
+CellKind Cell::kind_of_mixed() const {
+  return internal::is_utf8(batch_->data_of(view(), row_)) ? CellKind::kText : CellKind::kBytes;
+}
+
+std::chrono::sys_time<std::chrono::microseconds> Cell::convert_to_sys_time() const {
+  constexpr const char* kWanted = "a moment (timestamp with time zone)";
+  if (!holds(CellKind::kText) || column().type_oid != kTimestamptzOid) throw_mismatch(kWanted);
+  const auto read = internal::read_timestamptz(batch_->data_of(view(), row_));
+  if (!read) throw_out_of_range(kWanted);
+  return *read;
+}
+
+std::chrono::local_time<std::chrono::microseconds> Cell::convert_to_local_time() const {
+  constexpr const char* kWanted = "a local time (timestamp without time zone)";
+  if (!holds(CellKind::kText) || column().type_oid != kTimestampOid) throw_mismatch(kWanted);
+  const auto read = internal::read_timestamp(batch_->data_of(view(), row_));
+  if (!read) throw_out_of_range(kWanted);
+  return *read;
+}
+
+std::chrono::year_month_day Cell::convert_to_date() const {
+  if (!holds(CellKind::kText) || column().type_oid != kDateOid) throw_mismatch("a date");
+  const auto read = internal::read_date(batch_->data_of(view(), row_));
+  if (!read) throw_out_of_range("a date of std::chrono");
+  return *read;
+}
+
+std::chrono::microseconds Cell::convert_to_time() const {
+  if (!holds(CellKind::kText) || column().type_oid != kTimeOid) throw_mismatch("a time of day");
+  const auto read = internal::read_time(batch_->data_of(view(), row_));
+  if (!read) throw_out_of_range("a time of day");
+  return *read;
+}
+
+// As PostgreSQL's array_out writes it: [2:3]={1,NULL,"a \"quoted\" text"}.
+std::vector<std::optional<std::string>> Cell::array_elements() const {
+  constexpr const char* kWanted = "an array of one dimension";
+  if (!holds(CellKind::kText) || !column().type_name.ends_with("[]")) throw_mismatch(kWanted);
+  std::string_view text = batch_->data_of(view(), row_);
+  if (text.starts_with('[')) text.remove_prefix(std::min(text.size(), text.find('=') + 1));
+  if (!text.starts_with('{') || !text.ends_with('}')) throw_mismatch(kWanted);
+  text = text.substr(1, text.size() - 2);
+  const char delimiter = column().type_name == "box[]" ? ';' : ',';
+
+  std::vector<std::optional<std::string>> elements;
+  while (!text.empty()) {
+    std::string element;
+    size_t end = 0;
+    if (text[0] == '{') throw_out_of_range(kWanted);  // more dimensions
+    if (text[0] == '"') {
+      for (end = 1; end < text.size() && text[end] != '"'; ++end) {
+        if (text[end] == '\\' && end + 1 < text.size()) ++end;
+        element += text[end];
+      }
+      ++end;
+      elements.emplace_back(std::move(element));
+    } else {
+      end = std::min(text.find(delimiter), text.size());
+      const std::string_view plain = text.substr(0, end);
+      elements.push_back(plain == "NULL" ? std::nullopt : std::optional<std::string>(plain));
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return elements;
+}
+
+bool Cell::element_to_bool(std::string_view text) const {
+  if (text != "t" && text != "f") throw_mismatch("an array of bool");
+  return text == "t";
+}
+
+int64_t Cell::element_to_int64(std::string_view text) const {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc::result_out_of_range) throw_out_of_range("an array of integers");
+  if (error != std::errc() || end != text.data() + text.size()) throw_mismatch("an array of integers");
+  return number;
+}
+
+double Cell::element_to_double(std::string_view text) const {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) throw_mismatch("an array of floating-point numbers");
+  return number;
+}
+
 Value Cell::to_value() const {
   switch (kind()) {
     case CellKind::kNull:
@@ -327,6 +422,12 @@ void Cell::throw_mismatch(const char* wanted) const {
                         std::string(db::to_string(kind())) + ", not " + wanted;
   if (is_null()) message += ": read it as a std::optional, or ask is_null()";
   throw_request_error("WRONG_TYPE", column().name, std::move(message));
+}
+
+void Cell::throw_null_element() const {
+  throw_request_error("WRONG_TYPE", column().name,
+                      "column " + quoted(column().name) + " (" + column().type_name +
+                          ") holds an array with NULL in it: read its elements as std::optional");
 }
 
 void Cell::throw_out_of_range(const char* wanted) const {

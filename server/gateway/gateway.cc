@@ -40,11 +40,8 @@ postgres::ResultLimits LimitsOf(const config::Limits& limits) {
   return {.rows = static_cast<uint32_t>(limits.result_rows), .bytes = static_cast<size_t>(limits.result_bytes)};
 }
 
-// Binds on the loop: the target's types are there.
-absl::Status BindRun(Target& target, const google::protobuf::RepeatedPtrField<v1::Value>& parameters, Run& run) {
-  const postgres::TypeCatalog& types = *target.types();
-  absl::StatusOr<sql::BoundStatement> bound =
-      sql::Bind(run.bound.statement, parameters, [&](std::string_view name) { return types.OidOf(name); });
+absl::Status BindRun(const google::protobuf::RepeatedPtrField<v1::Value>& parameters, Run& run) {
+  absl::StatusOr<sql::BoundStatement> bound = sql::Bind(run.bound.statement, parameters);
   if (!bound.ok()) return bound.status();
   run.bound = *std::move(bound);
   return absl::OkStatus();
@@ -257,7 +254,7 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
   };
   return Submit(*connection, *std::move(work), [this, &request, &response](Target& target, Work& w) {
     absl::Status status = CheckMarks(target, w);
-    if (status.ok()) status = BindRun(target, request.parameters(), w.runs[0]);
+    if (status.ok()) status = BindRun(request.parameters(), w.runs[0]);
     if (status.ok()) response.set_bound_sql(w.runs[0].bound.text->sql);
     if (!status.ok() || request.idempotency_key().empty()) return status;
     std::string what = request.sql();
@@ -318,8 +315,8 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
     }
     done(end.status);
   };
-  return Submit(*connection, *std::move(work), [&request, progress](Target& target, Work& w) {
-    absl::Status status = BindRun(target, request.parameters(), w.runs[0]);
+  return Submit(*connection, *std::move(work), [&request, progress](Target&, Work& w) {
+    absl::Status status = BindRun(request.parameters(), w.runs[0]);
     if (status.ok()) progress->bound_sql = w.runs[0].bound.text->sql;
     return status;
   });
@@ -410,7 +407,7 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
       [this, &request, &response, parameters = std::move(parameters)](Target& target, Work& w) -> absl::Status {
         if (absl::Status status = CheckMarks(target, w); !status.ok()) return status;
         for (size_t i = 0; i < w.runs.size(); ++i) {
-          if (absl::Status status = BindRun(target, *parameters[i], w.runs[i]); !status.ok()) {
+          if (absl::Status status = BindRun(*parameters[i], w.runs[i]); !status.ok()) {
             return RequestError(status, w.runs[i]);
           }
           response.mutable_results(static_cast<int>(i))->mutable_response()->set_bound_sql(w.runs[i].bound.text->sql);

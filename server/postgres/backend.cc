@@ -81,6 +81,7 @@ void Backend::Resolve(const ConnectParameters& parameters) {
 }
 
 void Backend::StartConnecting(const ConnectParameters& parameters) {
+  parameters_ = parameters;
   connection_ = PQconnectStartParams(parameters.keywords().data(), parameters.values().data(), /*expand_dbname=*/0);
   if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) {
     FailConnecting(ConnectFailed(target_name_, connection_ == nullptr ? "out of memory" : PQerrorMessage(connection_)));
@@ -112,7 +113,20 @@ void Backend::ContinueConnecting() {
   }
 }
 
+bool Backend::ConnectsAgain() {
+  const auto reported = [this](const char* name) {
+    const char* value = PQparameterStatus(connection_, name);
+    return value == nullptr ? std::string_view() : std::string_view(value);
+  };
+  if (!parameters_->AdaptTo(reported("server_encoding"), reported("DateStyle"))) return false;
+  PQfinish(std::exchange(connection_, nullptr));
+  StartConnecting(*std::exchange(parameters_, std::nullopt));
+  return true;
+}
+
 void Backend::OnConnected() {
+  if (ConnectsAgain()) return;
+  parameters_.reset();
   loop_.CancelTimer(connect_timer_);
   PQsetErrorVerbosity(connection_, PQERRORS_DEFAULT);
   if (PQsetnonblocking(connection_, 1) != 0 || PQenterPipelineMode(connection_) == 0) {

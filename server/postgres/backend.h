@@ -124,6 +124,8 @@ class Backend {
   void StartConnecting(const ConnectParameters& parameters);
   void ContinueConnecting();
   void OnConnected();
+  // Whether another connection is made instead, since what this one is like is known now.
+  [[nodiscard]] bool ConnectsAgain();
   void FailConnecting(const absl::Status& status);
 
   [[nodiscard]] bool Send(const Operation& operation, InFlight& entry);
@@ -150,6 +152,7 @@ class Backend {
   int watched_fd_ = -1;
   EventLoop::TimerId connect_timer_;
   absl::Time opened_at_;
+  std::optional<ConnectParameters> parameters_;  // until connected
   int pid_ = 0;
 
   OperationId next_id_ = 1;

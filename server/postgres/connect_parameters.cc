@@ -3,11 +3,13 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/base/text.h"
 #include "server/postgres/sqlstate.h"
 
 namespace engine::db::postgres {
@@ -43,10 +45,10 @@ ConnectParameters::ConnectParameters(const config::TargetSettings& settings, std
   Set("application_name", settings.application_name);
   Set("client_encoding", "UTF8");
   // The text forms that the encoder reads and the contract promises, whatever the role's or database's defaults; RESET
-  // ALL comes back to these.
+  // ALL comes back to these. (DateStyle: see AdaptTo.) What decides on values rather than on their form, such as
+  // TimeZone and lc_monetary, stays as the role and the database have it.
   Set("options",
-      "-c standard_conforming_strings=on -c DateStyle=ISO -c IntervalStyle=postgres -c extra_float_digits=1 -c "
-      "bytea_output=hex");
+      "-c standard_conforming_strings=on -c IntervalStyle=postgres -c extra_float_digits=1 -c bytea_output=hex");
   // The gateway's own surroundings must not lend a caller a password.
   Set("passfile", "/nonexistent");
   // A server that vanished without a word is noticed within a minute, also by a cancel request, which inherits these.
@@ -58,6 +60,27 @@ ConnectParameters::ConnectParameters(const config::TargetSettings& settings, std
 
 void ConnectParameters::Set(std::string keyword, std::string value) {
   parameters_.emplace_back(std::move(keyword), std::move(value));
+}
+
+std::string& ConnectParameters::Get(std::string_view keyword) {
+  return std::find_if(parameters_.begin(), parameters_.end(), [&](const auto& p) { return p.first == keyword; })
+      ->second;
+}
+
+bool ConnectParameters::AdaptTo(std::string_view server_encoding, std::string_view date_style) {
+  if (std::exchange(adapted_, true)) return false;
+  bool changed = false;
+  if (server_encoding == "SQL_ASCII") {
+    Get("client_encoding") = "SQL_ASCII";
+    changed = true;
+  }
+  if (!date_style.empty() && !date_style.starts_with("ISO")) {
+    const std::string_view order = date_style.substr(std::min(date_style.size(), date_style.find(", ") + 2));
+    const bool known = order == "DMY" || order == "MDY" || order == "YMD";
+    absl::StrAppend(&Get("options"), " -c DateStyle=ISO", known ? "," : "", known ? ToAbsl(order) : "");
+    changed = true;
+  }
+  return changed;
 }
 
 bool ConnectParameters::NeedsResolving() const { return host_[0] != '/' && !IsNumericAddress(host_); }

@@ -1,11 +1,12 @@
 #include "server/postgres/result_encoder.h"
 
-#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "server/base/utf8.h"
 
 namespace engine::db::postgres {
 namespace {
@@ -35,49 +36,29 @@ double ParseDouble(std::string_view text) {
   return value;
 }
 
-// bytea_output is hex in every session of ours: \x0a1b...
+// Hex, \x0a1b..., as our sessions begin; or what the caller has SET bytea_output to: escape, which writes a backslash
+// as two, others as themselves or in octal, \012.
 void AppendBytea(std::string_view text, std::string* out) {
-  const std::string_view hex = text.substr(std::min<size_t>(2, text.size()));
+  if (!text.starts_with("\\x")) {
+    for (size_t i = 0; i < text.size(); ++i) {
+      if (text[i] == '\\' && i + 3 < text.size() && text[i + 1] != '\\') {
+        out->push_back(
+            static_cast<char>(((text[i + 1] - '0') << 6) | ((text[i + 2] - '0') << 3) | (text[i + 3] - '0')));
+        i += 3;
+        continue;
+      }
+      if (text[i] == '\\') ++i;
+      if (i < text.size()) out->push_back(text[i]);
+    }
+    return;
+  }
+  const std::string_view hex = text.substr(2);
   const auto nibble = [](char c) { return static_cast<unsigned char>(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10); };
   const size_t start = out->size();
   out->resize(start + hex.size() / 2);
   for (size_t i = 0; i + 1 < hex.size(); i += 2) {
     (*out)[start + i / 2] = static_cast<char>((nibble(hex[i]) << 4) | nibble(hex[i + 1]));
   }
-}
-
-// PostgreSQL guarantees UTF-8 unless the database is SQL_ASCII, so this is
-// nearly always all ASCII or valid.
-bool IsValidUtf8(std::string_view text) {
-  size_t i = 0;
-  const auto at = [&](size_t k) { return static_cast<unsigned char>(text[k]); };
-  while (i < text.size()) {
-    const unsigned char c = at(i);
-    if (c < 0x80) {
-      ++i;
-      continue;
-    }
-    size_t length = 0;
-    uint32_t low = 0;
-    uint32_t code = 0;
-    if ((c & 0xE0U) == 0xC0U) {
-      length = 2, low = 0x80, code = c & 0x1FU;
-    } else if ((c & 0xF0U) == 0xE0U) {
-      length = 3, low = 0x800, code = c & 0x0FU;
-    } else if ((c & 0xF8U) == 0xF0U) {
-      length = 4, low = 0x10000, code = c & 0x07U;
-    } else {
-      return false;
-    }
-    if (i + length > text.size()) return false;
-    for (size_t k = 1; k < length; ++k) {
-      if ((at(i + k) & 0xC0U) != 0x80U) return false;
-      code = (code << 6) | (at(i + k) & 0x3FU);
-    }
-    if (code < low || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) return false;
-    i += length;
-  }
-  return true;
 }
 
 }  // namespace
@@ -113,7 +94,7 @@ void ResultEncoder::EncodeColumns(const PGresult& header, Columns* columns) {
   columns->Reserve(count);
   for (int i = 0; i < count; ++i) {
     v1::Column* column = columns->Add();
-    column->set_name(PQfname(&header, i));
+    column->set_name(ToValidUtf8(PQfname(&header, i)));
     column->set_type_oid(PQftype(&header, i));
     column->set_type_modifier(PQfmod(&header, i));
   }

@@ -25,6 +25,10 @@ absl::StatusOr<ServerInfo> ProbeServer(const ConnectParameters& parameters, absl
       info.system_identifier = 0;  // the role may not: commits in doubt then stay in doubt
     }
     std::vector<std::pair<uint32_t, std::string>> types;
+    // As in ConnectParameters::AdaptTo: names need not be UTF-8.
+    work.exec(
+        "SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = "
+        "'SQL_ASCII'");
     for (const auto& row : work.exec("SELECT oid, format_type(oid, NULL) FROM pg_type")) {
       types.emplace_back(row[0].as<uint32_t>(), row[1].as<std::string>());
     }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
 #include "server/base/text.h"
+#include "server/base/utf8.h"
 #include "server/postgres/message_text.h"
 #include "server/postgres/prepared_statements.h"
 
@@ -24,8 +25,9 @@ std::string_view Field(const PGresult& result, int code) {
 }
 
 // Bounded so that the details fit into HTTP/2 trailers.
-std::string Clip(std::string_view text, size_t limit) {
-  if (text.size() <= limit) return std::string(text);
+std::string Clip(std::string_view raw, size_t limit) {
+  const std::string text = ToValidUtf8(raw);  // a database in SQL_ASCII has others
+  if (text.size() <= limit) return text;
   size_t end = limit;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not within a UTF-8 sequence
   return absl::StrCat(ToAbsl(text.substr(0, end)), "...");

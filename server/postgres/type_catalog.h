@@ -1,4 +1,4 @@
-// The types of one database, by OID and by name.
+// The types of one database: what they are called.
 #ifndef ENGINE_DB_SERVER_POSTGRES_TYPE_CATALOG_H_
 #define ENGINE_DB_SERVER_POSTGRES_TYPE_CATALOG_H_
 
@@ -21,13 +21,10 @@ class TypeCatalog {
 
   // format_type()'s name; empty for an OID that was not there when the catalogue was read.
   [[nodiscard]] std::string_view NameOf(uint32_t oid) const;
-  // 0 for a name that is not there.
-  [[nodiscard]] uint32_t OidOf(std::string_view name) const;
   [[nodiscard]] size_t size() const { return names_.size(); }
 
  private:
   absl::flat_hash_map<uint32_t, std::string> names_;
-  absl::flat_hash_map<std::string, uint32_t> oids_;
 };
 
 }  // namespace engine::db::postgres

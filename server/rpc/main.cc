@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -43,6 +44,12 @@ void LogOfGrpc(gpr_log_func_args* line) {
   if (line->severity == GPR_LOG_SEVERITY_ERROR) {
     observe::LogWarning("grpc", {{"text", line->message}});
   }
+}
+
+// libpq would send these along with every connection. What values mean is for the role and the database to say, not for
+// the gateway's surroundings.
+void ForgetSessionDefaults() {
+  for (const char* name : {"PGDATESTYLE", "PGTZ", "PGGEQO"}) unsetenv(name);
 }
 
 int Run(const config::GatewaySettings& settings, const sigset_t& signals) {
@@ -88,6 +95,7 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (metrics_option->count() > 0) command_line.metrics_listen = metrics_listen;
 
+  ForgetSessionDefaults();
   const sigset_t signals = BlockSignals();
   const absl::StatusOr<config::GatewaySettings> settings = config::LoadSettings(command_line);
   if (!settings.ok()) return Fail(settings.status());

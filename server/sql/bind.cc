@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -68,20 +69,47 @@ absl::Status CheckCount(const Statement& statement, int given) {
   return InvalidRequest("parameters", "PARAMETER_COUNT", message);
 }
 
-absl::StatusOr<uint32_t> TypeOf(const v1::Value& value, int index, TypeResolver resolve) {
+// The type of a value whose type is not named: what PostgreSQL takes the same literal for. (Left to PostgreSQL, a
+// number is text wherever nothing tells otherwise: jsonb -> 0 would look for the key "0", and SELECT 5 would be '5'.) 0
+// leaves it to PostgreSQL, as it does a quoted literal.
+uint32_t NaturalType(const v1::Value& value) {
+  switch (value.kind_case()) {
+    case v1::Value::kBoolValue:
+      return kBoolOid;
+    case v1::Value::kInt64Value:
+      return std::in_range<int32_t>(value.int64_value()) ? kInt4Oid : kInt8Oid;
+    case v1::Value::kDoubleValue:
+      return kFloat8Oid;
+    case v1::Value::kBytesValue:
+      return kByteaOid;
+    default:
+      return 0;
+  }
+}
+
+absl::StatusOr<TypeReference> TypeOf(const v1::Value& value, int index, const Statement& statement) {
   const std::string& name = value.type_name();
-  if (name.empty()) return value.kind_case() == v1::Value::kBytesValue ? kByteaOid : 0;
+  if (name.empty()) return TypeReference{.oid = NaturalType(value)};
   const auto field = [index] { return absl::StrCat("parameters[", index, "].type_name"); };
   if (name.size() > kMaxTypeNameBytes) {
     return InvalidRequest(
         field(), "TYPE_NAME_TOO_LONG",
         absl::StrCat("the type name has ", name.size(), " bytes; at most ", kMaxTypeNameBytes, " are allowed"));
   }
-  if (const uint32_t oid = BuiltInTypeOid(name); oid != 0) return oid;
-  if (const uint32_t oid = resolve(name); oid != 0) return oid;
-  return InvalidRequest(field(), "UNKNOWN_TYPE",
-                        absl::StrCat("there is no type \"", absl::CHexEscape(name),
-                                     "\"; write it as in SQL, with its schema where that is not in the search path"));
+  std::optional<TypeReference> type = name.find('\0') == std::string::npos ? FindTypeReference(name) : std::nullopt;
+  if (!type.has_value()) {
+    return InvalidRequest(
+        field(), "UNKNOWN_TYPE",
+        absl::StrCat("\"", absl::CHexEscape(name),
+                     "\" is not the name of a type; write it as in a cast of SQL: integer[], public.mood, \"Mood\""));
+  }
+  if (!type->cast.empty() && statement.numbered()) {
+    return InvalidRequest(field(), "TYPE_WITH_NUMBERED_PARAMETERS",
+                          absl::StrCat("in a statement with $1, $2… a type that is not built in is written into the "
+                                       "text: $",
+                                       index + 1, absl::CHexEscape(type->cast)));
+  }
+  return *std::move(type);
 }
 
 // Bytes of the value in PostgreSQL's form at most, the NUL behind it included.
@@ -181,8 +209,7 @@ uint32_t BoundStatement::PositionInCallerText(uint32_t position) const {
   return statement->placeholders().CallerPosition(statement->caller_sql(), expressions, position);
 }
 
-absl::StatusOr<BoundStatement> Bind(std::shared_ptr<const Statement> statement, const Parameters& parameters,
-                                    TypeResolver resolve) {
+absl::StatusOr<BoundStatement> Bind(std::shared_ptr<const Statement> statement, const Parameters& parameters) {
   if (absl::Status counted = CheckCount(*statement, parameters.size()); !counted.ok()) return counted;
 
   BoundStatement bound;
@@ -214,10 +241,15 @@ absl::StatusOr<BoundStatement> Bind(std::shared_ptr<const Statement> statement, 
       return Refuse(i, "NUL_BYTE",
                     "the text has a NUL byte, which PostgreSQL's text can't hold; send it as bytes_value");
     }
-    absl::StatusOr<uint32_t> type = TypeOf(value, i, resolve);
+    absl::StatusOr<TypeReference> type = TypeOf(value, i, *statement);
     if (!type.ok()) return std::move(type).status();
-    types.push_back(*type);
-    bytes += SpaceFor(value, *type);
+    types.push_back(type->oid);
+    bytes += SpaceFor(value, type->oid);
+    if (type->cast.empty()) continue;
+    bound.casts.reserve(static_cast<size_t>(parameters.size()));  // so that they stay where they are
+    bound.casts.push_back(std::move(type->cast));
+    bound.expressions.resize(static_cast<size_t>(parameters.size()));
+    bound.expressions[static_cast<size_t>(i)] = bound.casts.back();
   }
   if (bytes > kMaxParameterBytes) {
     return InvalidRequest(

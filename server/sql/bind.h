@@ -7,9 +7,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "engine/db/v1/value.pb.h"
 #include "server/sql/statement.h"
@@ -44,7 +44,8 @@ class BoundParameters {
   absl::InlinedVector<int, kInlined> formats_;
 };
 
-// Which expression stands in the place of which placeholder; empty where none does. Usually empty altogether.
+// Which expression stands in the place of which placeholder, or which cast behind it (see Placeholders::Render); empty
+// where none does. Usually empty altogether.
 using Expressions = absl::InlinedVector<std::string_view, 4>;
 
 struct BoundStatement {
@@ -52,23 +53,20 @@ struct BoundStatement {
   std::shared_ptr<const BoundText> text;  // what to prepare
   BoundParameters parameters;
   Expressions expressions;
+  std::vector<std::string> casts;  // what `expressions` may refer to
 
   // As Statement::PositionInCallerText, for positions in text->sql.
   uint32_t PositionInCallerText(uint32_t position) const;
 };
 
-// The OID of the type of that name, which is not built in; 0 for unknown. Called on the thread of Bind, and must not
-// block.
-using TypeResolver = absl::FunctionRef<uint32_t(std::string_view type_name)>;
-
-// Puts the parameters into PostgreSQL's form: text, of the type that PostgreSQL infers or that the value names; bytes
-// as binary bytea unless the value names another type. Expressions are written into the text. `parameters` is not
-// referred to afterwards. Errors name the parameter, "parameters[3]", never its value: PARAMETER_COUNT, NO_VALUE,
-// NUL_BYTE, UNKNOWN_TYPE, TYPE_NAME_TOO_LONG, UNKNOWN_EXPRESSION, EXPRESSION_WITH_NUMBERED_PARAMETERS,
-// TYPED_EXPRESSION, TOO_MANY_PARAMETERS, PARAMETERS_TOO_LARGE.
+// Puts the parameters into PostgreSQL's form: text, of the type that the value names or is by its kind: boolean,
+// integer or bigint, double precision, bytea (binary); for text and NULL, of the type that PostgreSQL infers.
+// Expressions, and casts to types that are not built in, are written into the text. `parameters` is not referred to
+// afterwards. Errors name the parameter, "parameters[3]", never its value: PARAMETER_COUNT, NO_VALUE, NUL_BYTE,
+// UNKNOWN_TYPE, TYPE_NAME_TOO_LONG, UNKNOWN_EXPRESSION, EXPRESSION_WITH_NUMBERED_PARAMETERS,
+// TYPE_WITH_NUMBERED_PARAMETERS, TYPED_EXPRESSION, TOO_MANY_PARAMETERS, PARAMETERS_TOO_LARGE.
 absl::StatusOr<BoundStatement> Bind(std::shared_ptr<const Statement> statement,
-                                    const google::protobuf::RepeatedPtrField<v1::Value>& parameters,
-                                    TypeResolver resolve);
+                                    const google::protobuf::RepeatedPtrField<v1::Value>& parameters);
 
 }  // namespace engine::db::sql
 

@@ -60,8 +60,13 @@ void Placeholders::ForEachPiece(std::string_view sql, absl::Span<const std::stri
       sink(replacement.begin, copied, "?");
       continue;
     }
-    const bool spliced = slot < expressions.size() && !expressions[slot].empty();
-    std::string text = spliced ? std::string(expressions[slot]) : absl::StrCat("$", ++number);
+    const std::string_view spliced = slot < expressions.size() ? expressions[slot] : std::string_view();
+    std::string text;
+    if (spliced.starts_with("::")) {  // in brackets, for what may follow binds closer: ?[1]
+      text = absl::StrCat("($", ++number, ToAbsl(spliced), ")");
+    } else {
+      text = spliced.empty() ? absl::StrCat("$", ++number) : std::string(spliced);
+    }
     ++slot;
     if (replacement.begin > 0 && RunsInto(sql[replacement.begin - 1])) text.insert(0, 1, ' ');
     if (copied < sql.size() && RunsInto(sql[copied])) text.push_back(' ');

@@ -32,7 +32,8 @@ class Placeholders {
   bool may_mean_an_operator() const { return may_mean_an_operator_; }
 
   // The text with $1, $2… for the placeholders and "?" for "??". Where expressions[i] is not empty, it takes the place
-  // of the i-th placeholder, which then gets no number. `expressions` may be shorter than count().
+  // of the i-th placeholder, which then gets no number; unless it is a cast (::type), which stands behind the number.
+  // `expressions` may be shorter than count().
   std::string Render(std::string_view sql, absl::Span<const std::string_view> expressions = {}) const;
 
   // Where in the caller's text that character of the rendered text comes from; both count characters from 1. 0 stays 0.

@@ -1,11 +1,17 @@
 #include "server/sql/type_names.h"
 
-#include <algorithm>
-#include <iterator>
-#include <string>
-#include <utility>
+#include <pg_query.h>
 
-#include "absl/strings/ascii.h"
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "server/base/text.h"
 
 namespace engine::db::sql {
 namespace {
@@ -101,13 +107,11 @@ struct Alias {
   std::string_view name;
 };
 
-// What SQL's grammar calls them. Sorted.
+// What SQL's grammar calls them. Sorted. (Not CHAR and BIT, which mean CHAR(1) and BIT(1).)
 constexpr Alias kAliases[] = {
     {"bigint", "int8"},
     {"bit varying", "varbit"},
     {"boolean", "bool"},
-    {"char", "bpchar"},
-    {"character", "bpchar"},
     {"character varying", "varchar"},
     {"dec", "numeric"},
     {"decimal", "numeric"},
@@ -115,7 +119,6 @@ constexpr Alias kAliases[] = {
     {"float", "float8"},
     {"int", "int4"},
     {"integer", "int4"},
-    {"nchar", "bpchar"},
     {"real", "float4"},
     {"smallint", "int2"},
     {"time with time zone", "timetz"},
@@ -141,53 +144,110 @@ std::string_view WithoutAlias(std::string_view name) {
   return found != std::end(kAliases) && found->sql == name ? found->name : name;
 }
 
-bool ConsumePrefix(std::string_view& text, std::string_view prefix) {
-  if (!text.starts_with(prefix)) return false;
-  text.remove_prefix(prefix.size());
+// The name of a type as PostgreSQL's grammar reads it: aliases resolved.
+struct ParsedName {
+  std::vector<std::string> parts;  // schema, where there is one, and type
+  bool array = false;              // PostgreSQL has one array type for all dimensions
+  bool modified = false;           // varchar(10), interval year
+};
+
+constexpr absl::string_view kCastNull = "SELECT NULL::";
+
+// The only element of an array of the tree; nullptr for anything else.
+const nlohmann::json* Only(const nlohmann::json& node, const char* key) {
+  const auto found = node.find(key);
+  return found != node.end() && found->is_array() && found->size() == 1 ? &found->front() : nullptr;
+}
+
+bool HasOnly(const nlohmann::json& node, std::initializer_list<std::string_view> keys) {
+  for (const auto& item : node.items()) {
+    if (std::find(keys.begin(), keys.end(), item.key()) == keys.end()) return false;
+  }
   return true;
 }
 
-// Takes the pairs of brackets off the end; whether there were any. PostgreSQL has one array type for all dimensions.
-bool ConsumeBrackets(std::string_view& text) {
-  bool any = false;
-  while (text.ends_with("[]")) {
-    any = true;
-    text.remove_suffix(2);
-    while (text.ends_with(' ')) text.remove_suffix(1);
+// From the tree of "SELECT NULL::name". A text that makes anything else of it is no type's name. (nlohmann's at()
+// throws for what is not there.)
+std::optional<ParsedName> NameFromTree(const nlohmann::json& tree) {
+  const nlohmann::json* statement = Only(tree, "stmts");
+  if (statement == nullptr || !HasOnly(*statement, {"stmt"})) return std::nullopt;  // no semicolon
+  const nlohmann::json& select = statement->at("stmt").at("SelectStmt");
+  const nlohmann::json* target = Only(select, "targetList");
+  if (target == nullptr || !HasOnly(select, {"targetList", "limitOption", "op"})) return std::nullopt;
+  const nlohmann::json& result = target->at("ResTarget");
+  const nlohmann::json& cast = result.at("val").at("TypeCast");
+  const nlohmann::json& type = cast.at("typeName");
+  if (!HasOnly(result, {"val", "location"}) || !cast.at("arg").at("A_Const").contains("isnull") ||
+      !HasOnly(type, {"names", "typmods", "typemod", "arrayBounds", "location"})) {
+    return std::nullopt;
   }
-  return any;
+  ParsedName name;
+  for (const nlohmann::json& part : type.at("names")) {
+    name.parts.push_back(part.at("String").at("sval").get<std::string>());
+  }
+  name.array = type.contains("arrayBounds");
+  if (const auto modifiers = type.find("typmods"); modifiers != type.end()) {
+    name.modified = true;
+    for (const nlohmann::json& modifier : *modifiers) {  // PostgreSQL takes nothing else either
+      if (!modifier.contains("A_Const") && !modifier.contains("ColumnRef")) return std::nullopt;
+    }
+  }
+  return name;
 }
 
-// Lower case, single blanks, without a modifier such as "(10, 2)".
-std::string Normalized(std::string_view name) {
-  std::string result(name);
-  absl::AsciiStrToLower(&result);
-  if (const size_t open = result.find('('); open != std::string::npos) {
-    const size_t close = result.find(')', open);
-    if (close == std::string::npos) return "";
-    result.replace(open, close - open + 1, 1, ' ');
+std::optional<ParsedName> ParseName(const std::string& cast_null) {
+  const PgQueryParseResult parsed = pg_query_parse(cast_null.c_str());
+  const absl::Cleanup free_result = [&parsed] { pg_query_free_parse_result(parsed); };
+  if (parsed.error != nullptr) return std::nullopt;
+  try {
+    return NameFromTree(nlohmann::json::parse(parsed.parse_tree));
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
   }
-  absl::RemoveExtraAsciiWhitespace(&result);
-  return result;
+}
+
+// libpg_query's own writing of the cast, so that nothing of the caller's text but names and modifiers gets into a
+// statement.
+std::optional<std::string> CastText(const std::string& cast_null) {
+  const PgQueryProtobufParseResult parsed = pg_query_parse_protobuf(cast_null.c_str());
+  const absl::Cleanup free_parsed = [&parsed] { pg_query_free_protobuf_parse_result(parsed); };
+  if (parsed.error != nullptr) return std::nullopt;
+  const PgQueryDeparseResult written = pg_query_deparse_protobuf(parsed.parse_tree);
+  const absl::Cleanup free_written = [&written] { pg_query_free_deparse_result(written); };
+  absl::string_view text = written.error == nullptr ? written.query : "";
+  if (!absl::ConsumePrefix(&text, kCastNull)) return std::nullopt;
+  return absl::StrCat("::", text);
+}
+
+// 0: not built in. (A schema that comes before pg_catalog in the search path, and has a type of that name, is passed
+// over.)
+uint32_t BuiltInOid(const ParsedName& name) {
+  if (name.parts.size() > 2 || (name.parts.size() == 2 && name.parts[0] != "pg_catalog")) return 0;
+  std::string_view type = name.parts.back();
+  const Type* found = FindType(type);
+  bool array = name.array;
+  if (found == nullptr && !array && type.starts_with('_')) {
+    array = true;
+    found = FindType(type.substr(1));
+  }
+  if (found == nullptr) return 0;
+  return array ? found->array_oid : found->oid;
 }
 
 }  // namespace
 
-uint32_t BuiltInTypeOid(std::string_view name) {
-  // As most are written. (SQL's char is no alias of the type that is called "char".)
-  if (const Type* found = FindType(WithoutAlias(name)); found != nullptr) return found->oid;
-  const std::string normalized = Normalized(name);
-  std::string_view type = normalized;
-  bool array = ConsumeBrackets(type);
-  const bool by_own_name = ConsumePrefix(type, "pg_catalog.");
-  if (!by_own_name) type = type == "\"char\"" ? "char" : WithoutAlias(type);
-  const Type* found = FindType(type);
-  if (found == nullptr && !array && ConsumePrefix(type, "_")) {
-    array = true;
-    found = FindType(type);
+std::optional<TypeReference> FindTypeReference(std::string_view name) {
+  // As most are written.
+  if (name != "char" && name != "bit") {
+    if (const Type* found = FindType(WithoutAlias(name)); found != nullptr) return TypeReference{.oid = found->oid};
   }
-  if (found == nullptr) return 0;
-  return array ? found->array_oid : found->oid;
+  const std::string cast_null = absl::StrCat(kCastNull, ToAbsl(name));
+  const std::optional<ParsedName> parsed = ParseName(cast_null);
+  if (!parsed.has_value() || parsed->parts.empty()) return std::nullopt;
+  if (const uint32_t oid = parsed->modified ? 0 : BuiltInOid(*parsed); oid != 0) return TypeReference{.oid = oid};
+  std::optional<std::string> cast = CastText(cast_null);
+  if (!cast.has_value()) return std::nullopt;
+  return TypeReference{.cast = *std::move(cast)};
 }
 
 }  // namespace engine::db::sql

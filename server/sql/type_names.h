@@ -1,18 +1,33 @@
-// PostgreSQL's built-in types by name.
+// The types that parameters name.
 #ifndef ENGINE_DB_SERVER_SQL_TYPE_NAMES_H_
 #define ENGINE_DB_SERVER_SQL_TYPE_NAMES_H_
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace engine::db::sql {
 
+inline constexpr uint32_t kBoolOid = 16;
 inline constexpr uint32_t kByteaOid = 17;
+inline constexpr uint32_t kInt8Oid = 20;
+inline constexpr uint32_t kInt4Oid = 23;
+inline constexpr uint32_t kFloat8Oid = 701;
 
-// The pg_type OID of a built-in type as SQL writes it: "int", "timestamp with time zone", "varchar(20)" (a parameter
-// has no modifier; it is ignored), "text[]", "_text", "pg_catalog.int4". Case and blanks don't matter. 0: none of
-// these.
-uint32_t BuiltInTypeOid(std::string_view name);
+// How a statement refers to the type that a parameter names.
+struct TypeReference {
+  // Of a built-in type without modifiers: goes beside the statement's text.
+  uint32_t oid = 0;
+  // Of any other, when `oid` is 0: a cast to stand behind the placeholder, ::public.mood[], ::varchar(10). PostgreSQL
+  // itself finds the type, by the session's own search path, created in the same transaction or not.
+  std::string cast = {};
+};
+
+// Reads a type's name as PostgreSQL's own parser does: "int", "timestamp with time zone", "text[]", "_text",
+// "pg_catalog.int4", "numeric(10,2)", "public.mood", "\"Mood\"". nullopt: this is not the name of a type, but anything
+// else. Takes some microseconds for what is not one of the usual names. Any thread. `name` has no NUL and is short.
+std::optional<TypeReference> FindTypeReference(std::string_view name);
 
 }  // namespace engine::db::sql
 

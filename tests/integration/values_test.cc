@@ -140,9 +140,12 @@ TEST_F(Values, AParametersTypeCanBeNamed) {
   EXPECT_EQ(answer.response.rows(0).values(0).text_value(), "jsonb");
   EXPECT_EQ(answer.response.rows(0).values(1).text_value(), "integer[]");
   EXPECT_EQ(answer.response.rows(0).values(2).text_value(), "timestamp with time zone");
-  const auto unknown = Execute(connection_, "SELECT ?", {Text("x", "no_such_type")});
-  EXPECT_EQ(Decode(unknown.status).error.kind(), v1::ERROR_KIND_INVALID_REQUEST);
-  EXPECT_THAT(Decode(unknown.status).error.field(), testing::HasSubstr("parameters[0]"));
+  const Failure unknown = Decode(Execute(connection_, "SELECT 1, ?", {Text("x", "no_such_type")}).status);
+  EXPECT_EQ(unknown.error.sqlstate(), "42704");
+  EXPECT_EQ(unknown.error.position(), 11U);
+  const Failure nonsense = Decode(Execute(connection_, "SELECT ?", {Text("x", "int, 1")}).status);
+  EXPECT_EQ(nonsense.error.kind(), v1::ERROR_KIND_INVALID_REQUEST);
+  EXPECT_EQ(nonsense.error.field(), "parameters[0].type_name");
 }
 
 TEST_F(Values, TheSameTextWithOtherTypesIsAnotherStatement) {

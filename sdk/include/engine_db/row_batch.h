@@ -2,6 +2,7 @@
 #ifndef ENGINE_DB_ROW_BATCH_H_
 #define ENGINE_DB_ROW_BATCH_H_
 
+#include <chrono>
 #include <compare>
 #include <concepts>
 #include <cstddef>
@@ -127,6 +128,7 @@ class RowBatch {
     const unsigned char* nulls;  // Null: no cell is NULL.
     const void* values;          // Of kind; the first byte of data for kText and kBytes.
     size_t first_end;            // kText, kBytes: where in ends_ this column's begin.
+    bool mixed;                  // Text, held as bytes because some of it is not UTF-8.
   };
 
   [[nodiscard]] bool is_null(const ColumnView& column, size_t row) const {
@@ -149,7 +151,10 @@ class RowBatch {
 class Cell {
  public:
   [[nodiscard]] bool is_null() const { return batch_->is_null(view(), row_); }
-  [[nodiscard]] CellKind kind() const { return is_null() ? CellKind::kNull : view().kind; }
+  [[nodiscard]] CellKind kind() const {
+    if (is_null()) return CellKind::kNull;
+    return view().mixed ? kind_of_mixed() : view().kind;
+  }
   [[nodiscard]] const Column& column() const { return batch_->columns()[column_]; }
 
   // The value as a T:
@@ -157,7 +162,13 @@ class Cell {
   //   any integer                     from an integer, or a numeric without fraction, that fits
   //   double, float                   from a floating-point number, an integer that it can hold exactly, or a numeric
   //   std::string, std::string_view   from text, and so from every type that has no kind of its own (see CellKind)
-  //   Bytes, std::span<const std::byte>   from bytea
+  //   Bytes, std::span<const std::byte>   from bytea, and from text of a database in SQL_ASCII that is not UTF-8
+  //   std::chrono::sys_time<std::chrono::microseconds>     from timestamp with time zone
+  //   std::chrono::local_time<std::chrono::microseconds>   from timestamp without time zone
+  //   std::chrono::year_month_day     from date
+  //   std::chrono::microseconds       from time without time zone: since midnight, up to 24 hours
+  //   std::vector of bool, integers, floating-point numbers, std::string, or std::optional of one of these
+  //                                   from an array of one dimension, whatever its lower bound
   //   std::optional of these          the same, and nothing for NULL
   //   Value                           from anything
   // Views live as long as the batch's memory. Throws DatabaseRequestError, which names the column, its SQL type and the
@@ -165,7 +176,8 @@ class Cell {
   template <typename T>
   [[nodiscard]] T as() const;
 
-  // For people: any value as text, bytes as PostgreSQL writes them (\x…), NULL as an empty text.
+  // For people: any value as text (a double as C++ writes it shortest), bytes as PostgreSQL writes them (\x…), NULL as
+  // an empty text.
   [[nodiscard]] std::string to_string() const;
 
  private:
@@ -179,6 +191,11 @@ class Cell {
     using type = T;
   };
 
+  template <typename T>
+  struct IsVector : std::false_type {};
+  template <typename T>
+  struct IsVector<std::vector<T>> : std::true_type {};
+
   Cell(const RowBatch* batch, size_t column, size_t row) : batch_(batch), column_(column), row_(row) {}
 
   [[nodiscard]] const RowBatch::ColumnView& view() const { return batch_->columns_[column_]; }
@@ -186,15 +203,31 @@ class Cell {
   [[nodiscard]] T stored() const {
     return static_cast<const T*>(view().values)[row_];
   }
-  [[nodiscard]] bool holds(CellKind kind) const { return view().kind == kind && !is_null(); }
+  [[nodiscard]] bool holds(CellKind kind) const {
+    return (view().mixed ? kind_of_mixed() : view().kind) == kind && !is_null();
+  }
+  // Text where it is UTF-8, else bytes.
+  [[nodiscard]] CellKind kind_of_mixed() const;
   [[nodiscard]] bool is_numeric() const;
 
   // Slow paths: what is not held as it is asked for.
   [[nodiscard]] int64_t convert_to_int64(const char* wanted) const;
   [[nodiscard]] double convert_to_double() const;
+  [[nodiscard]] std::chrono::sys_time<std::chrono::microseconds> convert_to_sys_time() const;
+  [[nodiscard]] std::chrono::local_time<std::chrono::microseconds> convert_to_local_time() const;
+  [[nodiscard]] std::chrono::year_month_day convert_to_date() const;
+  [[nodiscard]] std::chrono::microseconds convert_to_time() const;
+  // An array's elements as text; nothing for NULL.
+  [[nodiscard]] std::vector<std::optional<std::string>> array_elements() const;
+  template <typename T>
+  [[nodiscard]] T element_as(const std::optional<std::string>& text) const;
+  [[nodiscard]] bool element_to_bool(std::string_view text) const;
+  [[nodiscard]] int64_t element_to_int64(std::string_view text) const;
+  [[nodiscard]] double element_to_double(std::string_view text) const;
   [[nodiscard]] Value to_value() const;
   [[noreturn]] void throw_mismatch(const char* wanted) const;
   [[noreturn]] void throw_out_of_range(const char* wanted) const;
+  [[noreturn]] void throw_null_element() const;
 
   const RowBatch* batch_;
   size_t column_;
@@ -307,9 +340,46 @@ T Cell::as() const {
   } else if constexpr (std::same_as<T, std::span<const std::byte>>) {
     if (holds(CellKind::kBytes)) return std::as_bytes(std::span<const char>(batch_->data_of(view(), row_)));
     throw_mismatch("bytes");
+  } else if constexpr (std::same_as<T, std::chrono::sys_time<std::chrono::microseconds>>) {
+    return convert_to_sys_time();
+  } else if constexpr (std::same_as<T, std::chrono::local_time<std::chrono::microseconds>>) {
+    return convert_to_local_time();
+  } else if constexpr (std::same_as<T, std::chrono::year_month_day>) {
+    return convert_to_date();
+  } else if constexpr (std::same_as<T, std::chrono::microseconds>) {
+    return convert_to_time();
+  } else if constexpr (IsVector<T>::value) {
+    T elements;
+    for (const std::optional<std::string>& text : array_elements()) {
+      elements.push_back(element_as<typename T::value_type>(text));
+    }
+    return elements;
   } else {
     static_assert(std::same_as<T, Value>, "Cell::as() does not know this type; see its comment");
     return to_value();
+  }
+}
+
+template <typename T>
+T Cell::element_as(const std::optional<std::string>& text) const {
+  using Wanted = typename OptionalValue<T>::type;
+  if constexpr (!std::is_void_v<Wanted>) {
+    if (!text) return std::nullopt;
+    return element_as<Wanted>(text);
+  } else {
+    if (!text) throw_null_element();
+    if constexpr (std::same_as<T, bool>) {
+      return element_to_bool(*text);
+    } else if constexpr (std::integral<T>) {
+      const int64_t number = element_to_int64(*text);
+      if (!std::in_range<T>(number)) throw_out_of_range("elements of the integer type asked for");
+      return static_cast<T>(number);
+    } else if constexpr (std::floating_point<T>) {
+      return static_cast<T>(element_to_double(*text));
+    } else {
+      static_assert(std::same_as<T, std::string>, "Cell::as() does not know this type of elements; see its comment");
+      return *text;
+    }
   }
 }
 

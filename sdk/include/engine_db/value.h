@@ -42,10 +42,11 @@ enum class Expression {
 //   connector.execute("UPDATE points SET score = ?, note = ?, seen = ? WHERE id = ?", {42, std::nullopt,
 //   currentdatetime(), "c-17"});
 //
-// A value takes the type that PostgreSQL infers from where its placeholder stands, whatever its C++ type; where
-// PostgreSQL can't infer one, name it: Value::typed("jsonb", R"({"a": 1})"). An array is written as PostgreSQL writes
-// it: "{1,2,3}". Text must be UTF-8 without NUL; execute() refuses other text with a DatabaseRequestError that names
-// the parameter.
+// A value has the type that PostgreSQL gives such a literal: a bool boolean, an integer integer or bigint, a double
+// double precision, Bytes bytea; text and NULL the one that PostgreSQL infers from where the placeholder stands.
+// Another is named: Value::typed("jsonb", R"({"a": 1})"), or Value::typed("numeric", 0.1), which loses no digit. An
+// array is written as PostgreSQL writes it: "{1,2,3}". Text must be UTF-8 without NUL; execute() refuses other text
+// with a DatabaseRequestError that names the parameter.
 class Value {
  public:
   using Content = std::variant<std::nullptr_t, bool, int64_t, double, std::string, Bytes, Expression>;
@@ -64,13 +65,14 @@ class Value {
   template <std::same_as<bool> T>
   Value(T truth) : content_(truth) {}  // NOLINT(google-explicit-constructor)
 
-  // Any integer. One that does not fit 64 signed bits travels as its decimal digits.
+  // Any integer. One that does not fit 64 signed bits travels as its decimal digits, of the type numeric.
   template <std::integral T>
   requires(!std::same_as<T, bool>) Value(T number) {  // NOLINT(google-explicit-constructor)
     if (std::in_range<int64_t>(number)) {
       content_ = static_cast<int64_t>(number);
     } else {
       content_ = std::to_string(number);
+      type_name_ = "numeric";
     }
   }
 

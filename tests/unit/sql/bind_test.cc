@@ -17,8 +17,6 @@ namespace {
 
 using Parameters = google::protobuf::RepeatedPtrField<v1::Value>;
 
-uint32_t NoMoreTypes(std::string_view) { return 0; }
-
 v1::Value Text(std::string text, std::string type = "") {
   v1::Value value;
   value.set_text_value(std::move(text));
@@ -60,15 +58,14 @@ v1::Value Expression(v1::Expression expression) {
 
 Parameters List(std::initializer_list<v1::Value> values) { return {values.begin(), values.end()}; }
 
-absl::StatusOr<BoundStatement> TryBind(std::string_view sql, const Parameters& parameters,
-                                       TypeResolver resolve = NoMoreTypes) {
+absl::StatusOr<BoundStatement> TryBind(std::string_view sql, const Parameters& parameters) {
   auto statement = Analyze(sql);
   if (!statement.ok()) return statement.status();
-  return Bind(*statement, parameters, resolve);
+  return Bind(*statement, parameters);
 }
 
-BoundStatement MustBind(std::string_view sql, const Parameters& parameters, TypeResolver resolve = NoMoreTypes) {
-  auto bound = TryBind(sql, parameters, resolve);
+BoundStatement MustBind(std::string_view sql, const Parameters& parameters) {
+  auto bound = TryBind(sql, parameters);
   EXPECT_TRUE(bound.ok()) << bound.status();
   return bound.ok() ? *std::move(bound) : BoundStatement();
 }
@@ -84,7 +81,6 @@ std::string TextOf(const BoundStatement& bound, int i) {
 std::string TextOf(const v1::Value& value) {
   const BoundStatement bound = MustBind("SELECT ?", List({value}));
   EXPECT_EQ(bound.parameters.formats()[0], 0);
-  EXPECT_TRUE(bound.text->parameter_types.empty());
   return TextOf(bound, 0);
 }
 
@@ -205,17 +201,15 @@ TEST(Expressions, PositionsLeadBackToTheCallersText) {
 
 TEST(Texts, AreSharedUnlessTypesOrExpressionsDiffer) {
   const auto statement = *Analyze("SELECT ?, ?");
-  const auto text = [&statement](const Parameters& parameters) {
-    return Bind(statement, parameters, NoMoreTypes)->text;
-  };
-  const auto plain = text(List({Int(1), Text("x")}));
+  const auto text = [&statement](const Parameters& parameters) { return Bind(statement, parameters)->text; };
+  const auto plain = text(List({Text("1"), Text("x")}));
   EXPECT_EQ(plain, statement->text());
-  EXPECT_EQ(text(List({Null(), Double(2)})), plain);
-  const auto typed = text(List({Int(1), Text("x", "jsonb")}));
+  EXPECT_EQ(text(List({Null(), Text("")})), plain);
+  const auto typed = text(List({Text("1"), Text("x", "jsonb")}));
   EXPECT_NE(*typed, *plain);
   EXPECT_NE(typed->hash, plain->hash);
   EXPECT_EQ(typed->parameter_types, (std::vector<uint32_t>{0, 3802}));
-  EXPECT_EQ(text(List({Int(2), Text("y", "jsonb")})), typed);
+  EXPECT_EQ(text(List({Null(), Text("y", "jsonb")})), typed);
   const auto spliced = text(List({Expression(v1::EXPRESSION_CURRENT_DATE), Int(1)}));
   EXPECT_EQ(text(List({Expression(v1::EXPRESSION_CURRENT_DATE), Int(2)})), spliced);
   EXPECT_NE(*text(List({Expression(v1::EXPRESSION_CURRENT_TIME), Int(2)})), *spliced);
@@ -314,16 +308,40 @@ TEST(Encoding, ParametersMayBeMovedAndOutliveTheRequest) {
   EXPECT_EQ(TextOf(bound, 1), std::string(1'000, 'y'));
 }
 
-TEST(Types, ComeFromTheTableThenFromTheResolver) {
-  std::string asked;
-  const auto resolve = [&asked](std::string_view name) {
-    asked += std::string(name) + ";";
-    return name == "public.mood" ? 70'000U : 0U;
-  };
+TEST(Types, AreThoseOfTheKindUnlessOneIsNamed) {
+  constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
+  const BoundStatement bound = MustBind(
+      "SELECT ?, ?, ?, ?, ?, ?, ?, ?",
+      List({Bool(true), Int(kMaxInt), Int(-kMaxInt - 1), Int(kMaxInt + 1), Double(1), Text("x"), Null(), Bytes("")}));
+  EXPECT_EQ(bound.text->parameter_types, (std::vector<uint32_t>{16, 23, 23, 20, 701, 0, 0, 17}));
+  v1::Value number = Int(5);
+  number.set_type_name("numeric");
+  EXPECT_EQ(MustBind("SELECT ?", List({number})).text->parameter_types, std::vector<uint32_t>{1700});
+}
+
+TEST(Types, ThatAreNotBuiltInAreCastTo) {
   const BoundStatement bound =
-      MustBind("SELECT ?, ?, ?", List({Text("1", "int"), Text("ok", "public.mood"), Null("uuid[]")}), resolve);
-  EXPECT_EQ(bound.text->parameter_types, (std::vector<uint32_t>{23, 70'000, 2951}));
-  EXPECT_EQ(asked, "public.mood;");
+      MustBind("SELECT ?, ?[1], ?, ?::text",
+               List({Text("1", "int"), Text("{}", "public.mood[]"), Null("uuid[]"), Text("1.5", "numeric(10,2)")}));
+  EXPECT_EQ(bound.text->sql, "SELECT $1, ($2::public.mood[])[1], $3, ($4::numeric(10, 2))::text");
+  EXPECT_EQ(bound.text->parameter_types, (std::vector<uint32_t>{23, 0, 2951, 0}));
+  EXPECT_EQ(bound.PositionInCallerText(16), 11U);  // somewhere in the cast: where the ? stands
+  EXPECT_EQ(bound.PositionInCallerText(36), 17U);
+  const v1::DatabaseError numbered = Refused("SELECT $1", List({Text("x", "mood")}));
+  EXPECT_EQ(numbered.reason(), "TYPE_WITH_NUMBERED_PARAMETERS");
+  EXPECT_EQ(numbered.field(), "parameters[0].type_name");
+  EXPECT_NE(numbered.message().find("$1::mood"), std::string::npos);
+  EXPECT_EQ(MustBind("SELECT $1", List({Text("x", "date")})).text->parameter_types, std::vector<uint32_t>{1082});
+}
+
+TEST(Types, CastsOutliveTheMoveOfTheirStatement) {
+  BoundStatement bound;
+  {
+    BoundStatement first = MustBind("SELECT ?, ?", List({Text("x", "a"), Text("x", "quite_a_long_name_of_a_type")}));
+    bound = std::move(first);
+  }
+  EXPECT_EQ(bound.expressions[0], "::a");
+  EXPECT_EQ(bound.expressions[1], "::quite_a_long_name_of_a_type");
 }
 
 TEST(Types, UnknownOnesAreRefusedByName) {
