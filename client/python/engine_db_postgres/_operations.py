@@ -305,8 +305,9 @@ def savepoint(transaction: OpenTransaction, name: str, back: bool) -> Operation[
     Scope(transaction.session, transaction).require_open()
     if not isinstance(name, str) or "\0" in name:
         raise request_error("SAVEPOINT_NAME", "name", "is a letter or \"_\", then letters, digits and \"_\", at most 63")
-    kind = connector_pb2.RollbackToSavepointRequest if back else connector_pb2.SavepointRequest
-    request = kind(connection_id=transaction.session.connection_id, transaction_id=transaction.id, name=name)
+    # RollbackToSavepointRequest has the same fields.
+    request = connector_pb2.SavepointRequest(connection_id=transaction.session.connection_id,
+                                             transaction_id=transaction.id, name=name)
     return Operation(transaction.session, _wire.CALL_ROLLBACK_TO if back else _wire.CALL_SAVEPOINT,
                      request.SerializeToString(), 0, Phase.EXECUTING, Outcome.ROLLED_BACK, _nothing)
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import collections
 import itertools
-import queue
+import os
+import socket
 import threading
-from typing import Callable, Dict, Iterator, List, Optional, Tuple, Union
 from dataclasses import replace
-
-import grpc
+from typing import Deque, Dict, List, Optional, Tuple, Union
 
 from engine_db_postgres import _wire
-from engine_db_postgres._gateway import is_forked, open_channel
-from engine_db_postgres.errors import (DatabaseError, ErrorInfo, ErrorKind, Outcome, Phase, connection_error, make_error,
-                                       request_error)
+from engine_db_postgres._gateway import endpoint, open_socket
+from engine_db_postgres._http2 import Http2Stream, ProtocolError
+from engine_db_postgres.errors import (DatabaseConnectionError, ErrorInfo, ErrorKind, Outcome, Phase, connection_error,
+                                       make_error, request_error)
+from engine_db_postgres.values import varint
 
 _METHOD = "/engine.db.v1.DatabaseConnector/Session"
 # The contract's limit of calls in a message; and how large one grows by gathering calls, so that the first of them need
@@ -25,6 +28,8 @@ MAX_REQUEST_BYTES = (4 << 20) - 64
 _MAX_CALLS_IN_FLIGHT = 65_536
 # The gateway keeps the deadlines; this is for when it does not answer.
 GRACE_S = 0.175
+# More is read at a time only when it is there; a larger buffer costs page faults in each read.
+_READ_BYTES = 64 << 10
 
 # What a call hears: a reply's kind and bytes, or why there is none.
 Reply = Union[Tuple[int, bytes], ErrorInfo]
@@ -37,23 +42,13 @@ class Call:
 
     def __init__(self, phase: Phase, outcome_if_lost: Outcome) -> None:
         self.id = 0
-        self.sent = False  # Whether gRPC may have it.
+        self.sent = False  # Whether the gateway may have it.
         self.phase = phase
         self.outcome_if_lost = outcome_if_lost
 
     def put(self, reply: Reply) -> None:
-        """Hears of an answer, on whichever thread answers are handed out."""
+        """Hears of an answer, on the thread that reads. Must not block."""
         raise NotImplementedError
-
-
-# Hands answers out: on the reader's thread as they are, or on an event loop.
-HandOut = Callable[[List[Tuple[Call, Reply]]], None]
-
-
-def hand_out_here(answers: List[Tuple[Call, Reply]]) -> None:
-    """On this very thread."""
-    for call, reply in answers:
-        call.put(reply)
 
 
 class Session:
@@ -61,27 +56,25 @@ class Session:
 
     While a message is being written, calls gather in the next: the busier, the fewer messages. When the stream breaks the
     session has ended: every call in flight fails, and so does each later one. It is never mended; whoever needs another
-    opens one. Any thread may call. Nothing here blocks.
+    opens one. Any thread may call.
 
-    No lock: what several threads touch is a SimpleQueue, a counter, and a dict of which each single operation is atomic.
+    No lock: what several threads touch is a deque, a counter, and a dict, of which each single operation is atomic.
     A call is entered before the end is looked for, and the end is set before the calls are failed; so no call is missed,
     and whoever pops it is the one to answer it.
     """
 
-    def __init__(self, address: str, hand_out: HandOut) -> None:
+    def __init__(self, address: str) -> None:
         self.address = address
         self.connection_id = ""  # Set once Connect is answered.
         self.default_timeout_ms = 30_000
         self.prefixes: Dict[str, bytes] = {}  # What the requests of one statement begin with.
-        self._hand_out = hand_out
+        self.owner = os.getpid()
         self._calls: Dict[int, Call] = {}
         self._ids = itertools.count(1)
-        self._outgoing: queue.SimpleQueue[Optional[Tuple[Call, bytes]]] = queue.SimpleQueue()
+        self._outgoing: Deque[Tuple[Call, bytes]] = collections.deque()
         self._end: Optional[ErrorInfo] = None
-        self._channel = open_channel(address)
-        method = self._channel.stream_stream(_METHOD, request_serializer=None, response_deserializer=None)
-        self._stream = method(self._messages())
-        threading.Thread(target=self._read, name="engine-db-session", daemon=True).start()
+        where = endpoint(address)
+        self._http2 = Http2Stream(_METHOD, address if isinstance(where, tuple) else "localhost", "engine-db-postgres")
 
     @property
     def ended(self) -> bool:
@@ -100,7 +93,8 @@ class Session:
                                    "limit; wait for some to end", retryable=True)
         call.id = next(self._ids)
         self._calls[call.id] = call
-        self._outgoing.put((call, _wire.session_call(call.id, kind, request)))
+        self._outgoing.append((call, _wire.session_call(call.id, kind, request)))
+        self._flush()
         if self._end is not None and self._calls.pop(call.id, None) is not None:
             raise make_error(self._failure(call))
 
@@ -118,10 +112,11 @@ class Session:
 
     def add_credit(self, call: Call, size: int) -> None:
         """Allows so many more bytes of a streamed result."""
-        self._tell(call, _wire.CALL_CREDIT, b"\x08" + _wire.varint(size))
+        self._tell(call, _wire.CALL_CREDIT, b"\x08" + varint(size))
 
     def _tell(self, call: Call, kind: int, request: bytes) -> None:
-        self._outgoing.put((call, _wire.session_call(call.id, kind, request)))
+        self._outgoing.append((call, _wire.session_call(call.id, kind, request)))
+        self._flush()
 
     def no_answer(self, call: Call, timeout_ms: int) -> ErrorInfo:
         """What becomes of a call that the gateway has not answered within its deadline, and that was abandoned."""
@@ -135,14 +130,13 @@ class Session:
 
     def end(self, reason: str, message: str) -> None:
         """Fails every call with DatabaseConnectionError, and ends the stream."""
-        if self._end is None:
-            self._end = ErrorInfo(message, ErrorKind.CONNECTION, reason=reason)
-        if is_forked():  # The stream is the parent's.
-            return
-        self._outgoing.put(None)
-        self._stream.cancel()
-        self._channel.close()
+        self._set_end(ErrorInfo(message, ErrorKind.CONNECTION, reason=reason))
+        self._disconnect()
         self._fail_all()
+
+    def _set_end(self, info: ErrorInfo) -> None:
+        if self._end is None:
+            self._end = info
 
     def _failure(self, call: Call) -> ErrorInfo:
         assert self._end is not None
@@ -152,76 +146,177 @@ class Session:
                        retryable=self._end.retryable and call.outcome_if_lost is Outcome.UNSPECIFIED)
 
     def _fail_all(self) -> None:
-        failed: List[Tuple[Call, Reply]] = []
+        self._outgoing.clear()
         for call_id in list(self._calls):
             call = self._calls.pop(call_id, None)
             if call is not None:
-                failed.append((call, self._failure(call)))
-        if failed:
-            self._hand_out(failed)
+                call.put(self._failure(call))
 
-    def _messages(self) -> Iterator[bytes]:
-        """SessionRequests, on gRPC's own thread; it asks for the next when it has written the one before."""
-        take, take_now = self._outgoing.get, self._outgoing.get_nowait
-        entry = take()
-        while entry is not None:
-            call, data = entry
-            call.sent = True
-            gathered, size = [data], len(data)
+    def _flush(self) -> None:
+        """Sees to it that what is in _outgoing gets written."""
+        raise NotImplementedError
+
+    def _disconnect(self) -> None:
+        """Ends the connection. May be repeated."""
+        raise NotImplementedError
+
+    def _gather(self) -> bytes:
+        """Of what is to be written, as much as goes in a message, as bytes on the wire. One thread at a time."""
+        outgoing = self._outgoing
+        gathered: List[bytes] = []
+        size = 0
+        while outgoing and len(gathered) < _MAX_CALLS_IN_MESSAGE:
+            if gathered and size + len(outgoing[0][1]) > _MAX_GATHERED_BYTES:
+                break
             try:
-                entry = take_now()
-                while (entry is not None and len(gathered) < _MAX_CALLS_IN_MESSAGE
-                       and size + len(entry[1]) <= _MAX_GATHERED_BYTES):
-                    call, data = entry
-                    call.sent = True
-                    gathered.append(data)
-                    size += len(data)
-                    entry = take_now()
-                have_next = True
-            except queue.Empty:
-                have_next = False
-            yield b"".join(gathered)
-            if not have_next:
-                entry = take()
+                call, data = outgoing.popleft()
+            except IndexError:  # The session has just ended.
+                break
+            call.sent = True
+            gathered.append(data)
+            size += len(data)
+        return self._http2.write(b"".join(gathered) if gathered else None)
 
-    def _read(self) -> None:
-        """The reader's thread."""
+    def _take(self, data: bytes) -> bool:
+        """Hands out the answers in bytes that came. False: the stream has ended."""
         calls = self._calls
         try:
-            for message in self._stream:
-                answers: List[Tuple[Call, Reply]] = []
+            for message in self._http2.receive(data):
                 for call_id, kind, body in _wire.read_replies(message):
                     call = calls.get(call_id) if kind == _wire.CALL_STREAM + 1 else calls.pop(call_id, None)
                     if call is not None:  # Otherwise it was abandoned.
-                        answers.append((call, (kind, body)))
-                if answers:
-                    self._hand_out(answers)
-            self._lost("")
-        except grpc.RpcError as failure:
-            details = failure.details() if isinstance(failure, grpc.Call) else ""
-            self._lost(details or "")
-        except DatabaseError:
-            raise
-        except Exception as fault:  # A broken message, or an event loop that was closed.
-            if self._end is None:
-                self._end = ErrorInfo(f"the gateway at {self.address} sent an answer that can't be read: {fault}",
-                                      ErrorKind.CONNECTION, reason="MALFORMED_REPLY")
-        finally:
-            if not is_forked():
-                self._outgoing.put(None)
-                self._stream.cancel()
-                self._channel.close()
-                try:
-                    self._fail_all()
-                except RuntimeError:
-                    pass  # The event loop is closed: nobody waits any more.
+                        call.put((kind, body))
+        except (ProtocolError, ValueError, IndexError) as fault:
+            self._set_end(ErrorInfo(f"the gateway at {self.address} sent an answer that can't be read: {fault}",
+                                    ErrorKind.CONNECTION, reason="MALFORMED_REPLY"))
+            return False
+        if self._http2.ended is not None:
+            self._lost(self._http2.ended)
+            return False
+        return True
 
     def _lost(self, details: str) -> None:
+        if self.connection_id:
+            self._set_end(ErrorInfo(f"the link to the gateway at {self.address} was lost: {details}", ErrorKind.CONNECTION,
+                                    retryable=True, reason="GATEWAY_LOST"))
+        else:
+            self._set_end(unreachable(self.address, details).info)
+
+
+def unreachable(address: str, details: str) -> DatabaseConnectionError:
+    """There is no gateway, or it does not take the stream."""
+    return DatabaseConnectionError(ErrorInfo(
+        f"can't reach the gateway at {address}: {details}", ErrorKind.CONNECTION, Outcome.NOT_EXECUTED, Phase.CONNECTING,
+        "GATEWAY_UNREACHABLE", retryable=True))
+
+
+class ThreadSession(Session):
+    """For threads: whoever has something to send writes it, together with what others have put there meanwhile; a thread of
+    the session's own reads."""
+
+    def __init__(self, address: str, timeout_s: float) -> None:
+        """Blocks until the socket is connected. Raises DatabaseConnectionError."""
+        super().__init__(address)
+        try:
+            self._socket = open_socket(address, timeout_s)
+        except (OSError, UnicodeError) as fault:
+            raise unreachable(address, getattr(fault, "strerror", None) or str(fault)) from None
+        self._writing = threading.Lock()
+        threading.Thread(target=self._read, name="engine-db-session", daemon=True).start()
+
+    def _flush(self) -> None:
+        # Whoever can't get the lock leaves its call to the one who has it, and who looks again after letting go.
+        while (self._outgoing or self._http2.has_to_write) and self._writing.acquire(False):
+            try:
+                data = self._gather()
+                if data:
+                    self._socket.sendall(data)
+            except OSError:
+                return  # The reader sees it too, and ends the session.
+            finally:
+                self._writing.release()
+
+    def _read(self) -> None:
+        receive, take, http2 = self._socket.recv, self._take, self._http2
+        details = "it closed the connection"
+        try:
+            while True:
+                data = receive(_READ_BYTES)
+                if not data or not take(data):
+                    break
+                if http2.has_to_write:
+                    self._flush()
+        except OSError as fault:
+            details = fault.strerror or str(fault)
+        self._lost(details)
+        self._disconnect()
+        self._fail_all()
+        self._socket.close()
+
+    def _disconnect(self) -> None:
+        if os.getpid() != self.owner:
+            return  # A forked child's copy, and the connection is the parent's.
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # It is down already.
+
+
+class LoopSession(Session, asyncio.Protocol):
+    """For one event loop: reads and writes on it. What is submitted in one turn of the loop leaves together."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.loop = asyncio.get_running_loop()
+        self._transport: Optional[asyncio.Transport] = None
+        self._flushing = False
+
+    async def open(self, timeout_s: float) -> None:
+        """Connects. Raises DatabaseConnectionError."""
+        where = endpoint(self.address)
+        try:
+            if isinstance(where, tuple):
+                opening = self.loop.create_connection(lambda: self, *where)
+            else:
+                opening = self.loop.create_unix_connection(lambda: self, where)
+            await asyncio.wait_for(opening, timeout_s)
+        except asyncio.TimeoutError:
+            raise unreachable(self.address, "no connection in time") from None
+        except (OSError, UnicodeError) as fault:
+            raise unreachable(self.address, getattr(fault, "strerror", None) or str(fault)) from None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         if self._end is not None:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._take(data):
+            self._disconnect()
+            self._fail_all()
+        elif self._http2.has_to_write:
+            self._flush()
+
+    def connection_lost(self, exc: Optional[Exception]) -> None:
+        self._lost(str(exc) if exc else "it closed the connection")
+        self._fail_all()
+
+    def _flush(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._flushing = False
+        if self._transport is None or self._end is not None:
             return
-        connected = bool(self.connection_id)
-        message = f"the link to the gateway at {self.address} was lost" if connected else \
-            f"can't reach the gateway at {self.address}"
-        self._end = ErrorInfo(message + (f": {details}" if details else ""), ErrorKind.CONNECTION, retryable=True,
-                              phase=Phase.UNSPECIFIED if connected else Phase.CONNECTING,
-                              reason="GATEWAY_LOST" if connected else "GATEWAY_UNREACHABLE")
+        while self._outgoing or self._http2.has_to_write:
+            data = self._gather()
+            if not data:
+                break
+            self._transport.write(data)
+
+    def _disconnect(self) -> None:
+        if self._transport is not None and os.getpid() == self.owner and not self.loop.is_closed():
+            self._transport.abort()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import os
 import threading
 from typing import Optional
 
-from engine_db_postgres._gateway import forked_error, gateway_address, is_forked
+from engine_db_postgres._gateway import gateway_address
 from engine_db_postgres._operations import OpenTransaction, Scope
 from engine_db_postgres._session import Session
 from engine_db_postgres.config import ConnectionConfig, ConnectTarget, DataSource
@@ -33,14 +34,21 @@ class ConnectorState:
 
     def live_session(self) -> Optional[Session]:
         """The session, unless another has to be opened. Raises DatabaseConnectionError when there is to be none."""
-        if is_forked():
-            raise forked_error()
         session = self.session
-        if session is not None and session.connection_id and not session.ended:
-            return session
+        if session is not None and not session.ended:
+            if session.owner == os.getpid():
+                return session
+            self._leave_parent(session)
         if not self.wanted:
             raise connection_error("NOT_CONNECTED", "the connector is not connected: call connect() first")
         return None
+
+    def _leave_parent(self, session: Session) -> None:
+        """This process was forked: the session is the parent's, and so is its transaction."""
+        self._lock = threading.Lock()  # Another thread of the parent may have held it.
+        self._beginning = False
+        self.session = None
+        session.end("FORKED", "this process was forked, and the connection is its parent's")
 
     def transaction(self) -> Optional[OpenTransaction]:
         """The one in which a statement of this thread or task runs now. Raises when it is being begun or ended."""
@@ -89,8 +97,6 @@ class ConnectorState:
     def current(self, operation: str) -> OpenTransaction:
         """What commit() and rollback() are about."""
         self._refuse_in_block(operation)
-        if is_forked():
-            raise forked_error()
         current = self._current
         if current is None:
             raise transaction_error("NO_TRANSACTION", f"{operation} without begin: no transaction is active",
@@ -112,7 +118,8 @@ class ConnectorState:
         """close(): what is to be closed."""
         self.wanted = False
         session, self.session = self.session, None
-        if is_forked():
+        if session is not None and session.owner != os.getpid():
+            self._current = None
             return None
         with self._lock:
             self._current = None

@@ -10,7 +10,7 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Collection, Deque, L
 
 from engine_db_postgres import _operations as operations
 from engine_db_postgres._operations import BatchItem, OpenTransaction, Operation, Scope, StreamState
-from engine_db_postgres._session import GRACE_S, Call, Reply, Session
+from engine_db_postgres._session import GRACE_S, Call, LoopSession, Reply, Session
 from engine_db_postgres._state import ConnectorState
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import AsyncDatabaseConnector
@@ -25,22 +25,16 @@ T = TypeVar("T")
 _SWEEP_EVERY_S = 0.05
 
 
-class _LoopSession:
-    """A session whose answers are handed out on an event loop, all of one message in one turn of it."""
+class _Watch:
+    """Answers the calls itself that the gateway does not in time. A timer each would cost more than all the rest."""
 
-    def __init__(self, address: str) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._waiting: Deque[_AwaitedCall] = collections.deque()
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._calls: Deque[_AwaitedCall] = collections.deque()
         self._sweeping = False
-        self.session = Session(address, self._hand_out)
 
-    def _hand_out(self, answers: List[Tuple[Call, Reply]]) -> None:
-        # On the reader's thread. Raises RuntimeError when the loop is closed, which ends the session.
-        self.loop.call_soon_threadsafe(_put_all, answers)
-
-    def watch(self, call: _AwaitedCall) -> None:
-        """Answers the call itself when the gateway does not in time. A timer each would cost more than the rest."""
-        self._waiting.append(call)
+    def add(self, call: _AwaitedCall) -> None:
+        self._calls.append(call)
         if not self._sweeping:
             self._sweeping = True
             self.loop.call_later(_SWEEP_EVERY_S, self._sweep)
@@ -48,22 +42,17 @@ class _LoopSession:
     def _sweep(self) -> None:
         now = self.loop.time()
         still: Deque[_AwaitedCall] = collections.deque()
-        for call in self._waiting:
+        for call in self._calls:
             if call.future.done():
                 continue
             if call.deadline <= now:
                 call.expire()
             else:
                 still.append(call)
-        self._waiting = still
+        self._calls = still
         self._sweeping = bool(still)
         if still:
             self.loop.call_later(_SWEEP_EVERY_S, self._sweep)
-
-
-def _put_all(answers: List[Tuple[Call, Reply]]) -> None:
-    for call, reply in answers:
-        call.put(reply)
 
 
 class _AwaitedCall(Call):
@@ -349,7 +338,8 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         """Opens nothing yet. `gateway` is "HOST:PORT" or "unix:PATH"; the environment's ENGINE_DB_GATEWAY, or else
         127.0.0.1:50051, when it is left out. Raises ConfigurationError."""
         self._state = ConnectorState(target, gateway)
-        self._on_loop: Optional[_LoopSession] = None
+        self._on_loop: Optional[LoopSession] = None
+        self._watch: Optional[_Watch] = None
         self._opening: Optional[asyncio.Task[Session]] = None
         self._local: Optional[LocalGateway] = None
         weakref.finalize(self, self._state.shut_down)
@@ -392,10 +382,10 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
     async def _open(self) -> Session:
         if self._local is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._local.start)
-        on_loop = _LoopSession(self._state.address)
-        session = on_loop.session
-        self._on_loop = on_loop
+        session = LoopSession(self._state.address)
+        self._on_loop, self._watch = session, _Watch(session.loop)
         try:
+            await session.open(self._state.connect_timeout_ms / 1000)
             await self._run(operations.connect(session, self._state.target, self._state.connect_timeout_ms))
         except BaseException:
             session.end("CLOSED", "the connection could not be opened")
@@ -408,11 +398,11 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
 
     async def _run(self, operation: Operation[T]) -> T:
         """Sends a request and waits for its answer."""
-        on_loop = self._on_loop
-        assert on_loop is not None
-        call = _AwaitedCall(operation, on_loop.loop)
+        watch = self._watch
+        assert watch is not None
+        call = _AwaitedCall(operation, watch.loop)
         operation.session.submit(call, operation.kind, operation.request)
-        on_loop.watch(call)
+        watch.add(call)
         try:
             reply = await call.future
         except BaseException:  # asyncio.CancelledError, mostly.

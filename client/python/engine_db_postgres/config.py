@@ -21,9 +21,16 @@ _MAX_NAME = 63  # PostgreSQL's NAMEDATALEN - 1.
 _MAX_PASSWORD = 1024
 
 if TYPE_CHECKING:
-    _Port = _MinPool = _MaxPool = _Timeout = _Attempts = _InitialDelay = _MaxDelay = int
-    _Multiplier = float
-    _Required = _Text = str
+    from builtins import float as _Multiplier
+    from builtins import int as _Attempts
+    from builtins import int as _InitialDelay
+    from builtins import int as _MaxDelay
+    from builtins import int as _MaxPool
+    from builtins import int as _MinPool
+    from builtins import int as _Port
+    from builtins import int as _Timeout
+    from builtins import str as _Required
+    from builtins import str as _Text
 else:
     _Port = integer(1, 65535)
     _MinPool = integer(0, 1000)

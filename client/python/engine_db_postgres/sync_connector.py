@@ -12,7 +12,7 @@ from typing import Any, Callable, Collection, Iterator, List, Optional, Sequence
 
 from engine_db_postgres import _operations as operations
 from engine_db_postgres._operations import BatchItem, OpenTransaction, Operation, Scope, StreamState
-from engine_db_postgres._session import GRACE_S, Call, Reply, Session, hand_out_here
+from engine_db_postgres._session import GRACE_S, Call, Reply, Session, ThreadSession
 from engine_db_postgres._state import ConnectorState
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import DatabaseConnector
@@ -325,7 +325,7 @@ class PostgresSyncConnector(DatabaseConnector):
                 return session
             if self._local is not None:
                 self._local.start()
-            session = Session(self._state.address, hand_out_here)
+            session = ThreadSession(self._state.address, self._state.connect_timeout_ms / 1000)
             try:
                 _run(operations.connect(session, self._state.target, self._state.connect_timeout_ms))
             except BaseException:

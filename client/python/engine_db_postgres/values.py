@@ -224,6 +224,10 @@ def _array(value: Sequence[Any]) -> bytes:
     return _text(array_text(value))
 
 
+def _hex(value: Union[bytes, bytearray, memoryview]) -> str:
+    return "\\x" + value.hex()
+
+
 _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"'})
 
 # How an element of an array is written, by its type; those that need no quotes are known not to.
@@ -237,15 +241,15 @@ _ELEMENTS: Dict[Type[Any], Callable[[Any], str]] = {
 }
 _QUOTED_ELEMENTS: Dict[Type[Any], Callable[[Any], str]] = {
     str: str,
-    datetime.datetime: lambda value: value.isoformat(" "),
+    datetime.datetime: lambda value: str(value.isoformat(" ")),
     datetime.time: datetime.time.isoformat,
     datetime.timedelta: _interval_text,
     dict: _json_text,
     Json: lambda value: _json_text(value.value),
     Jsonb: lambda value: _json_text(value.value),
-    bytes: lambda value: "\\x" + value.hex(),
-    bytearray: lambda value: "\\x" + value.hex(),
-    memoryview: lambda value: "\\x" + value.hex(),
+    bytes: _hex,
+    bytearray: _hex,
+    memoryview: _hex,
     ipaddress.IPv4Address: str,
     ipaddress.IPv6Address: str,
     ipaddress.IPv4Interface: str,
@@ -276,7 +280,7 @@ def _quotable(value: Any) -> str:
     if isinstance(value, Expression):
         raise ValueError("UNSUPPORTED_TYPE", "has an expression in an array")
     if isinstance(value, enum.Enum):
-        return str(value.value) if isinstance(value, (str, int)) else value.name
+        return str(value.value if isinstance(value, (str, int)) else value.name)
     for kind in type(value).__mro__:
         for known in (_QUOTED_ELEMENTS, _ELEMENTS):
             if kind in known:
