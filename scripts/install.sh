@@ -17,6 +17,8 @@ packages=(
 )
 if [[ $purpose == test ]]; then
   packages+=(clang-format clang-tidy ca-certificates)  # the last for npm
+  packages+=(python3-protobuf python3-pydantic python3-setuptools python3-wheel python3-venv python3-pip python3-pytest
+    mypy python3-pandas python3-psycopg python3-psycopg-pool)
   # Another distributor's npm brings its own node, and Debian's would conflict with it.
   command -v npm >/dev/null || packages+=(npm)
 fi

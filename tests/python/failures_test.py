@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-import pathlib
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from typing import Any, Callable, Iterator, List
+from typing import Any, Iterator, List
 
 import pytest
 from support.processes import Gateway, Postgres, free_port, running_gateway, running_postgres, wait_until
@@ -116,11 +115,12 @@ def test_the_gateway_killed_and_started_again(postgres: Postgres, own_gateway: G
 
 def test_calls_under_way_when_the_gateway_is_killed(postgres: Postgres, own_gateway: Gateway) -> None:
     with DB(target(postgres), own_gateway.address) as db, concurrent.futures.ThreadPoolExecutor(4) as threads:
-        calls = [threads.submit(db.execute, "SELECT pg_sleep(60), 'killed-with'") for _ in range(3)]
+        mark = f"killed-with-{own_gateway.pid}"  # PostgreSQL goes on with those of a gateway that was killed.
+        calls = [threads.submit(db.execute, f"SELECT pg_sleep(60), '{mark}'") for _ in range(3)]
         stream = db.execute_stream("SELECT i, pg_sleep(0.001) FROM generate_series(1, 1000000) i")
         assert stream.columns
         wait_until(lambda: postgres.psql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE"
-                                         " '%killed-with%' AND pid <> pg_backend_pid()") == "3", "the statements")
+                                         f" '%{mark}%' AND pid <> pg_backend_pid()") == "3", "the statements")
         own_gateway.kill()
         for call in calls:
             with pytest.raises(edb.DatabaseConnectionError) as caught:
@@ -167,6 +167,7 @@ def test_async_gateway_killed(postgres: Postgres, own_gateway: Gateway, items: s
         loop = asyncio.get_running_loop()
         async with edb.PostgresAsyncConnector(target(postgres), own_gateway.address) as db:
             calls = [asyncio.create_task(db.async_execute("SELECT pg_sleep(60)")) for _ in range(3)]
+            await asyncio.sleep(0)  # They are on their way, outside the transaction.
             await db.async_begin()
             await db.async_execute("INSERT INTO items VALUES (1, 'a')")
             own_gateway.kill()

@@ -4,7 +4,6 @@ own use."""
 from __future__ import annotations
 
 import random
-import threading
 from dataclasses import dataclass, replace
 from typing import Callable, Collection, Generic, List, Optional, Sequence, Tuple, TypeVar, Union
 
@@ -29,21 +28,28 @@ _MAX_CACHED_PREFIXES = 1024
 class OpenTransaction:
     """A transaction that is open, or (with `ended`) has been or is just being ended."""
 
-    __slots__ = ("session", "id", "ended", "savepoints", "_lock")
+    __slots__ = ("session", "id", "savepoints", "_may_end")
 
     def __init__(self, session: Session, transaction_id: str) -> None:
         self.session = session
         self.id = transaction_id
-        self.ended = False
         self.savepoints = 0
-        self._lock = threading.Lock()
+        self._may_end = [True]  # Who takes it out, which is atomic, is the one to end the transaction.
+
+    @property
+    def ended(self) -> bool:
+        return not self._may_end
 
     def begin_ending(self) -> None:
         """Only one may end it."""
-        with self._lock:
-            if self.ended:
-                raise transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome.UNSPECIFIED)
-            self.ended = True
+        try:
+            self._may_end.pop()
+        except IndexError:
+            raise transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome.UNSPECIFIED) from None
+
+    def reopen(self) -> None:
+        """The end has failed in a way that lets it be tried again."""
+        self._may_end.append(True)
 
 
 @dataclass(frozen=True)
@@ -296,7 +302,7 @@ def end_failed(transaction: OpenTransaction, commit: bool, error: DatabaseError)
     else:
         may_be_open = error.outcome is Outcome.NOT_EXECUTED and error.kind is not ErrorKind.TRANSACTION
     if may_be_open:
-        transaction.ended = False
+        transaction.reopen()
     return True
 
 

@@ -8,6 +8,7 @@ import itertools
 import os
 import socket
 import threading
+import weakref
 from dataclasses import replace
 from typing import Deque, Dict, List, Optional, Tuple, Union
 
@@ -68,13 +69,13 @@ class Session:
         self.connection_id = ""  # Set once Connect is answered.
         self.default_timeout_ms = 30_000
         self.prefixes: Dict[str, bytes] = {}  # What the requests of one statement begin with.
-        self.owner = os.getpid()
         self._calls: Dict[int, Call] = {}
         self._ids = itertools.count(1)
         self._outgoing: Deque[Tuple[Call, bytes]] = collections.deque()
         self._end: Optional[ErrorInfo] = None
         where = endpoint(address)
         self._http2 = Http2Stream(_METHOD, address if isinstance(where, tuple) else "localhost", "engine-db-postgres")
+        _sessions.add(self)
 
     @property
     def ended(self) -> bool:
@@ -133,6 +134,13 @@ class Session:
         self._set_end(ErrorInfo(message, ErrorKind.CONNECTION, reason=reason))
         self._disconnect()
         self._fail_all()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: the connection is its parent's, and so are the calls and transactions on it."""
+        self._outgoing.clear()
+        self._calls.clear()
+        self._set_end(ErrorInfo("this process was forked, and the connection is its parent's", ErrorKind.CONNECTION,
+                                reason="FORKED"))
 
     def _set_end(self, info: ErrorInfo) -> None:
         if self._end is None:
@@ -203,6 +211,17 @@ class Session:
             self._set_end(unreachable(self.address, details).info)
 
 
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for session in list(_sessions):
+        session.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 def unreachable(address: str, details: str) -> DatabaseConnectionError:
     """There is no gateway, or it does not take the stream."""
     return DatabaseConnectionError(ErrorInfo(
@@ -253,9 +272,11 @@ class ThreadSession(Session):
         self._fail_all()
         self._socket.close()
 
+    def leave_to_parent(self) -> None:
+        super().leave_to_parent()
+        self._socket.close()  # Only this process's copy.
+
     def _disconnect(self) -> None:
-        if os.getpid() != self.owner:
-            return  # A forked child's copy, and the connection is the parent's.
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -317,6 +338,10 @@ class LoopSession(Session, asyncio.Protocol):
                 break
             self._transport.write(data)
 
+    def leave_to_parent(self) -> None:
+        super().leave_to_parent()
+        self._transport = None
+
     def _disconnect(self) -> None:
-        if self._transport is not None and os.getpid() == self.owner and not self.loop.is_closed():
+        if self._transport is not None and not self.loop.is_closed():
             self._transport.abort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import os
 import threading
+import weakref
 from typing import Optional
 
 from engine_db_postgres._gateway import gateway_address
@@ -26,29 +27,28 @@ class ConnectorState:
         self.connect_timeout_ms = target.timeout_ms if isinstance(target, ConnectionConfig) else 30_000
         self.wanted = False  # Between connect() and close().
         self.session: Optional[Session] = None
+        self.opening = threading.Lock()  # Held by the thread that opens the session.
         self._lock = threading.Lock()
         self._beginning = False
         self._current: Optional[OpenTransaction] = None
         # The transaction whose `with` block this thread or task is in.
         self.block: contextvars.ContextVar[Optional[OpenTransaction]] = contextvars.ContextVar("block", default=None)
+        _states.add(self)
 
     def live_session(self) -> Optional[Session]:
         """The session, unless another has to be opened. Raises DatabaseConnectionError when there is to be none."""
         session = self.session
         if session is not None and not session.ended:
-            if session.owner == os.getpid():
-                return session
-            self._leave_parent(session)
+            return session
         if not self.wanted:
             raise connection_error("NOT_CONNECTED", "the connector is not connected: call connect() first")
         return None
 
-    def _leave_parent(self, session: Session) -> None:
-        """This process was forked: the session is the parent's, and so is its transaction."""
-        self._lock = threading.Lock()  # Another thread of the parent may have held it.
+    def renew_locks(self) -> None:
+        """In a forked child: another thread of the parent may have held them."""
+        self.opening = threading.Lock()
+        self._lock = threading.Lock()
         self._beginning = False
-        self.session = None
-        session.end("FORKED", "this process was forked, and the connection is its parent's")
 
     def transaction(self) -> Optional[OpenTransaction]:
         """The one in which a statement of this thread or task runs now. Raises when it is being begun or ended."""
@@ -118,9 +118,6 @@ class ConnectorState:
         """close(): what is to be closed."""
         self.wanted = False
         session, self.session = self.session, None
-        if session is not None and session.owner != os.getpid():
-            self._current = None
-            return None
         with self._lock:
             self._current = None
         return session if session is not None and not session.ended else None
@@ -130,3 +127,14 @@ class ConnectorState:
         session = self.take_session()
         if session is not None:
             session.end("CLOSED", "the connector was destroyed")
+
+
+_states: weakref.WeakSet[ConnectorState] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for state in list(_states):
+        state.renew_locks()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import queue
-import threading
 import time
 import weakref
 from types import TracebackType
@@ -298,7 +297,6 @@ class PostgresSyncConnector(DatabaseConnector):
         """Opens nothing yet. `gateway` is "HOST:PORT" or "unix:PATH"; the environment's ENGINE_DB_GATEWAY, or else
         127.0.0.1:50051, when it is left out. Raises ConfigurationError."""
         self._state = ConnectorState(target, gateway)
-        self._opening = threading.Lock()
         self._local: Optional[LocalGateway] = None
         weakref.finalize(self, self._state.shut_down)
 
@@ -319,7 +317,7 @@ class PostgresSyncConnector(DatabaseConnector):
         return session if session is not None else self._open()
 
     def _open(self) -> Session:
-        with self._opening:
+        with self._state.opening:
             session = self._state.live_session()
             if session is not None:
                 return session
