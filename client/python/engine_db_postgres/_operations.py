@@ -1,0 +1,396 @@
+"""What is asked of a session, and what its answers mean; the two connectors differ only in how they wait. For the package's
+own use."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import Callable, Collection, Generic, List, Optional, Sequence, Tuple, TypeVar, Union
+
+from engine_db_postgres import _wire
+from engine_db_postgres._messages import begin_request, checked_ms, connect_request, error_info, read_error, retry_settings
+from engine_db_postgres._proto import connector_pb2
+from engine_db_postgres._session import MAX_REQUEST_BYTES, Call, Reply, Session
+from engine_db_postgres.config import ConnectTarget, RetryConfig
+from engine_db_postgres.errors import (DatabaseError, ErrorInfo, ErrorKind, Outcome, Phase, make_error, request_error,
+                                       transaction_error)
+from engine_db_postgres.options import BatchEntry, Statement, StatementDescription, TransactionOptions
+from engine_db_postgres.result import Column, Result
+from engine_db_postgres.values import Parameters, encode_parameters, varint
+
+T = TypeVar("T")
+
+CLOSE_TIMEOUT_MS = 5000
+MAX_RUNS_IN_BATCH = 10_000
+_MAX_CACHED_PREFIXES = 1024
+
+
+class OpenTransaction:
+    """A transaction that is open, or (with `ended`) has been or is just being ended."""
+
+    __slots__ = ("session", "id", "savepoints", "_may_end")
+
+    def __init__(self, session: Session, transaction_id: str) -> None:
+        self.session = session
+        self.id = transaction_id
+        self.savepoints = 0
+        self._may_end = [True]  # Who takes it out, which is atomic, is the one to end the transaction.
+
+    @property
+    def ended(self) -> bool:
+        return not self._may_end
+
+    def begin_ending(self) -> None:
+        """Only one may end it."""
+        try:
+            self._may_end.pop()
+        except IndexError:
+            raise transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome.UNSPECIFIED) from None
+
+    def reopen(self) -> None:
+        """The end has failed in a way that lets it be tried again."""
+        self._may_end.append(True)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where a statement runs: on a session, in one of its transactions or in none."""
+
+    session: Session
+    transaction: Optional[OpenTransaction] = None
+
+    def require_open(self) -> None:
+        """Nothing runs outside the transaction that its author thought it was in."""
+        if self.transaction is None:
+            return
+        if self.transaction.ended:
+            raise transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome.NOT_EXECUTED)
+        if self.session.ended:
+            raise _lost()
+
+    @property
+    def outcome_if_lost(self) -> Outcome:
+        """What a lost stream leaves of a statement."""
+        return Outcome.UNKNOWN if self.transaction is None else Outcome.ROLLED_BACK
+
+
+def _lost() -> DatabaseError:
+    return transaction_error("TRANSACTION_LOST", "the link to the gateway broke, which rolled the transaction back: roll"
+                             " back and run it again", Outcome.ROLLED_BACK)
+
+
+class Operation(Generic[T]):
+    """A request, and how to read its answer."""
+
+    __slots__ = ("session", "kind", "request", "guarded_ms", "phase", "outcome_if_lost", "read")
+
+    def __init__(self, session: Session, kind: int, request: bytes, timeout_ms: int, phase: Phase,
+                 outcome_if_lost: Outcome, read: Callable[[bytes], T]) -> None:
+        self.session = session
+        self.kind = kind
+        self.request = request
+        # How long the gateway may take.
+        self.guarded_ms = timeout_ms or session.default_timeout_ms
+        self.phase = phase
+        self.outcome_if_lost = outcome_if_lost
+        self.read = read
+
+    def finish(self, reply: Reply) -> T:
+        """The answer's meaning, or its error."""
+        if isinstance(reply, ErrorInfo):
+            raise make_error(reply)
+        kind, body = reply
+        if kind == _wire.REPLY_ERROR:
+            raise make_error(read_error(body))
+        if kind != self.kind + 1:
+            raise malformed(self.session, self.phase, "another method's answer")
+        try:
+            return self.read(body)
+        except (ValueError, IndexError, ArithmeticError) as fault:
+            raise malformed(self.session, self.phase, str(fault)) from fault
+
+
+def malformed(session: Session, phase: Phase, fault: str) -> DatabaseError:
+    """An answer that no gateway of this contract sends."""
+    return make_error(ErrorInfo(f"the gateway at {session.address} sent an answer that can't be read: {fault}",
+                                ErrorKind.CONNECTION, Outcome.UNKNOWN, phase, "MALFORMED_REPLY"))
+
+
+def _nothing(_: bytes) -> None:
+    return None
+
+
+def connect(session: Session, target: ConnectTarget, timeout_ms: int) -> Operation[None]:
+    """The session's first call."""
+
+    def read(body: bytes) -> None:
+        message = connector_pb2.ConnectResponse.FromString(body)
+        session.connection_id = message.connection_id
+        if message.settings.timeout_ms > 0:
+            session.default_timeout_ms = message.settings.timeout_ms
+
+    return Operation(session, _wire.CALL_CONNECT, connect_request(target), timeout_ms, Phase.CONNECTING,
+                     Outcome.NOT_EXECUTED, read)
+
+
+def _require_sql(sql: str, field: str = "sql") -> bytes:
+    if not isinstance(sql, str):
+        raise request_error("UNSUPPORTED_TYPE", field, f"is a str, not a {type(sql).__name__}")
+    if "\0" in sql:
+        raise request_error("NUL_IN_TEXT", field, "has a NUL character, which PostgreSQL's text can't hold")
+    try:
+        return sql.encode()
+    except UnicodeEncodeError:
+        raise request_error("INVALID_UTF8", field, "has a lone surrogate, which no UTF-8 text can hold") from None
+
+
+def _statement(scope: Scope, sql: str, parameters: Parameters, timeout_ms: Optional[int],
+               retry: Optional[RetryConfig]) -> Tuple[bytes, int]:
+    """What ExecuteRequest and ExecuteStreamRequest have in common, and the timeout."""
+    scope.require_open()
+    session = scope.session
+    prefix = session.prefixes.get(sql) if type(sql) is str else None
+    if prefix is None:
+        text = _require_sql(sql)
+        prefix = _wire.field(b"\x0a", session.connection_id.encode()) + _wire.field(b"\x12", text) + _wire.COLUMN_FORMAT
+        if len(session.prefixes) >= _MAX_CACHED_PREFIXES:
+            session.prefixes.clear()
+        if len(text) < 16_384:
+            session.prefixes[sql] = prefix
+    parts = [prefix, *encode_parameters(parameters, _wire.PARAMETER_TAG)] if parameters else [prefix]
+    if scope.transaction is not None:
+        parts.append(_wire.field(b"\x22", scope.transaction.id.encode()))
+    return b"".join(parts) + _options(timeout_ms, retry), timeout_ms or 0
+
+
+def _options(timeout_ms: Optional[int], retry: Optional[RetryConfig]) -> bytes:
+    """timeout_ms and retry, whose numbers are the same in all requests."""
+    encoded = b"\x40" + varint(checked_ms(timeout_ms, "timeout_ms")) if timeout_ms is not None else b""
+    return encoded + _wire.field(b"\x4a", retry_settings(retry)) if retry is not None else encoded
+
+
+def execute(scope: Scope, sql: str, parameters: Parameters, timeout_ms: Optional[int], retry: Optional[RetryConfig],
+            text_columns: Collection[str]) -> Operation[Result]:
+    """One statement and its whole result."""
+    request, timeout = _statement(scope, sql, parameters, timeout_ms, retry)
+
+    def read(body: bytes) -> Result:
+        return Result(_wire.read_answer(body), text_columns)
+
+    return Operation(scope.session, _wire.CALL_EXECUTE, request, timeout, Phase.EXECUTING, scope.outcome_if_lost, read)
+
+
+def execute_stream(scope: Scope, sql: str, parameters: Parameters, timeout_ms: Optional[int],
+                   retry: Optional[RetryConfig]) -> Operation[None]:
+    """One statement whose rows come in parts."""
+    request, timeout = _statement(scope, sql, parameters, timeout_ms, retry)
+    return Operation(scope.session, _wire.CALL_STREAM, request, timeout, Phase.STREAMING, scope.outcome_if_lost, _nothing)
+
+
+BatchItem = Union[Statement, str, Tuple[str, Sequence[Parameters]]]
+
+
+def execute_batch(scope: Scope, statements: Sequence[BatchItem], atomic: bool, timeout_ms: Optional[int],
+                  retry: Optional[RetryConfig]) -> Operation[List[BatchEntry]]:
+    """Many statements in one round trip."""
+    scope.require_open()
+    parts = [_wire.field(b"\x0a", scope.session.connection_id.encode())]
+    for index, item in enumerate(statements):
+        sql, lists = (item, ()) if isinstance(item, str) else item
+        path = f"statements[{index}]"
+        body = [_wire.field(b"\x0a", _require_sql(sql, path + ".sql"))]
+        for number, parameters in enumerate(lists):
+            encoded = encode_parameters(parameters, _wire.LIST_PARAMETER_TAG,
+                                        f"{path}.parameter_lists[{number}].parameters")
+            body.append(_wire.field(b"\x1a", b"".join(encoded)))
+        parts.append(_wire.field(b"\x12", b"".join(body)))
+    if scope.transaction is not None:
+        parts.append(_wire.field(b"\x1a", scope.transaction.id.encode()))
+    elif atomic:
+        parts.append(b"\x30\x01")
+    parts += (_wire.COLUMN_FORMAT, _options(timeout_ms, retry))
+
+    def read(body: bytes) -> List[BatchEntry]:
+        message = connector_pb2.ExecuteBatchResponse.FromString(body)
+        return [
+            BatchEntry(entry.statement_index, entry.parameter_list_index, None, make_error(error_info(entry.error)))
+            if entry.WhichOneof("result") == "error" else
+            BatchEntry(entry.statement_index, entry.parameter_list_index,
+                       Result(_wire.read_answer(entry.response.SerializeToString())), None)
+            for entry in message.results]
+
+    return Operation(scope.session, _wire.CALL_BATCH, b"".join(parts), timeout_ms or 0, Phase.EXECUTING,
+                     scope.outcome_if_lost, read)
+
+
+def split_runs(sql: str, parameter_lists: Sequence[Parameters]) -> List[Statement]:
+    """The runs of one statement, in as few batches as the contract's limits allow."""
+    batches: List[Statement] = []
+    begin = size = 0
+    limit = MAX_REQUEST_BYTES // 2
+    for index, parameters in enumerate(parameter_lists):
+        length = sum(map(len, encode_parameters(parameters, _wire.LIST_PARAMETER_TAG, f"parameter_lists[{index}]"))) + 8
+        if index > begin and (size + length > limit or index - begin == MAX_RUNS_IN_BATCH):
+            batches.append(Statement(sql, parameter_lists[begin:index]))
+            begin, size = index, 0
+        size += length
+    if begin < len(parameter_lists):
+        batches.append(Statement(sql, parameter_lists[begin:]))
+    return batches
+
+
+def describe(scope: Scope, sql: str, timeout_ms: Optional[int]) -> Operation[StatementDescription]:
+    """What a statement would return and take."""
+    scope.require_open()
+    _require_sql(sql)
+    request = connector_pb2.DescribeRequest(
+        connection_id=scope.session.connection_id, sql=sql, timeout_ms=checked_ms(timeout_ms, "timeout_ms"),
+        transaction_id=scope.transaction.id if scope.transaction is not None else "")
+
+    def read(body: bytes) -> StatementDescription:
+        message = connector_pb2.DescribeResponse.FromString(body)
+        columns = tuple(Column(column.name, column.type_name, column.type_oid, column.type_modifier)
+                        for column in message.columns)
+        return StatementDescription(columns, list(message.parameter_type_names), message.bound_sql)
+
+    return Operation(scope.session, _wire.CALL_DESCRIBE, request.SerializeToString(), timeout_ms or 0, Phase.EXECUTING,
+                     Outcome.UNSPECIFIED, read)
+
+
+def begin(session: Session, options: TransactionOptions, timeout_ms: Optional[int]) -> Operation[OpenTransaction]:
+    """Opens a transaction."""
+
+    def read(body: bytes) -> OpenTransaction:
+        return OpenTransaction(session, connector_pb2.BeginResponse.FromString(body).transaction_id)
+
+    timeout = checked_ms(timeout_ms, "timeout_ms")
+    return Operation(session, _wire.CALL_BEGIN, begin_request(session.connection_id, options, timeout), timeout,
+                     Phase.EXECUTING, Outcome.ROLLED_BACK, read)
+
+
+def end(transaction: OpenTransaction, commit: bool, timeout_ms: Optional[int] = None) -> Optional[Operation[None]]:
+    """Commits or rolls back. From here on the transaction has ended, unless finish_end() says otherwise. None: there is
+    nothing left to do."""
+    timeout = checked_ms(timeout_ms, "timeout_ms")
+    transaction.begin_ending()
+    session = transaction.session
+    if session.ended:
+        if commit:
+            raise _lost()
+        return None
+    if commit:
+        message = connector_pb2.CommitRequest(connection_id=session.connection_id, transaction_id=transaction.id,
+                                              timeout_ms=timeout)
+        return Operation(session, _wire.CALL_COMMIT, message.SerializeToString(), timeout, Phase.COMMITTING,
+                         Outcome.UNKNOWN, _nothing)
+    request = connector_pb2.RollbackRequest(connection_id=session.connection_id, transaction_id=transaction.id,
+                                            timeout_ms=timeout)
+    return Operation(session, _wire.CALL_ROLLBACK, request.SerializeToString(), timeout, Phase.EXECUTING,
+                     Outcome.ROLLED_BACK, _nothing)
+
+
+def end_failed(transaction: OpenTransaction, commit: bool, error: DatabaseError) -> bool:
+    """What a failed commit or rollback means for the transaction. False: it is gone, which is what a rollback wants."""
+    ended = transaction.session.ended
+    if not commit:
+        gone = ended or (error.kind is ErrorKind.TRANSACTION and error.outcome is not Outcome.COMMITTED)
+        return not gone
+    if ended:
+        return True
+    if error.outcome is Outcome.UNKNOWN:
+        may_be_open = error.kind is ErrorKind.TIMEOUT  # A repeated commit brings light.
+    else:
+        may_be_open = error.outcome is Outcome.NOT_EXECUTED and error.kind is not ErrorKind.TRANSACTION
+    if may_be_open:
+        transaction.reopen()
+    return True
+
+
+def savepoint(transaction: OpenTransaction, name: str, back: bool) -> Operation[None]:
+    """Sets a savepoint, or goes back to one."""
+    Scope(transaction.session, transaction).require_open()
+    if not isinstance(name, str) or "\0" in name:
+        raise request_error("SAVEPOINT_NAME", "name", "is a letter or \"_\", then letters, digits and \"_\", at most 63")
+    # RollbackToSavepointRequest has the same fields.
+    request = connector_pb2.SavepointRequest(connection_id=transaction.session.connection_id,
+                                             transaction_id=transaction.id, name=name)
+    return Operation(transaction.session, _wire.CALL_ROLLBACK_TO if back else _wire.CALL_SAVEPOINT,
+                     request.SerializeToString(), 0, Phase.EXECUTING, Outcome.ROLLED_BACK, _nothing)
+
+
+def close(session: Session) -> Operation[None]:
+    """Gives the handle up. It ends with the session, whatever the answer is."""
+    request = connector_pb2.CloseRequest(connection_id=session.connection_id)
+    return Operation(session, _wire.CALL_CLOSE, request.SerializeToString(), CLOSE_TIMEOUT_MS, Phase.UNSPECIFIED,
+                     Outcome.UNSPECIFIED, _nothing)
+
+
+def pause_before_repeating(retry: RetryConfig, attempt: int, error: DatabaseError) -> Optional[float]:
+    """How many seconds to wait before the next attempt when `attempt`, counted from 1, failed; None for no more."""
+    if not error.retryable or attempt >= retry.max_attempts:
+        return None
+    # "Full jitter": those who collided come back at different times.
+    return max(random.uniform(0, retry.max_delay_before(attempt + 1)), float(error.info.retry_after_ms)) / 1000
+
+
+class StreamState:
+    """A streamed result as its parts come; who waits for the parts is not its business. One thread at a time."""
+
+    # Credit goes back in pieces of this size, a quarter of what a stream begins with; sooner when the reader has to wait.
+    _CREDIT_PIECE = 256 << 10
+
+    def __init__(self, text_columns: Collection[str]) -> None:
+        self.columns: Tuple[Column, ...] = ()
+        self.rowcount = 0
+        self.command_tag = ""
+        self.bound_sql = ""
+        self.attempts = 0
+        self.complete = False
+        self._text_columns = text_columns
+        self._columns_bytes = b""
+        self._rows_arrived = 0
+        self._consumed = 0
+
+    def take(self, operation: Operation[None], reply: Reply) -> Optional[Result]:
+        """The rows of one part, if it has some. Raises the error with which the stream broke off."""
+        if isinstance(reply, ErrorInfo) or reply[0] == _wire.REPLY_ERROR:
+            self.complete = True
+            info = reply if isinstance(reply, ErrorInfo) else read_error(reply[1])
+            raise make_error(replace(info, rows_delivered=self._rows_arrived,
+                                     retryable=info.retryable and self._rows_arrived == 0))
+        try:
+            return self._take(_wire.read_part(reply[1]))
+        except (ValueError, IndexError) as fault:
+            raise malformed(operation.session, operation.phase, str(fault)) from fault
+
+    def _take(self, part: _wire.Part) -> Optional[Result]:
+        self._consumed += len(part.data)
+        if part.bound_sql:
+            self.bound_sql = part.bound_sql
+        rows: Optional[Result] = None
+        if part.columns:
+            self._columns_bytes = part.columns
+        if part.batch is not None or part.columns:
+            rows = Result(_wire.Answer(self._columns_bytes, part.batch, 0, "", self.bound_sql, 1, part.data),
+                          self._text_columns)
+            self.columns = rows.columns
+        if part.batch is not None:
+            self._rows_arrived += _wire.read_row_count(part.data, *part.batch)
+        if part.summary is not None:
+            self.rowcount, self.command_tag, row_count, self.attempts = _wire.read_summary(part.data, *part.summary)
+            if row_count != self._rows_arrived:
+                raise ValueError("rows are missing from the stream")
+            self.complete = True
+        return rows if part.batch is not None else None
+
+    def due_credit(self, must_wait: bool) -> int:
+        """How many bytes to give back now."""
+        if self.complete or not self._consumed or (self._consumed < self._CREDIT_PIECE and not must_wait):
+            return 0
+        due, self._consumed = self._consumed, 0
+        return due
+
+
+def timed_out(operation: Operation[T], call: Call) -> DatabaseError:
+    """The gateway has not answered in time."""
+    return make_error(operation.session.no_answer(call, operation.guarded_ms))

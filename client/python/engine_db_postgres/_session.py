@@ -1,0 +1,347 @@
+"""One Session stream to the gateway. For the package's own use."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import itertools
+import os
+import socket
+import threading
+import weakref
+from dataclasses import replace
+from typing import Deque, Dict, List, Optional, Tuple, Union
+
+from engine_db_postgres import _wire
+from engine_db_postgres._gateway import endpoint, open_socket
+from engine_db_postgres._http2 import Http2Stream, ProtocolError
+from engine_db_postgres.errors import (DatabaseConnectionError, ErrorInfo, ErrorKind, Outcome, Phase, connection_error,
+                                       make_error, request_error)
+from engine_db_postgres.values import varint
+
+_METHOD = "/engine.db.v1.DatabaseConnector/Session"
+# The contract's limit of calls in a message; and how large one grows by gathering calls, so that the first of them need
+# not wait long.
+_MAX_CALLS_IN_MESSAGE = 1024
+_MAX_GATHERED_BYTES = 1 << 20
+# The gateway takes messages up to 4 MiB. A larger one would end the session for everybody, so that call is refused here.
+MAX_REQUEST_BYTES = (4 << 20) - 64
+_MAX_CALLS_IN_FLIGHT = 65_536
+# The gateway keeps the deadlines; this is for when it does not answer.
+GRACE_S = 0.175
+# More is read at a time only when it is there; a larger buffer costs page faults in each read.
+_READ_BYTES = 64 << 10
+
+# What a call hears: a reply's kind and bytes, or why there is none.
+Reply = Union[Tuple[int, bytes], ErrorInfo]
+
+
+class Call:
+    """One call, as the session sees it. What waits for its answer is added by whoever makes it."""
+
+    __slots__ = ("id", "sent", "phase", "outcome_if_lost")
+
+    def __init__(self, phase: Phase, outcome_if_lost: Outcome) -> None:
+        self.id = 0
+        self.sent = False  # Whether the gateway may have it.
+        self.phase = phase
+        self.outcome_if_lost = outcome_if_lost
+
+    def put(self, reply: Reply) -> None:
+        """Hears of an answer, on the thread that reads. Must not block."""
+        raise NotImplementedError
+
+
+class Session:
+    """Carries many calls at once on one stream.
+
+    While a message is being written, calls gather in the next: the busier, the fewer messages. When the stream breaks the
+    session has ended: every call in flight fails, and so does each later one. It is never mended; whoever needs another
+    opens one. Any thread may call.
+
+    No lock: what several threads touch is a deque, a counter, and a dict, of which each single operation is atomic.
+    A call is entered before the end is looked for, and the end is set before the calls are failed; so no call is missed,
+    and whoever pops it is the one to answer it.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.connection_id = ""  # Set once Connect is answered.
+        self.default_timeout_ms = 30_000
+        self.prefixes: Dict[str, bytes] = {}  # What the requests of one statement begin with.
+        self._calls: Dict[int, Call] = {}
+        self._ids = itertools.count(1)
+        self._outgoing: Deque[Tuple[Call, bytes]] = collections.deque()
+        self._end: Optional[ErrorInfo] = None
+        where = endpoint(address)
+        self._http2 = Http2Stream(_METHOD, address if isinstance(where, tuple) else "localhost", "engine-db-postgres")
+        _sessions.add(self)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no call can succeed any more."""
+        return self._end is not None
+
+    def submit(self, call: Call, kind: int, request: bytes) -> None:
+        """Sends a request; `call` hears of the answer. Raises DatabaseError when it can't be sent."""
+        if self._end is not None:
+            raise make_error(self._failure(call))
+        if len(request) > MAX_REQUEST_BYTES:
+            raise request_error("REQUEST_TOO_LARGE", "sql", f"the statement with its parameters has {len(request)} "
+                                f"bytes; at most {MAX_REQUEST_BYTES} go in a call")
+        if len(self._calls) >= _MAX_CALLS_IN_FLIGHT:
+            raise connection_error("TOO_MANY_CALLS", f"this connector has {_MAX_CALLS_IN_FLIGHT} calls in flight, its "
+                                   "limit; wait for some to end", retryable=True)
+        call.id = next(self._ids)
+        self._calls[call.id] = call
+        self._outgoing.append((call, _wire.session_call(call.id, kind, request)))
+        self._flush()
+        if self._end is not None and self._calls.pop(call.id, None) is not None:
+            raise make_error(self._failure(call))
+
+    def abandon(self, call: Call) -> bool:
+        """Asks the gateway to cancel the call, which hears nothing more. False: it has been answered already."""
+        if self._calls.pop(call.id, None) is None:
+            return False
+        if self._end is None:
+            self._tell(call, _wire.CALL_CANCEL, b"")
+        return True
+
+    def forget(self, call: Call) -> None:
+        """A streamed result has come to its end."""
+        self._calls.pop(call.id, None)
+
+    def add_credit(self, call: Call, size: int) -> None:
+        """Allows so many more bytes of a streamed result."""
+        self._tell(call, _wire.CALL_CREDIT, b"\x08" + varint(size))
+
+    def _tell(self, call: Call, kind: int, request: bytes) -> None:
+        self._outgoing.append((call, _wire.session_call(call.id, kind, request)))
+        self._flush()
+
+    def no_answer(self, call: Call, timeout_ms: int) -> ErrorInfo:
+        """What becomes of a call that the gateway has not answered within its deadline, and that was abandoned."""
+        outcome = Outcome.NOT_EXECUTED
+        if call.sent:
+            # A stream that breaks rolls back what runs in its transactions; a late statement may still be running.
+            outcome = call.outcome_if_lost if call.outcome_if_lost is Outcome.UNSPECIFIED else Outcome.UNKNOWN
+        kind = ErrorKind.CONNECTION if call.phase is Phase.CONNECTING else ErrorKind.TIMEOUT
+        return ErrorInfo(f"the gateway at {self.address} gave no answer within {timeout_ms} ms", kind, outcome,
+                         call.phase, "NO_ANSWER")
+
+    def end(self, reason: str, message: str) -> None:
+        """Fails every call with DatabaseConnectionError, and ends the stream."""
+        self._set_end(ErrorInfo(message, ErrorKind.CONNECTION, reason=reason))
+        self._disconnect()
+        self._fail_all()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: the connection is its parent's, and so are the calls and transactions on it."""
+        self._outgoing.clear()
+        self._calls.clear()
+        self._set_end(ErrorInfo("this process was forked, and the connection is its parent's", ErrorKind.CONNECTION,
+                                reason="FORKED"))
+
+    def _set_end(self, info: ErrorInfo) -> None:
+        if self._end is None:
+            self._end = info
+
+    def _failure(self, call: Call) -> ErrorInfo:
+        assert self._end is not None
+        if not call.sent:
+            return replace(self._end, outcome=Outcome.NOT_EXECUTED)
+        return replace(self._end, outcome=call.outcome_if_lost, phase=call.phase,
+                       retryable=self._end.retryable and call.outcome_if_lost is Outcome.UNSPECIFIED)
+
+    def _fail_all(self) -> None:
+        self._outgoing.clear()
+        for call_id in list(self._calls):
+            call = self._calls.pop(call_id, None)
+            if call is not None:
+                call.put(self._failure(call))
+
+    def _flush(self) -> None:
+        """Sees to it that what is in _outgoing gets written."""
+        raise NotImplementedError
+
+    def _disconnect(self) -> None:
+        """Ends the connection. May be repeated."""
+        raise NotImplementedError
+
+    def _gather(self) -> bytes:
+        """Of what is to be written, as much as goes in a message, as bytes on the wire. One thread at a time."""
+        outgoing = self._outgoing
+        gathered: List[bytes] = []
+        size = 0
+        while outgoing and len(gathered) < _MAX_CALLS_IN_MESSAGE:
+            if gathered and size + len(outgoing[0][1]) > _MAX_GATHERED_BYTES:
+                break
+            try:
+                call, data = outgoing.popleft()
+            except IndexError:  # The session has just ended.
+                break
+            call.sent = True
+            gathered.append(data)
+            size += len(data)
+        return self._http2.write(b"".join(gathered) if gathered else None)
+
+    def _take(self, data: bytes) -> bool:
+        """Hands out the answers in bytes that came. False: the stream has ended."""
+        calls = self._calls
+        try:
+            for message in self._http2.receive(data):
+                for call_id, kind, body in _wire.read_replies(message):
+                    call = calls.get(call_id) if kind == _wire.CALL_STREAM + 1 else calls.pop(call_id, None)
+                    if call is not None:  # Otherwise it was abandoned.
+                        call.put((kind, body))
+        except (ProtocolError, ValueError, IndexError) as fault:
+            self._set_end(ErrorInfo(f"the gateway at {self.address} sent an answer that can't be read: {fault}",
+                                    ErrorKind.CONNECTION, reason="MALFORMED_REPLY"))
+            return False
+        if self._http2.ended is not None:
+            self._lost(self._http2.ended)
+            return False
+        return True
+
+    def _lost(self, details: str) -> None:
+        if self.connection_id:
+            self._set_end(ErrorInfo(f"the link to the gateway at {self.address} was lost: {details}", ErrorKind.CONNECTION,
+                                    retryable=True, reason="GATEWAY_LOST"))
+        else:
+            self._set_end(unreachable(self.address, details).info)
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for session in list(_sessions):
+        session.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def unreachable(address: str, details: str) -> DatabaseConnectionError:
+    """There is no gateway, or it does not take the stream."""
+    return DatabaseConnectionError(ErrorInfo(
+        f"can't reach the gateway at {address}: {details}", ErrorKind.CONNECTION, Outcome.NOT_EXECUTED, Phase.CONNECTING,
+        "GATEWAY_UNREACHABLE", retryable=True))
+
+
+class ThreadSession(Session):
+    """For threads: whoever has something to send writes it, together with what others have put there meanwhile; a thread of
+    the session's own reads."""
+
+    def __init__(self, address: str, timeout_s: float) -> None:
+        """Blocks until the socket is connected. Raises DatabaseConnectionError."""
+        super().__init__(address)
+        try:
+            self._socket = open_socket(address, timeout_s)
+        except (OSError, UnicodeError) as fault:
+            raise unreachable(address, getattr(fault, "strerror", None) or str(fault)) from None
+        self._writing = threading.Lock()
+        threading.Thread(target=self._read, name="engine-db-session", daemon=True).start()
+
+    def _flush(self) -> None:
+        # Whoever can't get the lock leaves its call to the one who has it, and who looks again after letting go.
+        while (self._outgoing or self._http2.has_to_write) and self._writing.acquire(False):
+            try:
+                data = self._gather()
+                if data:
+                    self._socket.sendall(data)
+            except OSError:
+                return  # The reader sees it too, and ends the session.
+            finally:
+                self._writing.release()
+
+    def _read(self) -> None:
+        receive, take, http2 = self._socket.recv, self._take, self._http2
+        details = "it closed the connection"
+        try:
+            while True:
+                data = receive(_READ_BYTES)
+                if not data or not take(data):
+                    break
+                if http2.has_to_write:
+                    self._flush()
+        except OSError as fault:
+            details = fault.strerror or str(fault)
+        self._lost(details)
+        self._disconnect()
+        self._fail_all()
+        self._socket.close()
+
+    def leave_to_parent(self) -> None:
+        super().leave_to_parent()
+        self._socket.close()  # Only this process's copy.
+
+    def _disconnect(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # It is down already.
+
+
+class LoopSession(Session, asyncio.Protocol):
+    """For one event loop: reads and writes on it. What is submitted in one turn of the loop leaves together."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.loop = asyncio.get_running_loop()
+        self._transport: Optional[asyncio.Transport] = None
+        self._flushing = False
+
+    async def open(self, timeout_s: float) -> None:
+        """Connects. Raises DatabaseConnectionError."""
+        where = endpoint(self.address)
+        try:
+            if isinstance(where, tuple):
+                opening = self.loop.create_connection(lambda: self, *where)
+            else:
+                opening = self.loop.create_unix_connection(lambda: self, where)
+            await asyncio.wait_for(opening, timeout_s)
+        except asyncio.TimeoutError:
+            raise unreachable(self.address, "no connection in time") from None
+        except (OSError, UnicodeError) as fault:
+            raise unreachable(self.address, getattr(fault, "strerror", None) or str(fault)) from None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._end is not None:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._take(data):
+            self._disconnect()
+            self._fail_all()
+        elif self._http2.has_to_write:
+            self._flush()
+
+    def connection_lost(self, exc: Optional[Exception]) -> None:
+        self._lost(str(exc) if exc else "it closed the connection")
+        self._fail_all()
+
+    def _flush(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._flushing = False
+        if self._transport is None or self._end is not None:
+            return
+        while self._outgoing or self._http2.has_to_write:
+            data = self._gather()
+            if not data:
+                break
+            self._transport.write(data)
+
+    def leave_to_parent(self) -> None:
+        super().leave_to_parent()
+        self._transport = None
+
+    def _disconnect(self) -> None:
+        if self._transport is not None and not self.loop.is_closed():
+            self._transport.abort()

@@ -1,0 +1,569 @@
+"""PostgreSQL through the gateway, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import weakref
+from types import TracebackType
+from typing import Any, AsyncIterator, Awaitable, Callable, Collection, Deque, List, Optional, Sequence, Tuple, Type, TypeVar
+
+from engine_db_postgres import _operations as operations
+from engine_db_postgres._operations import BatchItem, OpenTransaction, Operation, Scope, StreamState
+from engine_db_postgres._session import GRACE_S, Call, LoopSession, Reply, Session
+from engine_db_postgres._state import ConnectorState
+from engine_db_postgres.config import ConnectTarget, RetryConfig
+from engine_db_postgres.connector import AsyncDatabaseConnector
+from engine_db_postgres.errors import DatabaseError, DatabaseTransactionError, connection_error
+from engine_db_postgres.local import LocalGateway
+from engine_db_postgres.options import BatchEntry, StatementDescription, TransactionOptions
+from engine_db_postgres.result import Column, Result, Row
+from engine_db_postgres.values import Parameters
+
+T = TypeVar("T")
+
+_SWEEP_EVERY_S = 0.05
+
+
+class _Watch:
+    """Answers the calls itself that the gateway does not in time. A timer each would cost more than all the rest."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._calls: Deque[_AwaitedCall] = collections.deque()
+        self._sweeping = False
+
+    def add(self, call: _AwaitedCall) -> None:
+        self._calls.append(call)
+        if not self._sweeping:
+            self._sweeping = True
+            self.loop.call_later(_SWEEP_EVERY_S, self._sweep)
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        still: Deque[_AwaitedCall] = collections.deque()
+        for call in self._calls:
+            if call.future.done():
+                continue
+            if call.deadline <= now:
+                call.expire()
+            else:
+                still.append(call)
+        self._calls = still
+        self._sweeping = bool(still)
+        if still:
+            self.loop.call_later(_SWEEP_EVERY_S, self._sweep)
+
+
+class _AwaitedCall(Call):
+    """A task waits for its one answer."""
+
+    __slots__ = ("future", "deadline", "_operation")
+
+    def __init__(self, operation: Operation[Any], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(operation.phase, operation.outcome_if_lost)
+        self.future: asyncio.Future[Reply] = loop.create_future()
+        self.deadline = loop.time() + operation.guarded_ms / 1000 + GRACE_S
+        self._operation = operation
+
+    def put(self, reply: Reply) -> None:
+        if not self.future.done():
+            self.future.set_result(reply)
+
+    def expire(self) -> None:
+        """The gateway has not answered in time."""
+        session = self._operation.session
+        if session.abandon(self):
+            self.put(session.no_answer(self, self._operation.guarded_ms))
+
+
+class _StreamedCall(Call):
+    """A task waits for one part after the other."""
+
+    __slots__ = ("parts", "arrived")
+
+    def __init__(self, operation: Operation[Any]) -> None:
+        super().__init__(operation.phase, operation.outcome_if_lost)
+        self.parts: Deque[Reply] = collections.deque()
+        self.arrived = asyncio.Event()
+
+    def put(self, reply: Reply) -> None:
+        self.parts.append(reply)
+        self.arrived.set()
+
+
+class AsyncRowStream:
+    """A result that is read while it comes, in bounded memory: what has not been read yet is held back at the database.
+
+    Iterate over it once, with ``async for``: it gives dicts. A stream that breaks off raises an error, whose
+    rows_delivered says how many rows came before it; it is never a short result. Leaving its ``async with`` block, close(),
+    or dropping it before its end cancels its statement (which fails the transaction that it runs in, if any). One task at
+    a time.
+    """
+
+    def __init__(self, connector: PostgresAsyncConnector, make: Callable[[Scope], Operation[None]],
+                 scope: Optional[Scope], text_columns: Collection[str]) -> None:
+        self._connector = connector
+        self._make = make
+        self._scope = scope
+        self._state = StreamState(text_columns)
+        self._operation: Optional[Operation[None]] = None
+        self._call: Optional[_StreamedCall] = None
+        self._deadline = 0.0
+        self._ahead: Optional[Result] = None
+
+    async def _start(self) -> _StreamedCall:
+        scope = self._scope or Scope(await self._connector._session())
+        operation = self._make(scope)
+        call = _StreamedCall(operation)
+        self._deadline = asyncio.get_running_loop().time() + operation.guarded_ms / 1000 + GRACE_S
+        operation.session.submit(call, operation.kind, operation.request)
+        self._operation, self._call = operation, call
+        return call
+
+    async def _next(self) -> Optional[Result]:
+        if self._ahead is not None:
+            rows, self._ahead = self._ahead, None
+            return rows
+        state = self._state
+        while not state.complete:
+            call = self._call or await self._start()
+            operation = self._operation
+            assert operation is not None
+            credit = state.due_credit(must_wait=not call.parts)
+            if credit:
+                operation.session.add_credit(call, credit)
+            try:
+                if not call.parts:
+                    call.arrived.clear()
+                    left = self._deadline - asyncio.get_running_loop().time()
+                    await asyncio.wait_for(call.arrived.wait(), max(0.0, left))
+                rows_of_part = state.take(operation, call.parts.popleft())
+            except asyncio.TimeoutError:
+                self._abandon()
+                raise operations.timed_out(operation, call) from None
+            except BaseException:
+                self._abandon()
+                raise
+            if state.complete:
+                operation.session.forget(call)
+            if rows_of_part is not None:
+                return rows_of_part
+        return None
+
+    async def batches(self) -> AsyncIterator[Result]:
+        """Some consecutive rows at a time."""
+        while True:
+            rows = await self._next()
+            if rows is None:
+                return
+            yield rows
+
+    async def _rows(self) -> AsyncIterator[Row]:
+        try:
+            while True:
+                batch = await self._next()
+                if batch is None:
+                    return
+                for row in batch.rows:
+                    yield row
+        finally:
+            self._abandon()
+
+    def __aiter__(self) -> AsyncIterator[Row]:
+        return self._rows()
+
+    async def tuples(self) -> AsyncIterator[Tuple[Any, ...]]:
+        """The rows as tuples, in the columns' order."""
+        try:
+            while True:
+                batch = await self._next()
+                if batch is None:
+                    return
+                for row in batch.tuples:
+                    yield row
+        finally:
+            self._abandon()
+
+    async def columns(self) -> Tuple[Column, ...]:
+        """Waits for the first rows or the end."""
+        if not self._state.columns and not self._state.complete:
+            self._ahead = await self._next()
+        return self._state.columns
+
+    @property
+    def rowcount(self) -> int:
+        """As Result.rowcount; 0 before the end."""
+        return self._state.rowcount
+
+    @property
+    def command_tag(self) -> str:
+        """As Result.command_tag; empty before the end."""
+        return self._state.command_tag
+
+    @property
+    def bound_sql(self) -> str:
+        """As Result.bound_sql; empty before the first rows."""
+        return self._state.bound_sql
+
+    def _abandon(self) -> None:
+        if self._state.complete:
+            return
+        self._state.complete = True
+        if self._call is not None and self._operation is not None:
+            self._operation.session.abandon(self._call)
+
+    async def close(self) -> None:
+        """Cancels the statement unless the end has come. May be repeated."""
+        self._abandon()
+
+    async def __aenter__(self) -> AsyncRowStream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._abandon()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_ahead"):
+            self._abandon()
+
+
+class AsyncTransaction:
+    """An open transaction, independent of all others on its connector.
+
+    As a context manager (see PostgresAsyncConnector.transaction()) it commits at the end of the block, and rolls back when
+    the block raises.
+    """
+
+    def __init__(self, connector: PostgresAsyncConnector, open_transaction: OpenTransaction) -> None:
+        self._connector = connector
+        self._open = open_transaction
+
+    @property
+    def _scope(self) -> Scope:
+        return Scope(self._open.session, self._open)
+
+    async def async_execute(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
+                            text_columns: Collection[str] = ()) -> Result:
+        """As PostgresAsyncConnector.async_execute(), in this transaction."""
+        return await self._connector._run(operations.execute(self._scope, sql, params, timeout_ms, None, text_columns))
+
+    def async_execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
+                             text_columns: Collection[str] = ()) -> AsyncRowStream:
+        """As PostgresAsyncConnector.async_execute_stream(), in this transaction."""
+        return AsyncRowStream(self._connector,
+                              lambda scope: operations.execute_stream(scope, sql, params, timeout_ms, None),
+                              self._scope, text_columns)
+
+    async def async_execute_batch(self, statements: Sequence[BatchItem], *,
+                                  timeout_ms: Optional[int] = None) -> List[BatchEntry]:
+        """As PostgresAsyncConnector.async_execute_batch(), in this transaction: the first failure fails it."""
+        return await self._connector._run(operations.execute_batch(self._scope, statements, False, timeout_ms, None))
+
+    async def async_savepoint(self, name: str) -> None:
+        """Sets a savepoint: a letter or "_", then letters, digits and "_", at most 63."""
+        await self._connector._run(operations.savepoint(self._open, name, back=False))
+
+    async def async_rollback_to(self, name: str) -> None:
+        """Undoes what came after the savepoint, which stays; mends a failed transaction."""
+        await self._connector._run(operations.savepoint(self._open, name, back=True))
+
+    async def async_commit(self, *, timeout_ms: Optional[int] = None) -> None:
+        """When it fails with Outcome.UNKNOWN because of a timeout, a repeated commit tells what became of it."""
+        await self._connector._end_transaction(self._open, True, timeout_ms)
+
+    async def async_rollback(self) -> None:
+        """Also right when the transaction is gone already."""
+        await self._connector._end_transaction(self._open, False)
+
+
+async def _leave(transaction: AsyncTransaction, error: Optional[BaseException]) -> None:
+    if transaction._open.ended:
+        return  # By the block itself.
+    if error is None:
+        await transaction.async_commit()
+        return
+    try:
+        await transaction.async_rollback()
+    except DatabaseError:
+        pass  # The error that is on its way says more; the lease or the end of the session rolls back.
+
+
+class _TransactionBlock:
+    """What `async with connector.transaction()` enters and leaves. Inside another such block it is a savepoint."""
+
+    def __init__(self, connector: PostgresAsyncConnector, options: TransactionOptions) -> None:
+        self._connector = connector
+        self._options = options
+        self._outer: Optional[OpenTransaction] = None
+        self._savepoint = ""
+        self._transaction: Optional[AsyncTransaction] = None
+
+    async def __aenter__(self) -> AsyncTransaction:
+        state = self._connector._state
+        self._outer = state.block.get()
+        if self._outer is not None:
+            self._outer.savepoints += 1
+            self._savepoint = f"engine_db_{self._outer.savepoints}"
+            self._transaction = AsyncTransaction(self._connector, self._outer)
+            await self._transaction.async_savepoint(self._savepoint)
+            return self._transaction
+        self._transaction = await self._connector.async_begin_transaction(self._options)
+        state.block.set(self._transaction._open)
+        return self._transaction
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                        trace: Optional[TracebackType]) -> None:
+        assert self._transaction is not None
+        if self._outer is None:
+            self._connector._state.block.set(None)
+            await _leave(self._transaction, error)
+        elif error is not None:
+            try:
+                await self._transaction.async_rollback_to(self._savepoint)
+            except DatabaseError:
+                pass  # The error that is on its way says more.
+
+
+class PostgresAsyncConnector(AsyncDatabaseConnector):
+    """See AsyncDatabaseConnector for the rules.
+
+    All calls travel on one stream to the gateway; calls made at the same time share messages, and the gateway shares round
+    trips among them: many tasks on one connector are the fast way. A cancelled task cancels its statement. When the link to
+    the gateway breaks, all calls in flight fail with DatabaseConnectionError, whose outcome tells whether they may have run,
+    and the next call opens it anew.
+    """
+
+    def __init__(self, target: ConnectTarget, gateway: Optional[str] = None) -> None:
+        """Opens nothing yet. `gateway` is "HOST:PORT" or "unix:PATH"; the environment's ENGINE_DB_GATEWAY, or else
+        127.0.0.1:50051, when it is left out. Raises ConfigurationError."""
+        self._state = ConnectorState(target, gateway)
+        self._on_loop: Optional[LoopSession] = None
+        self._watch: Optional[_Watch] = None
+        self._opening: Optional[asyncio.Task[Session]] = None
+        self._local: Optional[LocalGateway] = None
+        weakref.finalize(self, self._state.shut_down)
+
+    @classmethod
+    def local(cls, target: ConnectTarget, *, program: Optional[str] = None,
+              start_timeout_ms: int = 10_000) -> PostgresAsyncConnector:
+        """As PostgresSyncConnector.local(): with a gateway of its own, which async_connect() starts."""
+        ConnectorState(target, None)  # Refuses what is wrong before anything is made.
+        gateway = LocalGateway(program, start_timeout_ms=start_timeout_ms)
+        connector = cls(target, gateway.address)
+        connector._local = gateway
+        return connector
+
+    async def _session(self) -> Session:
+        session = self._state.live_session()
+        loop = asyncio.get_running_loop()
+        if session is not None:
+            if self._on_loop is not None and self._on_loop.loop is loop:
+                return session
+            self._leave_loop(session)
+        if self._opening is None or self._opening.get_loop() is not loop:
+            self._opening = loop.create_task(self._open())
+            self._opening.add_done_callback(self._opened)
+        # Shielded: one of several waiters that is cancelled leaves it to the others.
+        return await asyncio.shield(self._opening)
+
+    def _leave_loop(self, session: Session) -> None:
+        if self._on_loop is not None and not self._on_loop.loop.is_closed():
+            raise connection_error("OTHER_EVENT_LOOP", "the connector is connected on another event loop: close it there, or"
+                                   " make a connector for each loop")
+        session.end("CLOSED", "the event loop was closed")
+
+    def _opened(self, opening: asyncio.Task[Session]) -> None:
+        if self._opening is opening:
+            self._opening = None
+        if not opening.cancelled():
+            opening.exception()  # Told to those who wait, if there still are any.
+
+    async def _open(self) -> Session:
+        if self._local is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._local.start)
+        session = LoopSession(self._state.address)
+        self._on_loop, self._watch = session, _Watch(session.loop)
+        try:
+            await session.open(self._state.connect_timeout_ms / 1000)
+            await self._run(operations.connect(session, self._state.target, self._state.connect_timeout_ms))
+        except BaseException:
+            session.end("CLOSED", "the connection could not be opened")
+            raise
+        self._state.session = session
+        if not self._state.wanted:  # Closed meanwhile.
+            self._state.shut_down()
+            self._state.live_session()
+        return session
+
+    async def _run(self, operation: Operation[T]) -> T:
+        """Sends a request and waits for its answer."""
+        watch = self._watch
+        assert watch is not None
+        call = _AwaitedCall(operation, watch.loop)
+        operation.session.submit(call, operation.kind, operation.request)
+        watch.add(call)
+        try:
+            reply = await call.future
+        except BaseException:  # asyncio.CancelledError, mostly.
+            operation.session.abandon(call)
+            raise
+        return operation.finish(reply)
+
+    async def _end_transaction(self, transaction: OpenTransaction, commit: bool,
+                               timeout_ms: Optional[int] = None) -> None:
+        operation = operations.end(transaction, commit, timeout_ms)
+        if operation is None:
+            return
+        try:
+            await self._run(operation)
+        except DatabaseError as error:
+            if operations.end_failed(transaction, commit, error):
+                raise
+
+    def _scope_now(self) -> Optional[Scope]:
+        """Where a statement runs, unless a session has to be opened first."""
+        scope = self._state.scope()
+        on_loop = self._on_loop
+        if scope is None or on_loop is None or on_loop.loop is asyncio.get_running_loop():
+            return scope
+        self._leave_loop(scope.session)
+        scope.require_open()
+        return None
+
+    async def _scope(self) -> Scope:
+        return self._scope_now() or Scope(await self._session())
+
+    async def async_connect(self) -> None:
+        self._state.wanted = True
+        await self._session()
+
+    async def async_execute(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
+                            retry: Optional[RetryConfig] = None, text_columns: Collection[str] = ()) -> Result:
+        """As PostgresSyncConnector.execute()."""
+        scope = self._scope_now() or await self._scope()
+        return await self._run(operations.execute(scope, sql, params, timeout_ms, retry, text_columns))
+
+    def async_execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
+                             retry: Optional[RetryConfig] = None, text_columns: Collection[str] = ()) -> AsyncRowStream:
+        """As PostgresSyncConnector.execute_stream(). Not awaited itself; errors come with the first rows. It runs in the
+        transaction that is the current one now."""
+        return AsyncRowStream(self, lambda scope: operations.execute_stream(scope, sql, params, timeout_ms, retry),
+                              self._scope_now(), text_columns)
+
+    async def async_execute_batch(self, statements: Sequence[BatchItem], *, atomic: bool = False,
+                                  timeout_ms: Optional[int] = None,
+                                  retry: Optional[RetryConfig] = None) -> List[BatchEntry]:
+        """As PostgresSyncConnector.execute_batch()."""
+        return await self._run(operations.execute_batch(await self._scope(), statements, atomic, timeout_ms, retry))
+
+    async def async_execute_many(self, sql: str, params_list: Sequence[Parameters], *,
+                                 timeout_ms: Optional[int] = None) -> List[Result]:
+        """As PostgresSyncConnector.execute_many()."""
+        batches = operations.split_runs(sql, params_list)
+        if not batches:
+            return []
+        scope = await self._scope()
+        if len(batches) == 1:
+            entries = await self._run(operations.execute_batch(scope, batches, True, timeout_ms, None))
+            return [entry.result for entry in entries]
+        if scope.transaction is not None:
+            return await _execute_all(AsyncTransaction(self, scope.transaction), batches, timeout_ms)
+
+        async def work(transaction: AsyncTransaction) -> List[Result]:
+            return await _execute_all(transaction, batches, timeout_ms)
+
+        return await self._in_transaction(work, TransactionOptions())
+
+    async def async_describe(self, sql: str, *, timeout_ms: Optional[int] = None) -> StatementDescription:
+        """What a statement would return and take, without running it."""
+        return await self._run(operations.describe(await self._scope(), sql, timeout_ms))
+
+    async def async_begin(self, options: TransactionOptions = TransactionOptions()) -> None:
+        self._state.live_session()
+        self._state.start_begin()
+        begun: Optional[OpenTransaction] = None
+        try:
+            begun = await self._begin(options)
+        finally:
+            self._state.end_begin(begun)
+
+    async def async_commit(self) -> None:
+        await self._end("commit")
+
+    async def async_rollback(self) -> None:
+        await self._end("rollback")
+
+    async def _end(self, name: str) -> None:
+        transaction = self._state.current(name)
+        try:
+            await self._end_transaction(transaction, name == "commit")
+        finally:
+            self._state.end_current(transaction)
+
+    async def _begin(self, options: TransactionOptions) -> OpenTransaction:
+        return await self._run(operations.begin(await self._session(), options, None))
+
+    async def async_begin_transaction(self, options: TransactionOptions = TransactionOptions()) -> AsyncTransaction:
+        """A transaction as an object, whether or not there is a current one. Its async_commit() or async_rollback() ends
+        it."""
+        return AsyncTransaction(self, await self._begin(options))
+
+    def transaction(self, options: TransactionOptions = TransactionOptions()) -> _TransactionBlock:
+        """``async with connector.transaction():`` runs what this task, and those that it starts inside, execute in the block
+        in a transaction of its own, commits at the end, and rolls back when the block raises. Other tasks are not in it.
+        Inside such a block, another one is a savepoint. Use ``as t`` for savepoints by name."""
+        return _TransactionBlock(self, options)
+
+    async def async_run_transaction(self, work: Callable[[AsyncTransaction], Awaitable[T]],
+                                    options: TransactionOptions = TransactionOptions(),
+                                    retry: RetryConfig = RetryConfig()) -> T:
+        """As PostgresSyncConnector.run_transaction(); work is a coroutine function."""
+        attempt = 1
+        while True:
+            try:
+                return await self._in_transaction(work, options)
+            except DatabaseTransactionError as error:
+                pause = operations.pause_before_repeating(retry, attempt, error)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+            attempt += 1
+
+    async def _in_transaction(self, work: Callable[[AsyncTransaction], Awaitable[T]], options: TransactionOptions) -> T:
+        transaction = await self.async_begin_transaction(options)
+        try:
+            returned = await work(transaction)
+        except BaseException as error:
+            await _leave(transaction, error)
+            raise
+        await _leave(transaction, None)
+        return returned
+
+    async def async_close(self) -> None:
+        session = self._state.take_session()
+        if session is not None:
+            on_loop = self._on_loop
+            if on_loop is not None and on_loop.loop is asyncio.get_running_loop():
+                try:
+                    await self._run(operations.close(session))
+                except DatabaseError:
+                    pass  # The handle ends with the session.
+            session.end("CLOSED", "the connector was closed")
+        if self._local is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._local.close)
+
+    async def __aenter__(self) -> PostgresAsyncConnector:
+        await self.async_connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.async_close()
+
+
+async def _execute_all(transaction: AsyncTransaction, batches: Sequence[BatchItem],
+                       timeout_ms: Optional[int]) -> List[Result]:
+    results: List[Result] = []
+    for batch in batches:
+        results += [entry.result for entry in await transaction.async_execute_batch([batch], timeout_ms=timeout_ms)]
+    return results

@@ -1,0 +1,327 @@
+"""US-006 and what else goes wrong: servers that go away, threads, forks, interruptions."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Iterator, List
+
+import pytest
+from support.processes import Gateway, Postgres, free_port, running_gateway, running_postgres, wait_until
+
+import engine_db_postgres as edb
+
+DB = edb.PostgresSyncConnector
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    with running_postgres() as server:
+        server.psql("GRANT ALL ON SCHEMA public TO app; CREATE TABLE ledger (id int PRIMARY KEY); ALTER TABLE ledger OWNER TO"
+                    " app")
+        yield server
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def own_gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    with running_gateway(None if request.param == "unix" else f"127.0.0.1:{free_port()}") as process:
+        yield process
+
+
+def target(server: Postgres, **fields: Any) -> edb.ConnectionConfig:
+    known = {"host": server.host, "port": server.port, "user": server.user, "password": server.password,
+             "dbname": server.dbname}
+    return edb.ConnectionConfig(**{**known, **fields})
+
+
+# US-006.
+
+
+def test_a_dropped_backend_is_retried_without_a_word(db: DB, postgres: Postgres) -> None:
+    db.execute("SELECT 1")
+    for _ in range(5):
+        postgres.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
+        assert db.execute("SELECT 1 AS one").rows == [{"one": 1}]
+
+
+def test_attempts_are_counted_and_a_syntax_error_has_but_one(db: DB, items: str) -> None:
+    assert db.execute("SELECT 1").attempts == 1
+    begin = time.monotonic()
+    with pytest.raises(edb.DatabaseExecutionError):
+        db.execute("SELEC 1", retry=edb.RetryConfig(max_attempts=10, initial_delay_ms=20_000, max_delay_ms=60_000))
+    assert time.monotonic() - begin < 20
+
+
+def test_after_the_last_attempt_the_error_is_raised(gateway: Gateway, config: edb.ConnectionConfig) -> None:
+    nowhere = edb.ConnectionConfig(host="127.0.0.1", port=free_port(), user="x", dbname="x", timeout_ms=20_000,
+                                   retry=edb.RetryConfig(max_attempts=2, initial_delay_ms=1, max_delay_ms=2))
+    with pytest.raises(edb.DatabaseConnectionError) as caught:
+        DB(nowhere, gateway.address).connect()
+    assert caught.value.outcome is edb.Outcome.NOT_EXECUTED
+
+
+def test_serialization_failures_are_retried(db: DB, items: str, postgres: Postgres) -> None:
+    postgres.psql("INSERT INTO items VALUES (1, '0')")
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        retry = edb.RetryConfig(max_attempts=100, initial_delay_ms=1, max_delay_ms=20)
+        options = edb.TransactionOptions(edb.IsolationLevel.REPEATABLE_READ)
+
+        def add(transaction: edb.Transaction) -> None:
+            value = transaction.execute("SELECT name::int AS n FROM items").rows[0]["n"]
+            transaction.execute("UPDATE items SET name = ?", [str(value + 1)])
+
+        list(threads.map(lambda _: db.run_transaction(add, options, retry), range(40)))
+    assert postgres.psql("SELECT name FROM items") == "40"
+
+
+# Servers that go away.
+
+
+def test_postgresql_restarted(own_postgres: Postgres, gateway: Gateway) -> None:
+    retry = edb.RetryConfig(max_attempts=100, initial_delay_ms=50, max_delay_ms=500)
+    with DB(target(own_postgres, retry=retry, timeout_ms=60_000), gateway.address) as db:
+        db.begin()
+        db.execute("INSERT INTO ledger VALUES (1)")
+        own_postgres.restart()
+        with pytest.raises(edb.DatabaseTransactionError):
+            db.execute("INSERT INTO ledger VALUES (2)")
+        db.rollback()
+        assert db.execute("SELECT count(*) AS n FROM ledger").rows == [{"n": 0}]
+
+
+def test_the_gateway_killed_and_started_again(postgres: Postgres, own_gateway: Gateway, items: str) -> None:
+    with DB(target(postgres), own_gateway.address) as db:
+        db.begin()
+        db.execute("INSERT INTO items VALUES (1, 'a')")
+        own_gateway.kill()
+        with pytest.raises(edb.DatabaseTransactionError) as lost:
+            wait_until(lambda: db.execute("INSERT INTO items VALUES (2, 'a')") and None, "the loss")
+        assert lost.value.reason == "TRANSACTION_LOST"
+        with pytest.raises(edb.DatabaseTransactionError):
+            db.commit()
+        with pytest.raises(edb.DatabaseConnectionError) as away:
+            db.execute("SELECT 1")
+        assert away.value.outcome is edb.Outcome.NOT_EXECUTED and away.value.reason == "GATEWAY_UNREACHABLE"
+        own_gateway.start()
+        assert db.execute("SELECT count(*) AS n FROM items").rows == [{"n": 0}]
+
+
+def test_calls_under_way_when_the_gateway_is_killed(postgres: Postgres, own_gateway: Gateway) -> None:
+    with DB(target(postgres), own_gateway.address) as db, concurrent.futures.ThreadPoolExecutor(4) as threads:
+        mark = f"killed-with-{own_gateway.pid}"  # PostgreSQL goes on with those of a gateway that was killed.
+        calls = [threads.submit(db.execute, f"SELECT pg_sleep(60), '{mark}'") for _ in range(3)]
+        stream = db.execute_stream("SELECT i, pg_sleep(0.001) FROM generate_series(1, 1000000) i")
+        assert stream.columns
+        wait_until(lambda: postgres.psql("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE"
+                                         f" '%{mark}%' AND pid <> pg_backend_pid()") == "3", "the statements")
+        own_gateway.kill()
+        for call in calls:
+            with pytest.raises(edb.DatabaseConnectionError) as caught:
+                call.result(timeout=60)
+            assert caught.value.outcome is edb.Outcome.UNKNOWN and not caught.value.retryable
+        with pytest.raises(edb.DatabaseConnectionError):
+            list(stream)
+
+
+def test_every_acknowledged_write_is_there_once(own_postgres: Postgres, own_gateway: Gateway) -> None:
+    known: List[int] = []
+    unknown: List[int] = []
+    stop = threading.Event()
+
+    def write(db: DB, first: int) -> None:
+        number = first
+        while not stop.is_set():
+            try:
+                db.execute("INSERT INTO ledger VALUES (?)", [number])
+                known.append(number)
+            except edb.DatabaseError as error:
+                assert isinstance(error, edb.DatabaseConnectionError), error
+                if error.outcome is not edb.Outcome.NOT_EXECUTED:
+                    unknown.append(number)
+                time.sleep(0.01)
+            number += 1
+
+    with DB(target(own_postgres), own_gateway.address) as db, concurrent.futures.ThreadPoolExecutor(8) as threads:
+        writers = [threads.submit(write, db, 1_000_000 * (thread + 1)) for thread in range(8)]
+        for _ in range(3):
+            enough = len(known) + 100
+            wait_until(lambda: len(known) > enough or any(writer.done() for writer in writers), "some writes")
+            own_gateway.kill()
+            own_gateway.start()
+        stop.set()
+        for writer in writers:
+            writer.result(timeout=60)
+    there = set(map(int, own_postgres.psql("SELECT id FROM ledger").split()))
+    assert set(known) <= there <= set(known) | set(unknown)
+
+
+def test_async_gateway_killed(postgres: Postgres, own_gateway: Gateway, items: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with edb.PostgresAsyncConnector(target(postgres), own_gateway.address) as db:
+            calls = [asyncio.create_task(db.async_execute("SELECT pg_sleep(60)")) for _ in range(3)]
+            await asyncio.sleep(0)  # They are on their way, outside the transaction.
+            await db.async_begin()
+            await db.async_execute("INSERT INTO items VALUES (1, 'a')")
+            own_gateway.kill()
+            for result in await asyncio.gather(*calls, return_exceptions=True):
+                assert isinstance(result, edb.DatabaseConnectionError) and result.outcome is edb.Outcome.UNKNOWN
+            with pytest.raises(edb.DatabaseTransactionError):
+                await db.async_execute("SELECT 1")
+            await db.async_rollback()
+            await loop.run_in_executor(None, own_gateway.start)
+            assert (await db.async_execute("SELECT count(*) AS n FROM items")).rows == [{"n": 0}]
+
+    asyncio.run(main())
+
+
+def test_a_gateway_that_never_answers(config: edb.ConnectionConfig) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        patient = edb.ConnectionConfig(host=config.host, user="x", dbname="x", timeout_ms=500)
+        with pytest.raises(edb.DatabaseConnectionError, match="no answer within 500 ms"):
+            DB(patient, address).connect()
+
+        async def main() -> None:
+            with pytest.raises(edb.DatabaseConnectionError, match="no answer within 500 ms"):
+                await edb.PostgresAsyncConnector(patient, address).async_connect()
+
+        asyncio.run(main())
+
+
+def test_a_gateway_that_hangs_is_given_up_at_the_deadline(postgres: Postgres, own_gateway: Gateway) -> None:
+    with DB(target(postgres), own_gateway.address) as db:
+        os.kill(own_gateway.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(edb.DatabaseTimeoutError) as caught:
+                db.execute("SELECT 1", timeout_ms=300)
+            assert (caught.value.reason, caught.value.outcome) == ("NO_ANSWER", edb.Outcome.UNKNOWN)
+
+        finally:
+            os.kill(own_gateway.pid, signal.SIGCONT)
+        assert db.execute("SELECT 1 AS one").rows == [{"one": 1}]
+
+
+def test_what_is_no_gateway_says_so(config: edb.ConnectionConfig) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(edb.DatabaseConnectionError, match="can't be read|can't reach|was lost"):
+            DB(config, f"127.0.0.1:{server.getsockname()[1]}").connect()
+        thread.join()
+
+
+# Threads.
+
+
+def test_many_threads_share_a_connector(db: DB) -> None:
+    def work(seed: int) -> None:
+        for step in range(40):
+            n = seed * 1000 + step
+            assert db.execute("SELECT ?::int AS n, ?::text AS t", [n, "x" * (n % 300)]).rows == [{"n": n, "t": "x" * (n % 300)}]
+            if step % 10 == 0:
+                assert sum(1 for _ in db.execute_stream("SELECT generate_series(1, ?::int)", [n % 3000])) == n % 3000
+
+    with concurrent.futures.ThreadPoolExecutor(32) as threads:
+        list(threads.map(work, range(32)))
+
+
+def test_threads_that_connect_at_once_share_one_session(config: edb.ConnectionConfig, gateway: Gateway) -> None:
+    db = DB(config, gateway.address)
+    with concurrent.futures.ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda _: db.connect(), range(16)))
+        assert len({id(db._state.live_session()) for _ in range(3)}) == 1
+    db.close()
+
+
+# Interruptions and forks, in processes of their own.
+
+PRELUDE = """
+import os, signal, sys, threading, time
+import engine_db_postgres as edb
+config = edb.ConnectionConfig.from_url(sys.argv[1])
+db = edb.PostgresSyncConnector(config, sys.argv[2])
+db.connect()
+"""
+
+
+def script(postgres: Postgres, gateway: Gateway, code: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", PRELUDE + code, postgres.url, gateway.address], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    try:
+        return process.communicate(timeout=120)[0]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_control_c_cancels_the_statement(postgres: Postgres, gateway: Gateway) -> None:
+    process = script(postgres, gateway, """
+try:
+    db.execute("SELECT pg_sleep(60), 'control-c'")
+except KeyboardInterrupt:
+    print("interrupted", db.execute("SELECT 1 AS one").rows)
+db.close()
+""")
+    sleeping = ("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%control-c%' AND pid <>"
+                " pg_backend_pid()")
+    wait_until(lambda: postgres.psql(sleeping) == "1", "the statement")
+    process.send_signal(signal.SIGINT)
+    assert said(process) == "interrupted [{'one': 1}]\n"
+    wait_until(lambda: postgres.psql(sleeping) == "0", "the cancel")
+
+
+def test_a_forked_child_opens_a_connection_of_its_own(postgres: Postgres, gateway: Gateway) -> None:
+    output = said(script(postgres, gateway, """
+db.begin()
+parent = db.execute("SELECT pg_backend_pid() AS pid").rows
+sys.stdout.flush()
+child = os.fork()
+if child == 0:
+    try:
+        db.execute("SELECT 1")
+    except edb.DatabaseTransactionError as error:
+        print(error.reason)
+    db.rollback()
+    print(db.execute("SELECT pg_backend_pid() AS pid").rows != parent)
+    db.close()
+    sys.stdout.flush()
+    os._exit(0)
+os.waitpid(child, 0)
+print(db.execute("SELECT pg_backend_pid() AS pid").rows == parent)
+db.commit()
+"""))
+    assert output == "TRANSACTION_LOST\nTrue\nTrue\n"
+
+
+def test_multiprocessing_workers(postgres: Postgres, gateway: Gateway) -> None:
+    output = said(script(postgres, gateway, """
+import multiprocessing
+def work(n):
+    return db.execute("SELECT ?::int * 2 AS n", [n]).rows[0]["n"]
+with multiprocessing.get_context("fork").Pool(3) as pool:
+    print(pool.map(work, range(10)))
+"""))
+    assert output == "[0, 2, 4, 6, 8, 10, 12, 14, 16, 18]\n"
+
+
+@pytest.mark.parametrize("code", ["", "db.begin()", "stream = db.execute_stream('SELECT generate_series(1, 1000000)');"
+                                  " stream.columns", "threading.Thread(target=db.execute, args=('SELECT pg_sleep(0.5)',)).start()"])
+def test_a_program_that_forgets_close_ends_all_the_same(postgres: Postgres, gateway: Gateway, code: str) -> None:
+    assert said(script(postgres, gateway, code)) == ""

@@ -1,0 +1,143 @@
+"""Results that are read while they come."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+from typing import List
+
+import pytest
+from support.processes import Gateway, Postgres, wait_until
+
+import engine_db_postgres as edb
+
+DB = edb.PostgresSyncConnector
+MANY = "SELECT i AS id, 'row ' || i AS name, repeat('x', 100) AS padding FROM generate_series(1, ?::int) i"
+
+
+def active(postgres: Postgres, text: str) -> int:
+    return int(postgres.psql(f"SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%{text}%'"
+                             " AND pid <> pg_backend_pid()"))
+
+
+def test_rows_come_in_order_as_dicts_or_tuples(db: DB) -> None:
+    stream = db.execute_stream(MANY, [30_000])
+    assert [column.name for column in stream.columns] == ["id", "name", "padding"]
+    assert [row["id"] for row in stream] == list(range(1, 30_001))
+    assert (stream.rowcount, stream.command_tag) == (30_000, "SELECT 30000") and "$1" in stream.bound_sql
+    assert [row[0] for row in db.execute_stream(MANY, [5000]).tuples()] == list(range(1, 5001))
+    assert sum(len(batch) for batch in db.execute_stream(MANY, [5000]).batches()) == 5000
+
+
+def test_an_empty_stream_and_one_of_no_rows_at_all(db: DB, items: str) -> None:
+    empty = db.execute_stream("SELECT id FROM items")
+    assert list(empty) == [] and [column.name for column in empty.columns] == ["id"]
+    insert = db.execute_stream("INSERT INTO items VALUES (1, 'a')")
+    assert list(insert) == [] and (insert.rowcount, insert.columns) == (1, ())
+
+
+def test_a_stream_is_read_in_bounded_memory(db: DB) -> None:
+    for _ in db.execute_stream(MANY, [20_000]):
+        pass
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    count = 0
+    for _ in db.execute_stream(MANY, [1_000_000], timeout_ms=600_000):
+        count += 1
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert count == 1_000_000 and grown < 64 << 10  # KiB; the whole result has 120 MiB.
+
+
+def test_what_is_not_read_is_held_back_at_the_database(db: DB, postgres: Postgres) -> None:
+    stream = db.execute_stream(MANY + " /* held-back */", [1_000_000], timeout_ms=120_000)
+    rows = iter(stream)
+    next(rows)
+    assert db.execute("SELECT 1 AS one").rows == [{"one": 1}]  # Others go on meanwhile.
+    assert active(postgres, "held-back") == 1
+    stream.close()
+    wait_until(lambda: not active(postgres, "held-back"), "the cancel")
+    stream.close()
+
+
+def test_leaving_a_loop_or_dropping_a_stream_cancels_it(db: DB, postgres: Postgres) -> None:
+    for row in db.execute_stream(MANY + " /* left */", [1_000_000], timeout_ms=120_000):
+        assert row["id"] == 1
+        break
+    stream = db.execute_stream(MANY + " /* left */", [1_000_000], timeout_ms=120_000)
+    assert stream.columns
+    del stream
+    with db.execute_stream(MANY + " /* left */", [1_000_000], timeout_ms=120_000) as entered:
+        assert entered.columns
+    gc.collect()
+    wait_until(lambda: not active(postgres, "/* left"), "the cancels")
+
+
+def test_a_stream_that_breaks_off_is_an_error_that_says_how_many_rows_came(db: DB) -> None:
+    count = 0
+    with pytest.raises(edb.DatabaseExecutionError) as caught:
+        for _ in db.execute_stream("SELECT 1 / (50000 - i) AS x FROM generate_series(1, 100000) i"):
+            count += 1
+    assert caught.value.sqlstate == "22012" and caught.value.rows_delivered == count > 0
+    with pytest.raises(edb.DatabaseExecutionError):
+        list(db.execute_stream("SELECT nonsense"))
+
+
+def test_the_timeout_bounds_the_reading(db: DB) -> None:
+    with pytest.raises(edb.DatabaseTimeoutError):
+        for _ in db.execute_stream("SELECT i, pg_sleep(0.01) FROM generate_series(1, 100000) i", timeout_ms=500):
+            pass
+
+
+def test_a_stream_runs_in_the_transaction(db: DB, items: str, postgres: Postgres) -> None:
+    with db.transaction():
+        db.execute("INSERT INTO items VALUES (1, 'a')")
+        assert [row["id"] for row in db.execute_stream("SELECT id FROM items")] == [1]
+        assert postgres.psql("SELECT count(*) FROM items") == "0"
+
+
+def test_a_row_of_many_megabytes(db: DB) -> None:
+    rows = list(db.execute_stream("SELECT repeat('é', 20000000) AS t", timeout_ms=120_000))
+    assert len(rows) == 1 and len(rows[0]["t"]) == 20_000_000
+
+
+def test_async_streams(config: edb.ConnectionConfig, gateway: Gateway, postgres: Postgres, items: str) -> None:
+    async def main() -> None:
+        async with edb.PostgresAsyncConnector(config, gateway.address) as db:
+            stream = db.async_execute_stream(MANY, [30_000])
+            assert [column.name for column in await stream.columns()] == ["id", "name", "padding"]
+            assert [row["id"] async for row in stream] == list(range(1, 30_001))
+            assert (stream.rowcount, stream.command_tag) == (30_000, "SELECT 30000")
+            assert [row[0] async for row in db.async_execute_stream(MANY, [5000]).tuples()] == list(range(1, 5001))
+
+            async def read(count: int) -> List[int]:
+                return [row["id"] async for row in db.async_execute_stream(MANY, [count])]
+
+            for count, ids in zip((1, 2500, 9999), await asyncio.gather(*map(read, (1, 2500, 9999)))):
+                assert ids == list(range(1, count + 1))
+
+            async with db.async_execute_stream(MANY + " /* async-left */", [1_000_000], timeout_ms=120_000) as left:
+                async for row in left:
+                    assert row["id"] == 1
+                    break
+            await asyncio.get_running_loop().run_in_executor(
+                None, wait_until, lambda: not active(postgres, "/* async-left"), "the cancel")
+
+            reading = asyncio.create_task(read(3_000_000))
+            await asyncio.sleep(0.2)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+
+            with pytest.raises(edb.DatabaseExecutionError) as caught:
+                async for row in db.async_execute_stream("SELECT 1 / (50000 - i) AS x FROM generate_series(1, 100000) i"):
+                    pass
+            assert caught.value.rows_delivered > 0
+            with pytest.raises(edb.DatabaseTimeoutError):
+                async for row in db.async_execute_stream("SELECT i, pg_sleep(0.01) FROM generate_series(1, 100000) i",
+                                                         timeout_ms=300):
+                    pass
+            async with db.transaction():
+                await db.async_execute("INSERT INTO items VALUES (1, 'a')")
+                assert [row["id"] async for row in db.async_execute_stream("SELECT id FROM items")] == [1]
+
+    asyncio.run(main())
