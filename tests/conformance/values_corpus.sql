@@ -84,7 +84,6 @@ SELECT 'abc'::varchar(2), 'abc'::char(5), 'abc'::char(2), 'abc'::char, 'a  '::ch
 SELECT 'a  '::char(5) = 'a', 'a  '::varchar = 'a', 'a '::char(5)::text = 'a'
 SELECT chr(0)
 SELECT chr(1), chr(127), chr(128), chr(8364), chr(129443), ascii('€'), length('🦣'), octet_length('🦣'), char_length('e' || chr(769))
-SELECT E'\xff'
 SELECT E'\u0000'
 SELECT repeat('x', 63)::name, repeat('x', 64)::name, repeat('é', 40)::name
 SELECT upper('straße'), lower('ÀÉ'), initcap('hello wORLD'), reverse('añb'), left('héllo', 2), right('héllo', -1)
@@ -218,8 +217,8 @@ SELECT * FROM json_each_text('{"a": null, "b": 1.50}')
 SELECT * FROM jsonb_array_elements_text('["a", null, 1, {"b": 2}]')
 SELECT * FROM jsonb_to_recordset('[{"a": 1, "b": "x"}, {"a": null}]') AS t (a int, b text)
 SELECT * FROM jsonb_populate_record(NULL::pair, '{"number": 5, "words": "x"}')
-SELECT jsonb_path_query('{"a": [1, 2, 3]}', '$.a[*] ?? (@ > 1)'), jsonb_path_query_array('{"a": [1, 2, 3]}', '$.a[*]'), jsonb_path_exists('{"a": 1}', '$.b')
-SELECT '$.a[*] ?? (@ > 1)'::jsonpath, 'lax $."a b"'::jsonpath
+SELECT jsonb_path_query('{"a": [1, 2, 3]}', '$.a[*] ? (@ > 1)'), jsonb_path_query_array('{"a": [1, 2, 3]}', '$.a[*]'), jsonb_path_exists('{"a": 1}', '$.b')
+SELECT '$.a[*] ? (@ > 1)'::jsonpath, 'lax $."a b"'::jsonpath
 SELECT '$.['::jsonpath
 SELECT json_agg(x), jsonb_agg(x), json_object_agg(x, -x), jsonb_object_agg(x, NULL) FROM generate_series(1, 2) x
 SELECT jsonb '1' < jsonb '"a"', jsonb '{"a": 1}' = jsonb '{"a": 1.0}', ('{"a": true}'::jsonb -> 'a')::bool, '5'::jsonb::int, ('{"x": [1]}'::jsonb)['x'][0]

@@ -184,12 +184,14 @@ TEST_F(ValuesRoundTrip, EveryTypeAlongEveryWay) {
   for (const TypeOfValues& type : AllTypes()) {
     SCOPED_TRACE(type.sql);
     Random random(seed + types++);
+    // A name of its own: what is prepared for a table keeps its parameters' types when another takes the table's place.
+    const std::string table = name() + "_" + std::to_string(types);
     const std::vector<std::string> values = ValuesOf(type, count, random);
     values_in_all += values.size();
-    Sql("CREATE TABLE " + name() + " (id int PRIMARY KEY, gateway " + type.sql + ", direct " + type.sql + ")");
+    Sql("CREATE TABLE " + table + " (id int PRIMARY KEY, gateway " + type.sql + ", direct " + type.sql + ")");
 
     // As parameters through the gateway; every ninth row stays NULL.
-    BatchStatement insert{"INSERT INTO " + name() + " (id, gateway) VALUES (?, ?)"};
+    BatchStatement insert{"INSERT INTO " + table + " (id, gateway) VALUES (?, ?)"};
     for (size_t i = 0; i < values.size(); ++i) {
       insert.parameter_lists.push_back({static_cast<int>(i), i % 9 == 8 ? Value() : ParameterFor(type.sql, values[i])});
     }
@@ -198,7 +200,7 @@ TEST_F(ValuesRoundTrip, EveryTypeAlongEveryWay) {
     ASSERT_NO_THROW(static_cast<void>(connector->execute_batch({insert}, atomic)));
 
     // Past it: as literals, by libpqxx.
-    std::string update = "SET ROLE app; UPDATE " + name() + " t SET direct = v.x FROM (VALUES ";
+    std::string update = "SET ROLE app; UPDATE " + table + " t SET direct = v.x FROM (VALUES ";
     pqxx::connection quoting(Postgres().Superuser());
     const char* separator = "";
     for (size_t i = 0; i < values.size(); ++i) {
@@ -210,15 +212,15 @@ TEST_F(ValuesRoundTrip, EveryTypeAlongEveryWay) {
 
     // The server's own opinion.
     EXPECT_EQ(
-        Scalar("SELECT count(*) FROM " + name() + " WHERE gateway::text COLLATE \"C\" IS DISTINCT FROM direct::text"),
+        Scalar("SELECT count(*) FROM " + table + " WHERE gateway::text COLLATE \"C\" IS DISTINCT FROM direct::text"),
         "0")
         << Scalar(
                "SELECT string_agg(id || ': ' || gateway::text || ' <> ' || direct::text, E'\\n') FROM (SELECT * FROM " +
-               name() + " WHERE gateway::text COLLATE \"C\" IS DISTINCT FROM direct::text LIMIT 3) t");
-    EXPECT_EQ(Scalar("SELECT count(*) FROM " + name() + " WHERE gateway IS NULL"), std::to_string(values.size() / 9));
+               table + " WHERE gateway::text COLLATE \"C\" IS DISTINCT FROM direct::text LIMIT 3) t");
+    EXPECT_EQ(Scalar("SELECT count(*) FROM " + table + " WHERE gateway IS NULL"), std::to_string(values.size() / 9));
 
-    const std::string read = "SELECT gateway FROM " + name() + " ORDER BY id";
-    const std::string read_direct = "SELECT direct FROM " + name() + " ORDER BY id";
+    const std::string read = "SELECT gateway FROM " + table + " ORDER BY id";
+    const std::string read_direct = "SELECT direct FROM " + table + " ORDER BY id";
     const Texts expected = Direct(read_direct);
     ASSERT_EQ(expected.size(), values.size());
     const bool floats = type.sql == "real" || type.sql == "double precision";
@@ -227,11 +229,11 @@ TEST_F(ValuesRoundTrip, EveryTypeAlongEveryWay) {
     ExpectEqual(expected, ByColumns(*connector, read), "execute(), columns");
     ExpectEqual(expected, ByColumnStream(*connector, read), "execute_stream(), columns");
     if (floats) {  // psql and the gateway have the same digits as well
-      ExpectEqual(ByPsql(read_direct, false),
-                  ByRows(connection, "SELECT gateway::text FROM " + name() + " ORDER BY id"), "digits");
+      ExpectEqual(ByPsql(read_direct, false), ByRows(connection, "SELECT gateway::text FROM " + table + " ORDER BY id"),
+                  "digits");
     }
     ExpectEqual(expected, ByPsql(read_direct, floats), "psql");
-    Sql("DROP TABLE " + name());
+    Sql("DROP TABLE " + table);
     if (HasFatalFailure()) return;
   }
   std::cout << values_in_all << " values of " << types << " types, no difference unless told above" << std::endl;
