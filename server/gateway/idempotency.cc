@@ -47,8 +47,7 @@ struct Lookup {
 
 absl::Status Bind(Run& run, const std::vector<v1::Value>& values) {
   const google::protobuf::RepeatedPtrField<v1::Value> parameters(values.begin(), values.end());
-  absl::StatusOr<sql::BoundStatement> bound =
-      sql::Bind(run.bound.statement, parameters, [](std::string_view) { return 0U; });
+  absl::StatusOr<sql::BoundStatement> bound = sql::Bind(run.bound.statement, parameters);
   if (!bound.ok()) return bound.status();
   run.bound = *std::move(bound);
   return absl::OkStatus();

@@ -21,6 +21,8 @@ constexpr absl::Duration kSlowRead = absl::Milliseconds(5);
 // line give most of what there is to gain.
 constexpr absl::Duration kWaitInLine = absl::Milliseconds(1);
 constexpr int kMaxReadsTogether = 8;
+// How long a cancelled read may go on before its backend is given up.
+constexpr absl::Duration kCancelPatience = absl::Milliseconds(500);
 // A backend that was used so lately is not looked at before a read.
 constexpr absl::Duration kSurelyAlive = absl::Milliseconds(100);
 
@@ -141,6 +143,13 @@ void Pool::AbandonRead(SharedRead& read) {
   MoveReads(*slot);
   metrics_.cancels.Increment();
   slot->backend->Cancel();
+  // A server that does not react, or a link that has fallen silent, would keep the place for ever.
+  loop_.CancelTimer(slot->cleaning_timer);
+  slot->cleaning_timer = loop_.RunAt(absl::Now() + kCancelPatience, [this, slot] {
+    slot->cleaning_timer = {};
+    CloseSlot(*slot, observe::CloseReason::kUnclean);
+    Dispatch();
+  });
 }
 
 void Pool::ResumeRead(SharedRead& read) {

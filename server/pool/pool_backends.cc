@@ -297,6 +297,7 @@ void Pool::OnDrained(Slot& slot) {
   slot.internal.clear();
   switch (slot.state) {
     case SlotState::kShared:
+      loop_.CancelTimer(slot.cleaning_timer);
       if (slot.retired) {
         CloseSlot(slot, observe::CloseReason::kRetired);
       } else if (slot.internal_failed) {  // the guard could not be set: never seen, but then nothing is proven

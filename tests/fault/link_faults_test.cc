@@ -135,6 +135,13 @@ TEST_F(LinkFaults, ALinkThatBreaksAfterTheReplyIsSwappedSilently) {
   EXPECT_EQ(Rows(), 5);
 }
 
+TEST_F(LinkFaults, AReadThatFellSilentDoesNotKeepItsBackend) {
+  const auto connector = Connect(Faulty(1, kRetry));
+  proxy().Add({.statement = "41", .act = FaultAct::kBlackHole});
+  static_cast<void>(Catch([&] { connector->execute("SELECT 41", {}, {.timeout = milliseconds(300)}); }));
+  connector->execute("SELECT 1", {}, {.timeout = seconds(20)});
+}
+
 TEST_F(LinkFaults, AStreamThatBreaksInItsMiddleSaysHowManyRowsCame) {
   const auto connector = Connect(Faulty(2, kRetry));
   proxy().Add({.statement = "generate_series", .point = FaultPoint::kInReply, .bytes = 1'000'000});
