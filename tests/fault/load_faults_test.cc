@@ -86,11 +86,12 @@ TEST_F(LoadFaults, TenThousandWaitersAreBoundedAndEndWithTheirDeadlines) {
   EXPECT_EQ(Rows(), waiters);
 }
 
+constexpr milliseconds kTimeout{300};
+
 TEST_F(LoadFaults, DeadlinesAreKeptWhereverTheCallIs) {
   constexpr int kCalls = 5;
-  constexpr milliseconds kTimeout{300};
   CreateTable("n int");
-  const auto worst = [&](const char* where, const std::function<void()>& call) {
+  const auto worst = [&](const char* where, const std::function<void()>& call, milliseconds timeout = kTimeout) {
     milliseconds most{0};
     for (int i = 0; i < kCalls; ++i) {
       const auto start = Now();
@@ -98,7 +99,7 @@ TEST_F(LoadFaults, DeadlinesAreKeptWhereverTheCallIs) {
         call();
         ADD_FAILURE() << where << ": it ended in time";
       } catch (const DatabaseError&) {
-        most = std::max(most, Since(start) - kTimeout);
+        most = std::max(most, Since(start) - timeout);
       }
     }
     std::cout << where << ": at most " << most.count() << " ms late" << std::endl;
@@ -116,9 +117,8 @@ TEST_F(LoadFaults, DeadlinesAreKeptWhereverTheCallIs) {
   const auto connector = Connect(Config(3));
   worst("reading", [&] { connector->execute("SELECT pg_sleep(20)", {}, options); });
   worst("writing", [&] { connector->execute("INSERT INTO " + name() + " SELECT 1 FROM pg_sleep(20)", {}, options); });
-  worst("computing", [&] {
-    connector->execute("SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b", {}, options);
-  });
+  // Not a query for which PostgreSQL would write machine code first: nothing stops it while it does.
+  worst("computing", [&] { connector->execute("DO $$ BEGIN LOOP PERFORM 1; END LOOP; END $$", {}, options); });
   worst("streaming", [&] {
     RowStream stream = connector->execute_stream("SELECT generate_series(1, 1000000000)", {}, options);
     while (stream.next_batch()) {
@@ -135,22 +135,20 @@ TEST_F(LoadFaults, DeadlinesAreKeptWhereverTheCallIs) {
     Transaction transaction = connector->begin_transaction();
     transaction.execute("SELECT pg_sleep(20)", {}, options);
   });
+  constexpr milliseconds kCommitTimeout{1000};
   ConnectionConfig config = Faulty(2);
-  config.timeout_ms = static_cast<int>(kTimeout.count());
+  config.timeout_ms = static_cast<int>(kCommitTimeout.count());
   const auto committing = Connect(config);
-  worst("committing", [&] {
-    proxy().Heal();
-    Transaction transaction = committing->begin_transaction();
-    transaction.execute("INSERT INTO " + name() + " VALUES (1)");
-    proxy().Add({.statement = "^COMMIT", .act = FaultAct::kBlackHole});
-    const auto start = Now();
-    try {
-      transaction.commit();
-    } catch (const DatabaseError&) {
-      EXPECT_LT(Since(start), kTimeout + kSlack);
-      throw;
-    }
-  });
+  worst(
+      "committing",
+      [&] {
+        proxy().Heal();
+        Transaction transaction = committing->begin_transaction();
+        transaction.execute("INSERT INTO " + name() + " VALUES (1)");
+        proxy().Add({.statement = "^COMMIT", .act = FaultAct::kBlackHole});
+        transaction.commit();
+      },
+      kCommitTimeout);
 }
 
 TEST_F(LoadFaults, ADeadlockStormEndsAndEveryTransferHappensOnce) {
