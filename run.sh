@@ -55,9 +55,26 @@ start() { exec setsid setpriv --pdeathsig "$@"; }
 
 # --- the database ---
 
+# The step of $pipeline, for those who call the gateway by hand.
+pipeline=deploy/development/loyalty.yaml
+input=deploy/development/loyalty-input.json
 query="SELECT COUNT(*) AS loyaltyScore FROM loyaltyPoints WHERE customer_id = ? AND ORDERDATE BETWEEN ? AND ? GROUP BY customer_id"
 customer=C-1001
 since=2024-01-01
+
+percent_encoded() {
+  local LC_ALL=C encoded= letter code
+  for ((i = 0; i < ${#1}; ++i)); do
+    letter=${1:i:1}
+    if [[ $letter == [a-zA-Z0-9._-] ]]; then
+      encoded+=$letter
+    else
+      printf -v code %d "'$letter"
+      printf -v encoded '%s%%%02X' "$encoded" $((code & 255))
+    fi
+  done
+  printf %s "$encoded"
+}
 
 start_postgres() {
   local bin run_as=() ownership=() data=$folder/postgres account
@@ -94,6 +111,9 @@ start_postgres() {
   "${psql[@]}" -U postgres -c "CREATE ROLE app LOGIN" -c "CREATE DATABASE loyalty OWNER app" </dev/null
   "${psql[@]}" -U app -d loyalty -f deploy/development/loyalty.sql </dev/null >/dev/null
   target=(--host "$data" --user app --dbname loyalty)
+  DB_URL=postgresql://app@$(percent_encoded "$data")/loyalty
+  DB_USERNAME=
+  DB_PASSWORD=
   target_json="{\"host\": \"$data\", \"user\": \"app\", \"dbname\": \"loyalty\"}"
 }
 
@@ -133,11 +153,12 @@ metrics=$(sed -n 's/.* metrics=\([^ ]*\).*/\1/p' "$folder/ready")
 say "The gateway takes gRPC on $grpc and shows metrics on http://$metrics/metrics."
 [[ $grpc == 127.0.0.1:50051 ]] || say "(Port 50051 is in use, so it has another one.)"
 
-# --- the loyalty score, through the client ---
+# --- the loyalty score, as the pipeline's step ---
 
-say "" "The loyalty score of customer $customer since $since:" ""
-build/bin/engine-db query --format table --gateway "$grpc" "${target[@]}" --param "$customer" --param "$since" \
-  --param expr:current_timestamp "$query" || fail "the query failed (see above)"
+# What the pipeline's server block takes; an empty name or password leaves the URL's in place.
+export DB_URL DB_USERNAME="${DB_USERNAME-}" DB_PASSWORD="${DB_PASSWORD-}"
+say "" "The loyalty score of customer $customer since $since, by $pipeline:" ""
+build/bin/engine-db run "$pipeline" --input "$input" --format table --gateway "$grpc" || fail "the step failed (see above)"
 
 service=engine.db.v1.DatabaseConnector
 parameters="[{\"text_value\": \"$customer\"}, {\"text_value\": \"$since\"}, {\"expression_value\": \"EXPRESSION_CURRENT_TIMESTAMP\"}]"
@@ -157,7 +178,7 @@ or with buf (after npm install):
        sed -n 's/.*"connectionId": *"\([^"]*\)".*/\1/p')
   \$buf -d '{"connection_id": "'\$id'", $statement_json}' http://$grpc/$service/Execute
 
-or with the command line, which is what has just been done:
+or with the command line:
 
   build/bin/engine-db query --gateway $grpc ${target[*]} \\
     --param $customer --param $since --param expr:current_timestamp \\

@@ -16,6 +16,7 @@
 #include "client/cli/failure.h"
 #include "client/cli/interrupt.h"
 #include "client/cli/output.h"
+#include "client/cli/pipeline.h"
 #include "client/cli/statement.h"
 #include "client/cli/statement_reader.h"
 #include "client/cli/status.h"
@@ -42,6 +43,19 @@ Exit codes: 0 done · 1 PostgreSQL refused the statement · 2 wrong usage or req
 not serving · 4 timed out · 5 the transaction failed as a whole; repeat it · 6 unknown whether a write took effect: look
 before repeating · 130 interrupted (the statement is cancelled))";
 
+constexpr char kRunFooter[] =
+    R"(The steps of type database run: dbConnection, executeSql, commitSql and rollbackSql. What the others gave comes from --input,
+by their names. A step that fails rolls its transaction back and ends the run. sdk/builtins/README.md describes the file.
+
+Where the file has no server block (a bare list of steps), --data-source, --url, --host and their kin, or DB_URL, say where the
+server is that its steps name.
+
+Output: --format table (the default on a terminal) or json (elsewhere): an object a step, with response and milliseconds.
+
+Exit codes: 0 done, or no fault · 1 a statement was refused · 2 the file, its input or the usage is wrong · 3 gateway or database
+not reached · 4 timed out · 5 the transaction failed as a whole; repeat it · 6 unknown whether a write took effect: look before
+repeating · 130 interrupted (and rolled back))";
+
 // The command line, as CLI11 fills it in.
 struct Arguments {
   ConnectionArguments connection;
@@ -55,6 +69,7 @@ struct Arguments {
   std::string csv_file;
   bool header = false;
   bool each = false;
+  PipelineArguments pipeline;
 };
 
 void add_common(CLI::App& command, Arguments& arguments) {
@@ -106,6 +121,21 @@ CLI::App* add_batch_command(CLI::App& app, Arguments& arguments) {
   return command;
 }
 
+CLI::App* add_run_command(CLI::App& app, Arguments& arguments) {
+  CLI::App* command = app.add_subcommand("run", "Runs the database steps of a pipeline file, in their order");
+  command->add_option("PIPELINE", arguments.pipeline.file, "The pipeline's YAML; - reads the standard input")
+      ->required();
+  command->add_option(
+      "--input", arguments.pipeline.input,
+      "JSON with the outputs of its other steps, {\"step\": {\"field\": 1}}; - reads the standard input");
+  command->add_flag("--check", arguments.pipeline.check, "Only look whether all is right; asks no database");
+  command->add_flag("--dry-run", arguments.pipeline.dry_run, "Only show what would be sent; asks no database");
+  add_connection(*command, arguments);
+  add_common(*command, arguments);
+  command->footer(kRunFooter);
+  return command;
+}
+
 int run_batch_command(const Arguments& arguments, const Context& context) {
   if (arguments.batch_sql.empty() != arguments.csv_file.empty()) throw UsageError("--sql and --csv go together");
   if (!arguments.batch_sql.empty() && !arguments.batch_file.empty())
@@ -127,6 +157,12 @@ int run_batch_command(const Arguments& arguments, const Context& context) {
   return run_batch(*reader, {.atomic = !arguments.each}, context);
 }
 
+// A step's response is no table.
+Format choose_pipeline_format(const std::string& name, bool terminal) {
+  if (name == "csv") throw UsageError("--format of run is table or json");
+  return choose_format(name.empty() && !terminal ? "json" : name, terminal);
+}
+
 int run(int argc, char** argv) {
   Arguments arguments;
   CLI::App app("PostgreSQL through the engine-db gateway", "engine-db");
@@ -135,6 +171,7 @@ int run(int argc, char** argv) {
   const CLI::App* query = add_statement_command(app, "query", "Runs a statement and shows its rows", arguments);
   const CLI::App* exec = add_statement_command(app, "exec", "Runs a statement and says what it affected", arguments);
   const CLI::App* batch = add_batch_command(app, arguments);
+  const CLI::App* pipeline = add_run_command(app, arguments);
   CLI::App* status = app.add_subcommand("status", "Shows whether the gateway serves, and its pools");
   add_common(*status, arguments);
   app.footer(kFooter);
@@ -150,7 +187,8 @@ int run(int argc, char** argv) {
   const Context context{
       .connection = arguments.connection,
       // The status is for people, also where a container's log is all they see.
-      .format = choose_format(arguments.format, out_is_terminal || static_cast<bool>(*status)),
+      .format = *pipeline ? choose_pipeline_format(arguments.format, out_is_terminal)
+                          : choose_format(arguments.format, out_is_terminal || static_cast<bool>(*status)),
       .timeout = arguments.timeout.empty() ? std::chrono::milliseconds(0) : parse_duration(arguments.timeout),
       .out_is_terminal = out_is_terminal,
       .err_is_terminal = isatty(STDERR_FILENO) == 1,
@@ -159,6 +197,7 @@ int run(int argc, char** argv) {
       .interrupt = interrupt,
   };
   if (*status) return run_status(context);
+  if (*pipeline) return run_pipeline(arguments.pipeline, context);
   if (*batch) return run_batch_command(arguments, context);
   if (!*query && !*exec) return kWrongUsage;
   return run_statement({.sql = read_sql(arguments.sql, arguments.file),

@@ -11,4 +11,4 @@ run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${PREFIX} --component developme
 run(${CMAKE_COMMAND} -S ${SOURCE} -B ${BINARY} -G ${GENERATOR} -D CMAKE_BUILD_TYPE=${BUILD_TYPE} -D CMAKE_PREFIX_PATH=${PREFIX}
   "-DSANITIZERS=${SANITIZERS}")
 run(${CMAKE_COMMAND} --build ${BINARY})
-run(${BINARY}/consumer)
+run(${BINARY}/${PROGRAM})

@@ -1,0 +1,69 @@
+#include "sdk/builtins/src/yaml_block.h"
+
+#include <set>
+
+#include "sdk/builtins/src/suggestion.h"
+
+namespace engine::db::builtins {
+
+size_t line_of(const YAML::Node& node) {
+  const YAML::Mark mark = node.Mark();
+  return mark.is_null() ? 0 : static_cast<size_t>(mark.line) + 1;
+}
+
+std::string join(const std::string& field, const std::string& key) { return field.empty() ? key : field + "." + key; }
+
+std::string key_of(const YAML::Node& key) { return key.IsScalar() ? key.Scalar() : "?"; }
+
+void YamlBlock::fail(size_t line, std::string field, std::string message) {
+  faults_.push_back({{file_, line, step_, std::move(field)}, std::move(message)});
+}
+
+void YamlBlock::fail(const YAML::Node& at, std::string field, std::string message) {
+  fail(line_of(at), std::move(field), std::move(message));
+}
+
+void YamlBlock::read_map(const YAML::Node& node, const std::string& field, const Handlers& handlers,
+                         std::string_view nullable) {
+  if (!node.IsMap()) return fail(node, field, "must be a map of names to values");
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    const std::string key = key_of(entry.first);
+    const auto handler = handlers.find(key);
+    if (handler == handlers.end()) {
+      std::vector<std::string> known;
+      std::string list;
+      for (const auto& [name, unused] : handlers) {
+        list += (list.empty() ? "" : ", ") + name;
+        known.push_back(name);
+      }
+      fail(entry.first, join(field, key), "is unknown" + did_you_mean(key, known) + " (known here: " + list + ")");
+    } else if (!seen.insert(key).second) {
+      fail(entry.first, join(field, key), "is given twice");
+    } else if (entry.second.IsNull() && key != nullable) {
+      fail(entry.first, join(field, key), kNoValue);
+    } else {
+      handler->second(entry.second, join(field, key));
+    }
+  }
+}
+
+std::optional<std::string> YamlBlock::text(const YAML::Node& node, const std::string& field) {
+  if (node.IsScalar()) return node.Scalar();
+  fail(node, field, node.IsNull() ? kNoValue : "must be a single value");
+  return std::nullopt;
+}
+
+std::optional<std::string> YamlBlock::resolved_text(const YAML::Node& node, const std::string& field,
+                                                    const Environment& environment) {
+  const auto found = text(node, field);
+  if (!found) return std::nullopt;
+  try {
+    return resolve_references(*found, environment);
+  } catch (const ReferenceError& error) {
+    fail(node, field, error.what());
+    return std::nullopt;
+  }
+}
+
+}  // namespace engine::db::builtins
