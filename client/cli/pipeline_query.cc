@@ -19,7 +19,7 @@ BoundQuery bind_query(const builtins::DatabaseStep& step) {
   }
   google::protobuf::RepeatedPtrField<v1::Value> messages;
   internal::write(parameters, "parameters", messages);
-  const auto bound = sql::Bind(*statement, messages, [](std::string_view /*type*/) { return 0; });
+  const auto bound = sql::Bind(*statement, messages);
   if (!bound.ok()) return {{}, std::string(bound.status().message())};
   return {bound->text->sql, {}};
 }

@@ -1,5 +1,7 @@
 // Each statement of values_corpus.sql runs through the gateway, in both formats, and through libpq on a database with
 // the same content. Names, types, modifiers, cells, tags and SQLSTATEs are the same.
+#include <libpq-fe.h>
+
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
