@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/base/error.h"
@@ -109,8 +110,17 @@ void StatementCall::OnLease(absl::StatusOr<pool::Lease> lease) {
     return;
   }
   lease_ = *std::move(lease);
+  // What a transaction will run is not known yet.
+  const bool reads_sequences = (work_.begin.has_value() && work_.ending == Ending::kNone) ||
+                               std::any_of(work_.runs.begin(), work_.runs.end(), [](const Run& run) {
+                                 return run.bound.statement != nullptr && run.bound.statement->reads_sequences();
+                               });
+  lease_.ShieldSequences(Owner(), reads_sequences);
   Send(lease_);
 }
+
+// A connection of the contract is one caller's.
+pool::OwnerId StatementCall::Owner() const { return absl::HashOf(work_.connection_id) | 1; }
 
 void StatementCall::WaitIn(Transaction& transaction) {
   state_ = State::kQueuedInTransaction;
@@ -159,7 +169,10 @@ void StatementCall::Send(pool::Lease& lease) {
     Run& run = work_.runs[i];
     if (run.bound.statement != nullptr && !run.describe_only) {
       lease.SetStatement(run.bound.statement);
-      if (run.bound.statement->changes_session()) lease.MarkSessionChanged();
+      // What the guard refused writes although the text does not show it: it runs code that may do anything.
+      if (run.bound.statement->changes_session() || read_only_proof_failed_) lease.MarkSessionChanged();
+      if (run.bound.statement->outlasts_reset()) lease.MarkOutlastingReset();
+      if (run.bound.statement->statement_class() != sql::StatementClass::kRead) lease.MarkSequencesUsed(Owner());
     }
     postgres::Operation op = operation(run.bound.text);
     op.parameters = &run.bound.parameters;
@@ -168,6 +181,9 @@ void StatementCall::Send(pool::Lease& lease) {
              run.receive(*this, [this, i](const absl::StatusOr<postgres::Completion>& end) {
                OnStepEnd(Step::kStatement, i, end);
              }));
+    if (run.bound.statement != nullptr && !run.describe_only && run.bound.statement->forgets_prepared()) {
+      lease.backend().ForgetPreparedStatements();
+    }
   }
   if (work_.ending == Ending::kCommit) command(Step::kEnding, "COMMIT");
   if (work_.ending == Ending::kRollback) command(Step::kEnding, "ROLLBACK");

@@ -74,6 +74,7 @@ class StatementCall {
   [[nodiscard]] bool MayShare() const;
   void RunShared();
   void OnLease(absl::StatusOr<pool::Lease> lease);
+  [[nodiscard]] pool::OwnerId Owner() const;
   void Send(pool::Lease& lease);
   void SendStep(pool::Lease& lease, Step step, postgres::Operation operation,
                 std::unique_ptr<postgres::ResultReceiver> receiver);

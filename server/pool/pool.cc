@@ -44,6 +44,15 @@ Backend& Lease::backend() const { return *slot_->backend; }
 
 void Lease::MarkSessionChanged() { slot_->session_changed = true; }
 
+void Lease::MarkOutlastingReset() { slot_->outlasts_reset = true; }
+
+void Lease::ShieldSequences(OwnerId owner, bool reads) {
+  if (slot_->sequences_of == 0 || (slot_->sequences_of == owner && !reads)) return;
+  pool_->ForgetSequences(*slot_, /*sync=*/true);
+}
+
+void Lease::MarkSequencesUsed(OwnerId owner) { slot_->sequences_of = owner; }
+
 void Lease::SetStatement(std::shared_ptr<const sql::Statement> statement) { slot_->statement = std::move(statement); }
 
 void Lease::OnDrained(absl::AnyInvocable<void()> callback) { slot_->drained = std::move(callback); }
@@ -266,7 +275,11 @@ void Pool::StartRead(Slot& slot, SharedRead& read) {
   if (slot.state != SlotState::kShared) {
     SetState(slot, SlotState::kShared);
     slot.draining = false;
-    if (!slot.guarded) SetGuard(slot, true);
+    if (!slot.guarded) {
+      // In one go with the guard. Behind a guard nothing advances a sequence.
+      if (slot.sequences_of != 0) ForgetSequences(slot, /*sync=*/false);
+      SetGuard(slot, true);
+    }
   }
   read.queued = false;
   read.slot = &slot;

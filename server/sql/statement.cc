@@ -258,6 +258,8 @@ absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql) {
     facts.parsed = true;
     facts.statement_class = syntax->read_only ? StatementClass::kRead : StatementClass::kWrite;
     facts.changes_session = syntax->changes_session;
+    facts.outlasts_reset = syntax->outlasts_reset;
+    facts.reads_sequences = syntax->reads_sequences;
   }
   facts.summary = Summary(words, first, syntax);
   return std::make_shared<const Statement>(std::move(text), std::move(facts));

@@ -57,6 +57,8 @@ class Statement {
     bool numbered = false;  // the caller wrote $1 himself
     StatementClass statement_class = StatementClass::kWrite;
     bool changes_session = true;
+    bool outlasts_reset = false;
+    bool reads_sequences = true;
     bool parsed = false;
     std::string_view summary;  // lives for ever
   };
@@ -78,6 +80,13 @@ class Statement {
   // temporary tables, session advisory locks, cursors WITH HOLD, and functions that are not known (they may do any of
   // these). Never for a kRead.
   bool changes_session() const { return facts_.changes_session; }
+  // Whether even DISCARD ALL leaves something of it: LOAD, dblink's connections, DO in a language with variables of its
+  // own.
+  bool outlasts_reset() const { return facts_.outlasts_reset; }
+  // Whether it looks at what the session's sequences have given, by currval() or lastval(), or runs code that may.
+  bool reads_sequences() const { return facts_.reads_sequences; }
+  // Whether it takes away prepared statements, the gateway's own too: DEALLOCATE and DISCARD.
+  bool forgets_prepared() const { return facts_.summary == "DEALLOCATE" || facts_.summary == "DISCARD"; }
   // Whether the parser knows the text. If not, it is sent all the same.
   bool parsed() const { return facts_.parsed; }
 
