@@ -15,6 +15,7 @@ using Faults = std::vector<ConfigFault>;
 
 constexpr size_t kMaxHost = 255;
 constexpr size_t kMaxName = 63;  // PostgreSQL's NAMEDATALEN - 1.
+constexpr size_t kMaxPassword = 16 << 10;
 
 constexpr std::array<std::pair<std::string_view, TlsMode>, 5> kTlsModes = {{{"disable", TlsMode::kDisable},
                                                                             {"prefer", TlsMode::kPrefer},
@@ -50,6 +51,19 @@ void check_text(Faults& faults, std::string_view field, const std::string& text,
   } else if (text.find('\0') != std::string::npos) {
     faults.push_back({std::string(field), "has no NUL bytes"});
   }
+}
+
+// Not what libpq would read as something else: several hosts ("a,b"), an abstract socket ("@…"), a URL.
+void check_host(Faults& faults, const std::string& host) {
+  const size_t before = faults.size();
+  check_text(faults, "host", host, kMaxHost, true);
+  if (faults.size() != before || host.front() == '/') return;
+  const bool is_host = std::ranges::all_of(host, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("-._:%").find(c) != std::string_view::npos;
+  });
+  if (is_host) return;
+  faults.push_back({"host", "is one host name, an IP address (no brackets), or the folder of a unix socket"});
 }
 
 void check_range(Faults& faults, std::string_view field, int number, int min, int max, std::string_view max_name = {}) {
@@ -217,9 +231,8 @@ std::vector<ConfigFault> RetryConfig::validate() const {
 std::vector<ConfigFault> ConnectionConfig::validate() const {
   constexpr int kMaxPool = 1000;
   constexpr int kDayMs = 86'400'000;
-  constexpr size_t kMaxPassword = 1024;
   Faults faults;
-  check_text(faults, "host", host, kMaxHost, true);
+  check_host(faults, host);
   check_range(faults, "port", port, 1, 65535);
   check_text(faults, "user", user, kMaxName, true);
   check_text(faults, "password", password, kMaxPassword, false);
@@ -255,6 +268,10 @@ ConnectionConfig ConnectionConfig::from_map(const std::map<std::string, std::str
   reader.integer("retry.initial_delay_ms", config.retry.initial_delay_ms);
   reader.integer("retry.max_delay_ms", config.retry.max_delay_ms);
   reader.real("retry.multiplier", config.retry.multiplier);
+  // As in the gateway: a default gives way to what was asked for.
+  if (!settings.contains("retry.max_delay_ms")) {
+    config.retry.max_delay_ms = std::max(config.retry.max_delay_ms, config.retry.initial_delay_ms);
+  }
 
   Faults faults = std::move(reader).finish();
   for (ConfigFault& fault : config.validate()) faults.push_back(std::move(fault));

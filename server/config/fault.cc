@@ -20,4 +20,10 @@ absl::Status FaultsError(const std::vector<Fault>& faults) {
   return InvalidRequest(faults.front().field, "INVALID_CONFIG", message);
 }
 
+absl::Status FaultsReport(const std::string& title, const std::vector<Fault>& faults) {
+  std::string message = title;
+  for (const Fault& fault : faults) absl::StrAppend(&message, "\n  ", fault.field, ": ", fault.expected);
+  return InvalidRequest(faults.front().field, "INVALID_CONFIG", message);
+}
+
 }  // namespace engine::db::config

@@ -19,6 +19,9 @@ struct Fault {
 // an error's 2 KiB. `faults` is not empty.
 [[nodiscard]] absl::Status FaultsError(const std::vector<Fault>& faults);
 
+// The same for whoever starts the gateway: one line each, all of them, behind `title`.
+[[nodiscard]] absl::Status FaultsReport(const std::string& title, const std::vector<Fault>& faults);
+
 }  // namespace engine::db::config
 
 #endif  // ENGINE_DB_SERVER_CONFIG_FAULT_H_

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -37,18 +38,26 @@ std::optional<std::string> ProcessEnvironment(const std::string& name) {
 
 absl::StatusOr<std::string> ResolveReferences(std::string_view text, const Environment& environment) {
   std::string resolved;
+  absl::Status status;
   while (true) {
     const size_t open = text.find(kOpen);
     resolved += text.substr(0, open);
-    if (open == std::string_view::npos) return resolved;
+    if (open == std::string_view::npos) break;
     text.remove_prefix(open + kOpen.size());
     const size_t close = text.find('}');
     if (close == std::string_view::npos) return absl::InvalidArgumentError("a \"${\" has no \"}\"");
     auto value = Resolve(text.substr(0, close), environment);
-    if (!value.ok()) return value.status();
-    resolved += *value;
+    if (value.ok()) {
+      resolved += *value;
+    } else if (status.ok()) {
+      status = value.status();
+    } else {
+      status = absl::Status(status.code(), absl::StrCat(status.message(), ", ", value.status().message()));
+    }
     text.remove_prefix(close + 1);
   }
+  if (!status.ok()) return status;
+  return resolved;
 }
 
 std::optional<std::string> WholeFileReference(std::string_view text) {
@@ -58,6 +67,12 @@ std::optional<std::string> WholeFileReference(std::string_view text) {
 }
 
 absl::StatusOr<std::string> ReadSecretFile(const std::string& path) {
+  std::error_code failure;
+  const std::filesystem::file_status status = std::filesystem::status(path, failure);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+    // Opening a pipe would wait for a writer.
+    return absl::NotFoundError(absl::StrCat("cannot read file ", path, ": it is not a regular file"));
+  }
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::string content(kMaxFileBytes + 1, '\0');

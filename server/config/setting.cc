@@ -14,49 +14,63 @@ constexpr int kMaxListeners = 16;
 constexpr int kKiB = 1 << 10;
 constexpr int kMiB = 1 << 20;
 
-using Apply = std::function<std::string(const std::string&, Draft&)>;
+// How a kind of setting is read and shown; its field is reached in the same way for both.
+struct Access {
+  std::function<std::string(const std::string&, Draft&)> apply;
+  std::function<std::string(const Draft&)> show;
+};
 template <typename T>
 using Field = T& (*)(Draft&);
 
-Apply Integer(int min, int max, Field<int> field) {
-  return [=](const std::string& text, Draft& draft) -> std::string {
-    int value = 0;
-    if (!absl::SimpleAtoi(text, &value) || value < min || value > max) {
-      return absl::StrCat("must be a whole number, ", min, " to ", max);
-    }
-    field(draft) = value;
-    return "";
-  };
+template <typename T>
+T Value(Field<T> field, const Draft& draft) {
+  Draft copy = draft;
+  return field(copy);
 }
 
-Apply Time(absl::Duration min, absl::Duration max, Field<absl::Duration> field) {
-  return [=](const std::string& text, Draft& draft) -> std::string {
-    absl::Duration value;
-    if (!absl::ParseDuration(text, &value) || value < min || value > max) {
-      return absl::StrCat("must be a time with its unit (\"20s\", \"500ms\", \"30m\"), ", absl::FormatDuration(min),
-                          " to ", absl::FormatDuration(max));
-    }
-    field(draft) = value;
-    return "";
-  };
+Access Integer(int min, int max, Field<int> field) {
+  return {[=](const std::string& text, Draft& draft) -> std::string {
+            int value = 0;
+            if (!absl::SimpleAtoi(text, &value) || value < min || value > max) {
+              return absl::StrCat("must be a whole number, ", min, " to ", max);
+            }
+            field(draft) = value;
+            return "";
+          },
+          [=](const Draft& draft) { return absl::StrCat(Value(field, draft)); }};
+}
+
+Access Time(absl::Duration min, absl::Duration max, Field<absl::Duration> field) {
+  return {[=](const std::string& text, Draft& draft) -> std::string {
+            absl::Duration value;
+            if (!absl::ParseDuration(text, &value) || value < min || value > max) {
+              return absl::StrCat("must be a time with its unit (\"20s\", \"500ms\", \"30m\"), ",
+                                  absl::FormatDuration(min), " to ", absl::FormatDuration(max));
+            }
+            field(draft) = value;
+            return "";
+          },
+          [=](const Draft& draft) { return absl::FormatDuration(Value(field, draft)); }};
 }
 
 // `Target` is a bool or an optional one.
 template <typename Target>
-Apply Switch(Field<Target> field) {
-  return [=](const std::string& text, Draft& draft) -> std::string {
-    if (text != "true" && text != "false") return "must be true or false";
-    field(draft) = text == "true";
-    return "";
-  };
+Access Switch(Field<Target> field) {
+  return {[=](const std::string& text, Draft& draft) -> std::string {
+            if (text != "true" && text != "false") return "must be true or false";
+            field(draft) = text == "true";
+            return "";
+          },
+          [=](const Draft& draft) { return Value(field, draft) == Target(true) ? "true" : "false"; }};
 }
 
-Apply File(Field<std::string> field) {
-  return [=](const std::string& text, Draft& draft) -> std::string {
-    if (text.empty()) return "must be the path of a file";
-    field(draft) = text;
-    return "";
-  };
+Access File(Field<std::string> field) {
+  return {[=](const std::string& text, Draft& draft) -> std::string {
+            if (text.empty()) return "must be the path of a file";
+            field(draft) = text;
+            return "";
+          },
+          [=](const Draft& draft) { return Value(field, draft); }};
 }
 
 std::string ApplyMetricsListen(const std::string& text, Draft& draft) {
@@ -70,6 +84,17 @@ std::string ApplyMetricsListen(const std::string& text, Draft& draft) {
   return "";
 }
 
+std::string ShowMetricsListen(const Draft& draft) {
+  return draft.settings.metrics_listen ? draft.settings.metrics_listen->ToString() : "";
+}
+
+std::string ShowLogLevel(const Draft& draft) {
+  for (const char* word : {"debug", "info", "warning", "error"}) {
+    if (observe::ParseLogLevel(word) == draft.settings.log_level) return word;
+  }
+  return "off";
+}
+
 std::string ApplyLogLevel(const std::string& text, Draft& draft) {
   const auto level = observe::ParseLogLevel(text);
   if (!level) return "must be debug, info, warning, error or off";
@@ -77,27 +102,11 @@ std::string ApplyLogLevel(const std::string& text, Draft& draft) {
   return "";
 }
 
-}  // namespace
-
-std::string Setting::VariableName() const {
-  std::string variable = "ENGINE_DB_";
-  for (const char c : name) {
-    if (c == '.') {
-      variable += '_';
-    } else if (absl::ascii_isupper(static_cast<unsigned char>(c))) {
-      variable += '_';
-      variable += c;
-    } else {
-      variable += absl::ascii_toupper(static_cast<unsigned char>(c));
-    }
-  }
-  return variable;
-}
-
-const std::vector<Setting>& ScalarSettings() {
-  static const auto& settings = *new std::vector<Setting>{
-      {"metricsListen", ApplyMetricsListen},
-      {"logLevel", ApplyLogLevel},
+// Name and access of each.
+std::vector<Setting> Table() {
+  const std::pair<const char*, Access> table[] = {
+      {"metricsListen", {ApplyMetricsListen, ShowMetricsListen}},
+      {"logLevel", {ApplyLogLevel, ShowLogLevel}},
       {"eventLoops", Integer(1, 64, [](Draft& d) -> int& { return d.settings.event_loops; })},
       {"drainGrace",
        Time(absl::ZeroDuration(), absl::Hours(1), [](Draft& d) -> absl::Duration& { return d.settings.drain_grace; })},
@@ -126,6 +135,30 @@ const std::vector<Setting>& ScalarSettings() {
        Time(absl::Milliseconds(100), absl::Hours(24),
             [](Draft& d) -> absl::Duration& { return d.settings.limits.transaction_lifetime; })},
   };
+  std::vector<Setting> settings;
+  for (const auto& [name, access] : table) settings.push_back({name, access.apply, access.show});
+  return settings;
+}
+
+}  // namespace
+
+std::string Setting::VariableName() const {
+  std::string variable = "ENGINE_DB_";
+  for (const char c : name) {
+    if (c == '.') {
+      variable += '_';
+    } else if (absl::ascii_isupper(static_cast<unsigned char>(c))) {
+      variable += '_';
+      variable += c;
+    } else {
+      variable += absl::ascii_toupper(static_cast<unsigned char>(c));
+    }
+  }
+  return variable;
+}
+
+const std::vector<Setting>& ScalarSettings() {
+  static const auto& settings = *new std::vector<Setting>(Table());
   return settings;
 }
 

@@ -26,6 +26,8 @@ struct Setting {
   std::string name;  // its path in the file: "limits.waiters"
   // Takes the text over; returns what was expected when it is not valid, else "".
   std::function<std::string(const std::string& text, Draft& draft)> apply;
+  // The text that would set it to what it is.
+  std::function<std::string(const Draft& draft)> show;
 
   // "ENGINE_DB_LIMITS_WAITERS".
   [[nodiscard]] std::string VariableName() const;

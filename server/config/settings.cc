@@ -81,7 +81,11 @@ absl::StatusOr<GatewaySettings> LoadSettings(const CommandLine& command_line, co
   ApplyEnvironment(environment, draft);
   ApplyCommandLine(command_line, draft);
   CheckWhole(draft);
-  if (!draft.faults.empty()) return FaultsError(draft.faults);
+  if (!draft.faults.empty()) {
+    return FaultsReport(absl::StrCat("the configuration", file.empty() ? "" : " ", file, " has ", draft.faults.size(),
+                                     draft.faults.size() == 1 ? " fault:" : " faults:"),
+                        draft.faults);
+  }
   return std::move(draft.settings);
 }
 

@@ -35,7 +35,37 @@ std::string Join(const std::string& path, const std::string& key) {
   return path.empty() ? key : absl::StrCat(path, ".", key);
 }
 
-bool IsDataSource(const YAML::Node& value) { return value.IsMap() && value["protocol"].IsDefined(); }
+bool IsDataSource(const YAML::Node& value) {
+  return value.IsMap() &&
+         (value["protocol"].IsDefined() || value["url"].IsDefined() || value["securitySchemes"].IsDefined());
+}
+
+// Of yaml-cpp's words only those that quote nothing of the file, which may be a password: "*secret" is an anchor that
+// is not defined, "\\s" an unknown escape.
+std::string WithoutQuotes(const std::string& message) { return message.substr(0, message.find_first_of(":\"")); }
+
+// How many letters have to be changed, added or left out.
+size_t Distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({replaced, row[j] + 1, row[j - 1] + 1}));
+    }
+  }
+  return row[b.size()];
+}
+
+// "max_pool_size" and "MaxPoolSize" are "maxPoolSize" but for the way of writing.
+std::string Letters(const std::string& key) {
+  std::string letters;
+  for (const char c : key) {
+    if (c != '_' && c != '-') letters += absl::ascii_tolower(static_cast<unsigned char>(c));
+  }
+  return letters;
+}
 
 // "max_pool_size" → "maxPoolSize": the contract's names as JSON writes them.
 std::string CamelCase(const std::string& snake) {
@@ -116,10 +146,7 @@ class Reader {
       const std::string below = Join(path, key);
       const auto handler = handlers.find(key);
       if (handler == handlers.end()) {
-        Fail(below, entry.first,
-             absl::StrCat(
-                 "is unknown; known here: ",
-                 absl::StrJoin(handlers, ", ", [](std::string* out, const auto& known) { out->append(known.first); })));
+        Fail(below, entry.first, Unknown(key, handlers));
       } else if (!seen.insert(key).second) {
         Fail(below, entry.first, "is given twice");
       } else if (entry.second.IsNull()) {
@@ -128,6 +155,23 @@ class Reader {
         handler->second(entry.second, below);
       }
     }
+  }
+
+  static std::string Unknown(const std::string& key, const Handlers& handlers) {
+    constexpr size_t kMaxKeyBytes = 64;  // longer ones are no slip of the pen
+    constexpr size_t kMaxDistance = 2;
+    std::string nearest;
+    size_t distance = kMaxDistance + 1;
+    for (const auto& known : handlers) {
+      if (key.size() > kMaxKeyBytes) break;
+      const size_t d = Distance(Letters(key), Letters(known.first));
+      if (d < distance) nearest = known.first;
+      distance = std::min(distance, d);
+    }
+    return absl::StrCat("is unknown", nearest.empty() ? "" : absl::StrCat(" (did you mean ", nearest, "?)"),
+                        "; known here: ", absl::StrJoin(handlers, ", ", [](std::string* out, const auto& known) {
+                          out->append(known.first);
+                        }));
   }
 
   // A scalar with its references resolved.
@@ -345,8 +389,8 @@ void ReadSettingsFile(const std::string& file, const Environment& environment, D
     const YAML::Node top = YAML::Load(content.str());
     if (!top.IsNull()) Reader(environment, draft).ReadTop(top);  // an empty file says nothing
   } catch (const YAML::Exception& error) {
-    draft.faults.push_back(
-        {absl::StrCat(file, " (line ", error.mark.line + 1, ")"), absl::StrCat("is not YAML: ", error.msg)});
+    draft.faults.push_back({absl::StrCat(file, " (line ", error.mark.line + 1, ")"),
+                            absl::StrCat("is not YAML: ", WithoutQuotes(error.msg))});
   }
 }
 

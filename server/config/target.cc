@@ -14,7 +14,8 @@ namespace engine::db::config {
 namespace {
 
 constexpr int kMaxHostBytes = 255;
-constexpr int kMaxNameBytes = 63;  // PostgreSQL's NAMEDATALEN - 1: it would cut a longer one off
+constexpr int kMaxNameBytes = 63;               // PostgreSQL's NAMEDATALEN - 1: it would cut a longer one off
+constexpr size_t kMaxPasswordBytes = 16 << 10;  // cloud services give tokens of several KiB as passwords
 constexpr int kMaxPoolSize = 1000;
 constexpr int kMaxTimeoutMs = 86'400'000;
 constexpr int kMaxAttempts = 100;
@@ -152,7 +153,9 @@ TargetSettings CheckTarget(const v1::ConnectionConfig& config, std::vector<Fault
   }
   CheckName("user", config.user(), faults);
   target.user = config.user();
-  CheckNoNul("password", config.password(), faults);
+  if (CheckNoNul("password", config.password(), faults) && config.password().size() > kMaxPasswordBytes) {
+    faults.push_back({"password", absl::StrCat("must have at most ", kMaxPasswordBytes, " bytes")});
+  }
   target.password = config.password();
   CheckName("dbname", config.dbname(), faults);
   target.dbname = config.dbname();
@@ -162,7 +165,9 @@ TargetSettings CheckTarget(const v1::ConnectionConfig& config, std::vector<Fault
     target.max_pool_size = config.max_pool_size();
   }
   if (config.has_min_pool_size()) {
-    if (config.min_pool_size() < 0) {
+    if (target.max_pool_size < 1 || target.max_pool_size > kMaxPoolSize) {
+      CheckRange("min_pool_size", config.min_pool_size(), 0, kMaxPoolSize, faults);
+    } else if (config.min_pool_size() < 0) {
       faults.push_back({"min_pool_size", absl::StrCat("must be 0 to max_pool_size, got ", config.min_pool_size())});
     } else if (config.min_pool_size() > target.max_pool_size) {
       faults.push_back({"min_pool_size", absl::StrCat("must be at most max_pool_size (", target.max_pool_size,

@@ -59,6 +59,7 @@ void Replay::OnLease(absl::StatusOr<pool::Lease> lease) {
     return;
   }
   lease_ = *std::move(lease);
+  lease_.ShieldSequences(owner_, /*reads=*/true);  // what is still to come is not known
   receivers_.clear();
   steps_left_ = entries_.size() + 1 + (target_.HasMarks() ? 1 : 0);
   const size_t last = steps_left_;
@@ -72,7 +73,7 @@ void Replay::OnLease(absl::StatusOr<pool::Lease> lease) {
   const auto ended = [this](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(end.status()); };
   Send(operation(postgres::CommandText(begin_)), std::make_unique<postgres::CommandResult>(ended));
   for (const Entry& entry : entries_) {
-    if (entry.bound.statement != nullptr && entry.bound.statement->changes_session()) lease_.MarkSessionChanged();
+    if (entry.bound.statement != nullptr) lease_.WillRun(entry.bound.statement, owner_);
     postgres::Operation op = operation(entry.bound.text);
     op.parameters = &entry.bound.parameters;
     Send(std::move(op), std::make_unique<postgres::DigestedResult>(

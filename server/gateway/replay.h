@@ -32,8 +32,9 @@ class Replay {
   };
   using Callback = absl::AnyInvocable<void(absl::StatusOr<Replayed>)>;
 
-  // `begin` is the statement that began the transaction. The target must outlive it.
-  Replay(Target& target, std::string begin) : target_(target), begin_(std::move(begin)) {}
+  // `begin` is the statement that began the transaction, `owner` its caller. The target must outlive it.
+  Replay(Target& target, pool::OwnerId owner, std::string begin)
+      : target_(target), owner_(owner), begin_(std::move(begin)) {}
   ~Replay();
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
@@ -61,6 +62,7 @@ class Replay {
   void Finish(absl::StatusOr<Replayed> result);
 
   Target& target_;
+  const pool::OwnerId owner_;
   const std::string begin_;
   std::vector<Entry> entries_;
   size_t bytes_ = 0;

@@ -36,7 +36,7 @@ Transaction::Transaction(Target& target, std::string id, const Work& work, pool:
           OrDefault(work.begin->max_duration_ms(), target.shard().shared().settings.limits.transaction_lifetime)),
       lease_(std::move(lease)),
       share_(std::move(share)),
-      replay_(work.begin->replay() ? std::make_unique<Replay>(target, BeginText(*work.begin)) : nullptr),
+      replay_(work.begin->replay() ? std::make_unique<Replay>(target, OwnerOf(work), BeginText(*work.begin)) : nullptr),
       idle_since_(began_) {
   lease_timer_ = loop_.RunAt(began_ + max_duration_, [this] {
     lease_timer_ = {};

@@ -1,5 +1,6 @@
 #include "server/gateway/work.h"
 
+#include "absl/hash/hash.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
@@ -13,6 +14,8 @@ constexpr uint32_t kMaxDurationMs = 86'400'000;
 constexpr size_t kMaxSavepointName = 63;  // PostgreSQL's NAMEDATALEN - 1
 
 }  // namespace
+
+pool::OwnerId OwnerOf(const Work& work) { return absl::HashOf(work.connection_id) | 1; }
 
 std::string BeginText(const v1::TransactionOptions& options) {
   std::string text = "BEGIN";

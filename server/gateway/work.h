@@ -17,6 +17,7 @@
 #include "server/config/target.h"
 #include "server/gateway/connections.h"
 #include "server/observe/metrics.h"
+#include "server/pool/pool.h"
 #include "server/postgres/results.h"
 #include "server/sql/bind.h"
 
@@ -77,6 +78,9 @@ struct Work {
 
   absl::AnyInvocable<void(CallEnd)> finish;
 };
+
+// Whose sessions the pool keeps apart: a connection's.
+[[nodiscard]] pool::OwnerId OwnerOf(const Work& work);
 
 // BEGIN with its options.
 [[nodiscard]] std::string BeginText(const v1::TransactionOptions& options);

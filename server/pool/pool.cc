@@ -46,7 +46,17 @@ Backend& Lease::backend() const { return *slot_->backend; }
 
 void Lease::MarkSessionChanged() { slot_->session_changed = true; }
 
-void Lease::SetStatement(std::shared_ptr<const sql::Statement> statement) { slot_->statement = std::move(statement); }
+void Lease::ShieldSequences(OwnerId owner, bool reads) {
+  if (slot_->sequences_of == 0 || (slot_->sequences_of == owner && !reads)) return;
+  pool_->ForgetSequences(*slot_, /*sync=*/true);
+}
+
+void Lease::WillRun(std::shared_ptr<const sql::Statement> statement, OwnerId owner) {
+  if (statement->changes_session()) slot_->session_changed = true;
+  if (statement->outlasts_reset()) slot_->outlasts_reset = true;
+  if (statement->statement_class() != sql::StatementClass::kRead) slot_->sequences_of = owner;
+  slot_->statement = std::move(statement);
+}
 
 void Lease::OnDrained(absl::AnyInvocable<void()> callback) { slot_->drained = std::move(callback); }
 
@@ -275,7 +285,11 @@ void Pool::StartRead(Slot& slot, SharedRead& read) {
   if (slot.state != SlotState::kShared) {
     SetState(slot, SlotState::kShared);
     slot.draining = false;
-    if (!slot.guarded) SetGuard(slot, true);
+    if (!slot.guarded) {
+      // In one go with the guard. Behind a guard nothing advances a sequence.
+      if (slot.sequences_of != 0) ForgetSequences(slot, /*sync=*/false);
+      SetGuard(slot, true);
+    }
   }
   read.queued = false;
   read.slot = &slot;

@@ -40,6 +40,9 @@ enum class Purpose : uint8_t {
   kAutocommit,
 };
 
+// Tells callers apart; never 0.
+using OwnerId = uint64_t;
+
 // A backend that one user has to itself until the lease is destroyed. Move-only; must not outlive the pool. Loop thread
 // only.
 class Lease {
@@ -53,8 +56,13 @@ class Lease {
   [[nodiscard]] postgres::Backend& backend() const;
   // Something was run that changes the session: it is reset before anyone else gets it.
   void MarkSessionChanged();
-  // What the holder runs, for "pool exhausted" errors.
-  void SetStatement(std::shared_ptr<const sql::Statement> statement);
+  // For the start of a lease. What currval() and lastval() return is kept by the session, and every INSERT into a table
+  // with a serial column changes it: a reset after each would be too dear. So it is forgotten here, ahead in the
+  // pipeline, when it is somebody else's; and whosever it is when `reads` says that the holder may look at it.
+  void ShieldSequences(OwnerId owner, bool reads);
+  // What the holder is about to run: decides, by its text, what has to be done before anyone else gets the backend (a
+  // reset, or closing it where no reset helps), and is named by "pool exhausted" errors.
+  void WillRun(std::shared_ptr<const sql::Statement> statement, OwnerId owner);
   // Calls back once, when nothing is in flight on the backend any more, or it is lost. Not after Release().
   void OnDrained(absl::AnyInvocable<void()> callback);
   // Gives the backend back, in whatever state it is.
@@ -183,8 +191,11 @@ class Pool {
   // A backend's way back.
   void Release(Slot& slot);
   void Clean(Slot& slot);
-  void RunInternal(Slot& slot, std::shared_ptr<const sql::BoundText> text, bool then_forget_prepared);
+  void StartCleaning(Slot& slot);
+  void RunInternal(Slot& slot, postgres::Operation operation);
+  void Reset(Slot& slot);
   void SetGuard(Slot& slot, bool on);
+  void ForgetSequences(Slot& slot, bool sync);
   void OnDrained(Slot& slot);
   void OnLost(Slot& slot, const absl::Status& status);
 

@@ -33,6 +33,17 @@ const std::shared_ptr<const sql::BoundText>& Guard(bool on) {
   return on ? *on_text : *off_text;
 }
 
+const std::shared_ptr<const sql::BoundText>& DiscardSequences() {
+  static const auto* text = new std::shared_ptr<const sql::BoundText>(postgres::CommandText("DISCARD SEQUENCES"));
+  return *text;
+}
+
+// What a caller gave setseed() outlives DISCARD ALL, and would let him know the next caller's random numbers. 48 bits
+// of the server's own randomness, from -1 to 1.
+constexpr char kNewSeed[] =
+    "SELECT pg_catalog.setseed(('x' || translate(left(pg_catalog.gen_random_uuid()::text, 13), '-', ''))::bit(48)"
+    "::bigint / 140737488355328.0::float8 - 1)";
+
 }  // namespace
 
 void Pool::Start() {
@@ -235,12 +246,15 @@ void Pool::Release(Slot& slot) {
   slot.drained = nullptr;
   if (slot.purpose == Purpose::kTransaction) --transactions_;
   if (slot.state != SlotState::kLeased) return;  // closed meanwhile
-  SetState(slot, SlotState::kCleaning);
   if (closed_) {
     CloseSlot(slot, observe::CloseReason::kPoolClosed);
     return;
   }
-  slot.internal_failed = false;
+  StartCleaning(slot);
+}
+
+void Pool::StartCleaning(Slot& slot) {
+  SetState(slot, SlotState::kCleaning);
   slot.cleaning_timer = loop_.RunAt(absl::Now() + kCleaningTime, [this, &slot] {
     slot.cleaning_timer = {};
     CloseSlot(slot, observe::CloseReason::kUnclean);
@@ -261,13 +275,16 @@ void Pool::Clean(Slot& slot) {
   } else if (slot.backend->busy()) {
     return;  // OnDrained comes back here
   } else if (slot.backend->in_transaction()) {
-    RunInternal(slot, postgres::CommandText("ROLLBACK"), /*then_forget_prepared=*/false);
+    RunInternal(slot, {.text = postgres::CommandText("ROLLBACK")});
     return;
-  } else if (slot.session_changed) {
-    slot.session_changed = false;
-    slot.guarded = false;
-    metrics_.resets.Increment();
-    RunInternal(slot, postgres::CommandText("DISCARD ALL"), /*then_forget_prepared=*/true);
+  } else if (slot.outlasts_reset) {
+    CloseSlot(slot, observe::CloseReason::kUnclean);
+  } else if (std::exchange(slot.resetting, false)) {
+    slot.backend->AcceptReportedSettings();  // the defaults themselves may have changed
+    Clean(slot);
+    return;
+  } else if (slot.session_changed || slot.backend->ReportedSettingsChanged()) {
+    Reset(slot);
     return;
   } else {
     loop_.CancelTimer(slot.cleaning_timer);
@@ -276,21 +293,35 @@ void Pool::Clean(Slot& slot) {
   Dispatch();
 }
 
-void Pool::RunInternal(Slot& slot, std::shared_ptr<const sql::BoundText> text, bool then_forget_prepared) {
-  slot.internal.push_back(std::make_unique<postgres::CommandResult>(
-      [&slot, then_forget_prepared](const absl::StatusOr<postgres::Completion>& end) {
+void Pool::Reset(Slot& slot) {
+  slot.resetting = true;
+  slot.session_changed = false;
+  slot.sequences_of = 0;
+  slot.guarded = false;
+  metrics_.resets.Increment();
+  RunInternal(slot, {.text = postgres::CommandText("DISCARD ALL")});
+  slot.backend->ForgetPreparedStatements();
+  RunInternal(slot, {.text = postgres::CommandText(kNewSeed)});
+}
+
+// A failure is found by Clean() or OnDrained().
+void Pool::RunInternal(Slot& slot, postgres::Operation operation) {
+  slot.internal.push_back(
+      std::make_unique<postgres::CommandResult>([&slot](const absl::StatusOr<postgres::Completion>& end) {
         if (!end.ok()) slot.internal_failed = true;
-        if (then_forget_prepared) slot.backend->ForgetPreparedStatements();
       }));
-  postgres::Operation operation;
-  operation.text = std::move(text);
   operation.receiver = slot.internal.back().get();
   slot.backend->Run(operation);
 }
 
 void Pool::SetGuard(Slot& slot, bool on) {
   slot.guarded = on;
-  RunInternal(slot, Guard(on), /*then_forget_prepared=*/false);
+  RunInternal(slot, {.text = Guard(on)});
+}
+
+void Pool::ForgetSequences(Slot& slot, bool sync) {
+  slot.sequences_of = 0;
+  RunInternal(slot, {.text = DiscardSequences(), .sync = sync});
 }
 
 void Pool::OnDrained(Slot& slot) {
@@ -302,6 +333,8 @@ void Pool::OnDrained(Slot& slot) {
         CloseSlot(slot, observe::CloseReason::kRetired);
       } else if (slot.internal_failed) {  // the guard could not be set: never seen, but then nothing is proven
         CloseSlot(slot, observe::CloseReason::kUnclean);
+      } else if (slot.backend->ReportedSettingsChanged()) {
+        StartCleaning(slot);
       } else {
         SetState(slot, SlotState::kIdle);
       }

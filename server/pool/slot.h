@@ -19,6 +19,10 @@ struct Slot {
   // Leased.
   Purpose purpose = Purpose::kAutocommit;
   bool session_changed = false;
+  // No reset undoes what was run: it is closed.
+  bool outlasts_reset = false;
+  // Who may have set what currval() and lastval() return; 0: nobody.
+  OwnerId sequences_of = 0;
   absl::AnyInvocable<void()> drained;  // the holder waits for it; empty if not
   std::shared_ptr<const sql::Statement> statement;
   bool retired = false;  // closes at its release
@@ -31,6 +35,7 @@ struct Slot {
   // Receivers of the pool's own statements that are in flight.
   std::list<std::unique_ptr<postgres::CommandResult>> internal;
   bool internal_failed = false;
+  bool resetting = false;
 };
 
 }  // namespace engine::db::pool

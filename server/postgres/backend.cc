@@ -30,6 +30,12 @@ bool SendSync(PGconn* connection) {
 #endif
 }
 
+// What a caller can change of the settings that servers report. (search_path since PostgreSQL 18.) Not
+// default_transaction_read_only, which is the pool's guard.
+constexpr std::array<const char*, 9> kReportedSettings = {
+    "TimeZone",    "DateStyle",    "IntervalStyle",    "client_encoding",      "standard_conforming_strings",
+    "search_path", "is_superuser", "application_name", "session_authorization"};
+
 struct ResultDeleter {
   void operator()(PGresult* result) const { PQclear(result); }
 };
@@ -136,6 +142,7 @@ void Backend::OnConnected() {
   state_ = State::kOpen;
   opened_at_ = absl::Now();
   pid_ = PQbackendPID(connection_);
+  AcceptReportedSettings();
   watched_fd_ = PQsocket(connection_);
   loop_.Watch(watched_fd_, EPOLLIN, [this](uint32_t ready) { OnSocketReady(ready); });
   events_.opened(absl::OkStatus());
@@ -323,6 +330,22 @@ void Backend::CheckAlive() {
   // Nothing is due: whatever can be read is a farewell, a notice, or a parameter's change.
   if (recv(watched_fd_, &ignored, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN) return;
   OnSocketReady(EPOLLIN);
+}
+
+bool Backend::ReportedSettingsChanged() const {
+  for (size_t i = 0; i < kReportedSettings.size(); ++i) {
+    const char* value = PQparameterStatus(connection_, kReportedSettings[i]);
+    if (reported_settings_[i] != (value == nullptr ? "" : value)) return true;
+  }
+  return false;
+}
+
+void Backend::AcceptReportedSettings() {
+  reported_settings_.clear();
+  for (const char* name : kReportedSettings) {
+    const char* value = PQparameterStatus(connection_, name);
+    reported_settings_.emplace_back(value == nullptr ? "" : value);
+  }
 }
 
 bool Backend::in_transaction() const {

@@ -79,6 +79,12 @@ class Backend {
   // Ends the link at once; everything in flight fails. No event is told after this.
   void Close();
 
+  // Whether a setting that the server reports by itself (the time zone, DateStyle, who is logged in…) is not what it
+  // was when the backend was new or last said to be. Costs no round trip.
+  [[nodiscard]] bool ReportedSettingsChanged() const;
+  // They are right as they are now.
+  void AcceptReportedSettings();
+
   // Forgets what was prepared: DISCARD ALL has run, or is next in the pipeline.
   void ForgetPreparedStatements() { prepared_.Clear(); }
 
@@ -160,6 +166,7 @@ class Backend {
   absl::Time front_since_;
   absl::Duration front_took_;
   PreparedStatements prepared_;
+  std::vector<std::string> reported_settings_;
   int cancels_pending_ = 0;
   bool reading_paused_ = false;
   bool write_blocked_ = false;

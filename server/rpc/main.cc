@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/base/version.h"
+#include "server/config/in_force.h"
 #include "server/config/settings.h"
 #include "server/gateway/gateway.h"
 #include "server/observe/log.h"
@@ -90,7 +91,7 @@ int Main(int argc, char** argv) {
       app.add_option("--metrics-listen", metrics_listen, "HOST:PORT of /metrics, or \"\" for none (127.0.0.1:9464)");
   app.add_option("--config", command_line.config_file, "configuration file (YAML)");
   app.add_option("--log-level", command_line.log_level, "debug, info, warning, error or off (info)");
-  app.add_flag("--check-config", check, "check the settings and exit");
+  app.add_flag("--check-config", check, "check the settings, print them (no secrets) and exit");
   app.set_version_flag("--version", std::string(kVersion));
   CLI11_PARSE(app, argc, argv);
   if (metrics_option->count() > 0) command_line.metrics_listen = metrics_listen;
@@ -100,7 +101,7 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<config::GatewaySettings> settings = config::LoadSettings(command_line);
   if (!settings.ok()) return Fail(settings.status());
   if (check) {
-    std::cout << "the configuration is valid: " << settings->data_sources.size() << " data sources\n";
+    std::cout << "# The configuration is valid. In force are:\n" << config::SettingsInForce(*settings) << "\n";
     return 0;
   }
   return Run(*settings, signals);

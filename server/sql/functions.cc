@@ -13,7 +13,7 @@ constexpr std::string_view kHarmless[] = {
 
 // Volatile functions whose effects end with the transaction or lie in the database. nextval and setval are here
 // although they set what currval() and lastval() return: so does every INSERT into a table with a serial column, which
-// no text shows, and a reset after each of them would cost a round trip. Sorted.
+// no text shows. The pool sees to that by itself (Lease::ShieldSequences). Sorted.
 constexpr std::string_view kWrites[] = {
     "currval",
     "lastval",

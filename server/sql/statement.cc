@@ -276,6 +276,8 @@ absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql) {
     facts.parsed = true;
     facts.statement_class = syntax->read_only ? StatementClass::kRead : StatementClass::kWrite;
     facts.changes_session = syntax->changes_session;
+    facts.outlasts_reset = syntax->outlasts_reset;
+    facts.reads_sequences = syntax->reads_sequences;
   }
   facts.may_commit_itself = MayCommitItself(words, first, text);
   facts.summary = Summary(words, first, syntax);

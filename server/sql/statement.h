@@ -58,6 +58,8 @@ class Statement {
     StatementClass statement_class = StatementClass::kWrite;
     bool changes_session = true;
     bool may_commit_itself = false;
+    bool outlasts_reset = false;
+    bool reads_sequences = true;
     bool parsed = false;
     std::string_view summary;  // lives for ever
   };
@@ -82,6 +84,13 @@ class Statement {
   // Whether it may commit part of its work and fail afterwards, where it runs by itself: CALL, a DO block with COMMIT
   // in it, and the commands that say CONCURRENTLY. Then an error tells nothing of what remains.
   bool may_commit_itself() const { return facts_.may_commit_itself; }
+  // Whether even DISCARD ALL leaves something of it: LOAD, dblink's connections, DO in a language with variables of its
+  // own.
+  bool outlasts_reset() const { return facts_.outlasts_reset; }
+  // Whether it looks at what the session's sequences have given, by currval() or lastval(), or runs code that may.
+  bool reads_sequences() const { return facts_.reads_sequences; }
+  // Whether it takes away prepared statements, the gateway's own too: DEALLOCATE and DISCARD.
+  bool forgets_prepared() const { return facts_.summary == "DEALLOCATE" || facts_.summary == "DISCARD"; }
   // Whether the parser knows the text. If not, it is sent all the same.
   bool parsed() const { return facts_.parsed; }
 

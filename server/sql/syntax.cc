@@ -130,6 +130,21 @@ bool LeavesSomethingInSession(std::string_view type) {
   return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
 }
 
+// Functions that leave what DISCARD ALL does not take away, whatever schema they are in: dblink's connections, a
+// backup, temporary replication slots, a replication origin.
+bool LeavesSomethingForGood(std::string_view function) {
+  static constexpr std::string_view kFunctions[] = {"dblink_connect",
+                                                    "dblink_connect_u",
+                                                    "pg_backup_start",
+                                                    "pg_copy_logical_replication_slot",
+                                                    "pg_copy_physical_replication_slot",
+                                                    "pg_create_logical_replication_slot",
+                                                    "pg_create_physical_replication_slot",
+                                                    "pg_replication_origin_session_setup",
+                                                    "pg_start_backup"};
+  return std::find(std::begin(kFunctions), std::end(kFunctions), function) != std::end(kFunctions);
+}
+
 // Gathers facts from libpg_query's tree as it is read, so that no copy of the tree is held: nlohmann's SAX interface.
 class TreeReader : public nlohmann::json_sax<nlohmann::json> {
  public:
@@ -167,7 +182,9 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
         if (path_.back() == Key::kSetStatement) set_name_ = value;
         break;
       case Key::kOptionName:
-        if (syntax_.type == "ExplainStmt" && path_.back() == Key::kOption) analyze_ |= value == "analyze";
+        if (path_.back() != Key::kOption) break;
+        option_ = value;
+        if (syntax_.type == "ExplainStmt") analyze_ |= value == "analyze";
         break;
       default:
         break;
@@ -187,6 +204,7 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
 
   Syntax Finish() && {
     syntax_.changes_session = leaves_something_ || temporary_ || functions_ == FunctionEffect::kUnknown;
+    syntax_.reads_sequences |= functions_ == FunctionEffect::kUnknown || runs_code_;
     syntax_.read_only = IsRead() && functions_ == FunctionEffect::kNone && !syntax_.changes_session;
     return std::move(syntax_);
   }
@@ -212,6 +230,8 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
       syntax_.type = type;
     }
     leaves_something_ |= LeavesSomethingInSession(type);
+    runs_code_ |= type == "DoStmt" || type == "CallStmt" || type == "ExecuteStmt";
+    syntax_.outlasts_reset |= type == "LoadStmt";
     if (type == "SelectStmt") return;
     if (type == "InsertStmt" || type == "UpdateStmt" || type == "DeleteStmt" || type == "MergeStmt") {
       modifies_data_ = true;
@@ -223,6 +243,8 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
   void SeeString(const std::string& value) {
     if (Above(2) == Key::kFunctionName && Above(3) == Key::kFunctionCall) {
       function_.push_back(value);
+    } else if (syntax_.type == "DoStmt" && option_ == "language" && Above(2) == Key::kOption) {
+      syntax_.outlasts_reset |= value != "plpgsql";  // others keep variables of their own: PL/Perl's %_SHARED
     } else {
       temporary_ |= IsTemporarySchema(value);  // part of a qualified name: CREATE TYPE pg_temp.t
     }
@@ -232,6 +254,8 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
     const bool built_in = function_.size() == 1 || (function_.size() == 2 && function_[0] == "pg_catalog");
     const FunctionEffect effect = built_in ? EffectOf(function_.back()) : FunctionEffect::kUnknown;
     functions_ = std::max(functions_, effect);
+    syntax_.outlasts_reset |= LeavesSomethingForGood(function_.back());
+    syntax_.reads_sequences |= function_.back() == "currval" || function_.back() == "lastval";
     function_.clear();
   }
 
@@ -260,10 +284,12 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
   Key key_ = Key::kOther;
   std::vector<std::string> function_;  // the name of the function call being read
   FunctionEffect functions_ = FunctionEffect::kNone;
+  std::string option_;  // the last one that began
   std::string set_kind_;
   std::string set_name_;
   bool set_is_local_ = false;
   bool leaves_something_ = false;
+  bool runs_code_ = false;  // that the text does not show
   bool temporary_ = false;
   bool modifies_data_ = false;
   bool runs_utility_ = false;  // a statement within a statement that is no query: EXPLAIN CREATE TABLE AS …

@@ -17,6 +17,8 @@ struct Syntax {
   std::string type;              // node type of the last one, "SelectStmt"
   bool read_only = false;        // StatementClass::kRead
   bool changes_session = false;  // Statement::changes_session()
+  bool outlasts_reset = false;   // Statement::outlasts_reset()
+  bool reads_sequences = false;  // Statement::reads_sequences()
 };
 
 // Whether the tree of a text with these tokens is sure to be small and shallow enough: libpg_query guards neither

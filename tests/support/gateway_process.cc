@@ -22,10 +22,14 @@ constexpr bool kSanitized = false;
 
 }  // namespace
 
-GatewayProcess::GatewayProcess(const GatewayOptions& options) {
+std::string GatewayProgram() {
   const char* named = std::getenv("ENGINE_DB_GATEWAY_PATH");
+  return named != nullptr ? named : ENGINE_DB_GATEWAY_PATH;
+}
+
+GatewayProcess::GatewayProcess(const GatewayOptions& options) {
   ProcessOptions process;
-  process.command = {named != nullptr ? named : ENGINE_DB_GATEWAY_PATH, "--metrics-listen", options.metrics_listen};
+  process.command = {GatewayProgram(), "--metrics-listen", options.metrics_listen};
   for (const std::string& address : options.listen) {
     process.command.emplace_back("--listen");
     process.command.push_back(address);

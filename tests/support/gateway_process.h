@@ -15,6 +15,9 @@
 
 namespace engine::db::test {
 
+// The gateway's program.
+std::string GatewayProgram();
+
 struct GatewayOptions {
   // --listen, one each: "127.0.0.1:0", "unix:/path".
   std::vector<std::string> listen = {"127.0.0.1:0"};

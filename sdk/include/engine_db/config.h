@@ -66,13 +66,13 @@ enum class TlsMode {
 // One PostgreSQL server and database, how to log in, and how large a pool to keep. Those who give the same settings
 // share one pool.
 struct ConnectionConfig {
-  // Host name, IP address, or the folder of a unix socket (begins with "/"). Required, at most 255 bytes.
+  // One host name, IP address, or the folder of a unix socket (begins with "/"). Required, at most 255 bytes.
   std::string host = {};
   // 1 to 65535.
   int port = 5432;
   // Role to log in as. Required, at most 63 bytes.
   std::string user = {};
-  // Its password; may be empty where the server asks for none. Never shown in an error.
+  // Its password; may be empty where the server asks for none. Never shown in an error. At most 16,384 bytes.
   std::string password = {};
   // Database. Required, at most 63 bytes.
   std::string dbname = {};

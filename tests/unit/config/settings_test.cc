@@ -1,5 +1,7 @@
 #include "server/config/settings.h"
 
+#include <sys/stat.h>
+
 #include <fstream>
 #include <map>
 #include <string>
@@ -7,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/base/error.h"
+#include "server/config/in_force.h"
 #include "server/config/setting.h"
 
 namespace engine::db::config {
@@ -185,10 +188,13 @@ dataSources:
     url: postgresql://app:canary-pa55word@h:70000/orders
     minPoolSize: 30
 )");
-  EXPECT_THAT(message, AllOf(HasSubstr("lisen (line 2): is unknown; known here: allowInlineTargets, dataSources,"),
-                             HasSubstr("eventLoops (line 3): must be a whole number, 1 to 64"),
-                             HasSubstr("drainGrace (line 4): must be a time with its unit"),
-                             HasSubstr("limits.waiters (line 6)"), HasSubstr("limits.waters (line 7): is unknown")));
+  EXPECT_THAT(
+      message,
+      AllOf(
+          HasSubstr("lisen (line 2): is unknown (did you mean listen?); known here: allowInlineTargets, dataSources,"),
+          HasSubstr("eventLoops (line 3): must be a whole number, 1 to 64"),
+          HasSubstr("drainGrace (line 4): must be a time with its unit"), HasSubstr("limits.waiters (line 6)"),
+          HasSubstr("limits.waters (line 7): is unknown")));
   EXPECT_THAT(message, AllOf(HasSubstr("dataSources.orders.protocol (line 10): must be database"),
                              HasSubstr("dataSources.orders.driver (line 12): must be postgres"),
                              HasSubstr("dataSources.orders.maxPoolSize (line 13): must be a whole number"),
@@ -199,6 +205,106 @@ dataSources:
 TEST_F(SettingsTest, ALostIndentationIsExplained) {
   EXPECT_THAT(Faults("dataSources:\n  a:\n  url: postgresql://h/d\n"),
               HasSubstr("dataSources.a (line 2): has no value (is what belongs to it not indented?)"));
+}
+
+TEST_F(SettingsTest, ASlipOfThePenGetsASuggestion) {
+  const std::string message = Faults(
+      "dataSources: {a: {url: 'postgresql://u@h/d', max_pool_size: 3, minPoolsize: 1, aplicationName: x, colour: y, "
+      "retry: {attempts: 1, maxAttempt: 1}}}");
+  EXPECT_THAT(message, AllOf(HasSubstr("max_pool_size (line 1): is unknown (did you mean maxPoolSize?)"),
+                             HasSubstr("minPoolsize (line 1): is unknown (did you mean minPoolSize?)"),
+                             HasSubstr("aplicationName (line 1): is unknown (did you mean applicationName?)"),
+                             HasSubstr("colour (line 1): is unknown; known here"),
+                             HasSubstr("retry.maxAttempt (line 1): is unknown (did you mean maxAttempts?)")));
+}
+
+TEST_F(SettingsTest, NoFaultIsLeftOutHoweverManyThereAre) {
+  std::string yaml = "dataSources:\n";
+  for (int i = 0; i < 100; ++i) yaml += "  s" + std::to_string(i) + ": {url: 'postgresql://u@h:0/d'}\n";
+  const std::string message = Faults(yaml);
+  EXPECT_THAT(message, HasSubstr(file_ + " has 100 faults:\n"));
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_THAT(message, HasSubstr("\n  dataSources.s" + std::to_string(i) + ".url (line " + std::to_string(i + 2) +
+                                   "): port must be 1 to 65535, got 0"));
+  }
+}
+
+TEST_F(SettingsTest, EveryReferenceThatDoesNotResolveIsNamed) {
+  EXPECT_THAT(
+      Faults("dataSources: {a: {url: 'postgresql://${ENV:ONE}:${FILE:/nonexistent/two}@${ENV:THREE}/d'}}"),
+      AllOf(HasSubstr("dataSources.a.url (line 1)"), HasSubstr("environment variable ONE is not set"),
+            HasSubstr("cannot read file /nonexistent/two"), HasSubstr("environment variable THREE is not set")));
+}
+
+TEST_F(SettingsTest, ReferencesMayStandWithinALongerValue) {
+  variables_ = {{"HOST", "db.internal"}, {"PORT", "6543"}};
+  std::ofstream(file_ + ".secret") << kCanary << "\r\n";
+  const auto settings =
+      LoadFile("orders: {url: 'postgres://app:${FILE:" + file_ + ".secret}@${ENV:HOST}:${ENV:PORT}/d'}");
+  std::remove((file_ + ".secret").c_str());
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  EXPECT_EQ(settings->data_sources.at("orders").host, "db.internal");
+  EXPECT_EQ(settings->data_sources.at("orders").port, 6543);
+  EXPECT_EQ(*settings->data_sources.at("orders").ReadPassword(), kCanary);
+}
+
+TEST_F(SettingsTest, OnlyARegularFileIsASecret) {
+  const std::string pipe = file_ + ".pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(Faults("logLevel: '${FILE:" + pipe + "}'"), HasSubstr("it is not a regular file"));
+  std::remove(pipe.c_str());
+  EXPECT_THAT(Faults("logLevel: '${FILE:/tmp}'"), HasSubstr("it is not a regular file"));
+  std::ofstream(file_ + ".large") << std::string(65'537, 'x');
+  EXPECT_THAT(Faults("logLevel: '${FILE:" + file_ + ".large}'"), HasSubstr("it has more than 65536 bytes"));
+  std::remove((file_ + ".large").c_str());
+}
+
+TEST_F(SettingsTest, SeveralHostsAreRefusedAsSuch) {
+  for (const char* host : {"a,b", "a:5432,b:5433", "a,b:5432"}) {
+    EXPECT_THAT(Faults(std::string("dataSources: {a: {url: 'postgresql://u@") + host + "/d'}}"),
+                HasSubstr("host must be one host name"))
+        << host;
+  }
+}
+
+// yaml-cpp's own words quote what it stumbled over.
+TEST_F(SettingsTest, APasswordThatIsNoYamlIsNotQuoted) {
+  for (const char* password :
+       {"*canary-pa55word",       "\"canary-pa55word\\q\"", "!canary-pa55word x",    "&canary-pa55word x",
+        "[canary-pa55word",       "{canary-pa55word",       "\"canary-pa55word",     "'canary-pa55word",
+        "@canary-pa55word",       "`canary-pa55word",       "%canary-pa55word",      "canary-pa55word: x",
+        "|canary-pa55word",       ">canary-pa55word",       "- canary-pa55word",     "? canary-pa55word",
+        "\"\\ucanary-pa55word\"", "<<canary-pa55word: x",   "x: canary-pa55word: y", "[canary-pa55word]",
+        "{canary-pa55word: x}"}) {
+    const auto settings =
+        LoadFile(std::string("databaseServer:\n  protocol: database\n  url: postgresql://u@h/d\n  "
+                             "securitySchemes:\n    dbAuth:\n      - type: basic\n        username: u\n"
+                             "        password: ") +
+                 password + "\n");
+    if (settings.ok()) continue;  // a text after all
+    EXPECT_THAT(std::string(settings.status().message()), Not(HasSubstr("canary"))) << password;
+  }
+}
+
+TEST_F(SettingsTest, WhatIsInForceIsAConfigurationWithoutSecrets) {
+  variables_ = {{"DB_URL", "postgresql://nobody:nothing@[::1]:6543/loy%20alty"},
+                {"DB_USERNAME", "a@b"},
+                {"DB_PASSWORD", kCanary},
+                {"ENGINE_DB_LIMITS_WAITERS", "77"},
+                {"ENGINE_DB_METRICS_LISTEN", ""}};
+  const auto settings = LoadFile(kRequirementsForm);
+  ASSERT_TRUE(settings.ok()) << settings.status();
+  const std::string shown = SettingsInForce(*settings);
+  EXPECT_THAT(shown, AllOf(Not(HasSubstr(kCanary)), Not(HasSubstr("nothing")), HasSubstr("waiters: 77"),
+                           HasSubstr("url: \"postgresql://a%40b@[::1]:6543/loy%20alty\""),
+                           HasSubstr("with a password, which is not shown")));
+  variables_.clear();
+  const auto again = LoadFile(shown);
+  ASSERT_TRUE(again.ok()) << again.status() << "\n" << shown;
+  EXPECT_EQ(SettingsInForce(*again).substr(0, 200), shown.substr(0, 200));
+  TargetSettings target = settings->data_sources.at("databaseServer");
+  target.password.clear();
+  EXPECT_EQ(again->data_sources.at("databaseServer"), target);
 }
 
 TEST_F(SettingsTest, AKeyGivenTwiceIsRefused) {

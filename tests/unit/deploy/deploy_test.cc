@@ -16,6 +16,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "server/config/in_force.h"
+#include "server/config/setting.h"
 #include "server/config/settings.h"
 #include "server/observe/metrics.h"
 
@@ -116,28 +118,32 @@ TEST(Deploy, TheUnitsFileIsAConfigurationAndItsCommentsTellTheDefaults) {
   }
   const auto explicit_settings = Load(uncommented, secrets);
   ASSERT_TRUE(explicit_settings.ok()) << explicit_settings.status();
-  const config::Limits& limits = explicit_settings->limits;
-  EXPECT_EQ(explicit_settings->metrics_listen, settings->metrics_listen);
-  EXPECT_EQ(explicit_settings->log_level, settings->log_level);
-  EXPECT_EQ(explicit_settings->drain_grace, settings->drain_grace);
-  EXPECT_EQ(explicit_settings->shared_reads.enabled, settings->shared_reads.enabled);
-  EXPECT_EQ(explicit_settings->shared_reads.depth, settings->shared_reads.depth);
-  EXPECT_EQ(limits.request_bytes, settings->limits.request_bytes);
-  EXPECT_EQ(limits.statement_bytes, settings->limits.statement_bytes);
-  EXPECT_EQ(limits.result_rows, settings->limits.result_rows);
-  EXPECT_EQ(limits.result_bytes, settings->limits.result_bytes);
-  EXPECT_EQ(limits.pools, settings->limits.pools);
-  EXPECT_EQ(limits.connections, settings->limits.connections);
-  EXPECT_EQ(limits.sessions, settings->limits.sessions);
-  EXPECT_EQ(limits.transactions, settings->limits.transactions);
-  EXPECT_EQ(limits.waiters, settings->limits.waiters);
-  EXPECT_EQ(limits.transaction_idle, settings->limits.transaction_idle);
-  EXPECT_EQ(limits.transaction_lifetime, settings->limits.transaction_lifetime);
   EXPECT_TRUE(explicit_settings->tls.has_value());
-  config::TargetSettings orders = explicit_settings->data_sources.at("orders");
-  EXPECT_EQ(orders.tls_root_certificate, "/etc/engine-db/postgresql-ca.crt");
-  orders.tls_root_certificate.clear();
-  EXPECT_EQ(orders, settings->data_sources.at("orders"));
+  EXPECT_EQ(explicit_settings->data_sources.at("orders").tls_root_certificate, "/etc/engine-db/postgresql-ca.crt");
+  config::GatewaySettings spelled_out = *explicit_settings;
+  spelled_out.tls.reset();
+  spelled_out.event_loops = settings->event_loops;  // half of the cores
+  spelled_out.data_sources.at("orders").tls_root_certificate.clear();
+  EXPECT_EQ(config::SettingsInForce(spelled_out), config::SettingsInForce(*settings));
+
+  // None is left out.
+  const YAML::Node file = YAML::Load(uncommented);
+  std::vector<std::string> names = {"listen"};
+  for (const config::Setting& setting : config::ScalarSettings()) names.push_back(setting.name);
+  for (const auto* message : {v1::ConnectionConfig::descriptor(), v1::RetrySettings::descriptor()}) {
+    const std::string prefix = message == v1::RetrySettings::descriptor() ? "retry." : "";
+    for (int i = 0; i < message->field_count(); ++i) {
+      // What the url and the security scheme say.
+      static const std::set<std::string> kElsewhere = {"host", "port", "user", "password", "dbname"};
+      if (kElsewhere.count(message->field(i)->name()) > 0) continue;
+      names.push_back("dataSources.orders." + prefix + message->field(i)->json_name());
+    }
+  }
+  for (const std::string& name : names) {
+    YAML::Node node = YAML::Clone(file);
+    for (const auto& key : absl::StrSplit(name, '.')) node.reset(node[std::string(key)]);
+    EXPECT_TRUE(node.IsDefined()) << name << " is not in deploy/systemd/gateway.yaml";
+  }
 }
 
 TEST(Deploy, ThePodLeavesTheGatewayTimeToDrain) {

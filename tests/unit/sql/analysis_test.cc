@@ -171,6 +171,46 @@ TEST(StatementClass, WhatMayStayInTheSessionIsToldSo) {
   }
 }
 
+TEST(StatementClass, WhatOutlastsAResetIsToldSo) {
+  for (const std::string_view sql : {
+           "LOAD 'auto_explain'",
+           "SELECT dblink_connect('x')",
+           "SELECT extensions.dblink_connect_u('a', 'x')",
+           "SELECT pg_replication_origin_session_setup('x')",
+           "SELECT * FROM pg_create_logical_replication_slot('s', 'pgoutput', true)",
+           "SELECT pg_backup_start('x')",
+           "DO LANGUAGE plperl $$ $_SHARED{x} = 1; $$",
+           "DO $$ GD['x'] = 1 $$ LANGUAGE plpython3u",
+       }) {
+    const auto statement = Analysed(sql);
+    ASSERT_NE(statement, nullptr);
+    EXPECT_TRUE(statement->outlasts_reset()) << sql;
+  }
+  for (const std::string_view sql : {"SELECT 1", "SET work_mem = '1MB'", "DO $$ BEGIN END $$",
+                                     "DO LANGUAGE plpgsql $$ BEGIN END $$", "SELECT dblink('x', 'SELECT 1')"}) {
+    const auto statement = Analysed(sql);
+    ASSERT_NE(statement, nullptr);
+    EXPECT_FALSE(statement->outlasts_reset()) << sql;
+  }
+}
+
+TEST(StatementClass, WhatReadsTheSessionsSequencesIsToldSo) {
+  for (const std::string_view sql :
+       {"SELECT lastval()", "SELECT 1 + pg_catalog.currval('s')", "INSERT INTO t VALUES (currval('s'))",
+        "SELECT my_function()", "DO $$ BEGIN END $$", "CALL p()", "EXECUTE p", "FROBNICATE"}) {
+    const auto statement = Analysed(sql);
+    ASSERT_NE(statement, nullptr);
+    EXPECT_TRUE(statement->reads_sequences()) << sql;
+    EXPECT_EQ(statement->statement_class(), StatementClass::kWrite) << sql << ": not among others in a pipeline";
+  }
+  for (const std::string_view sql :
+       {"SELECT nextval('s')", "INSERT INTO t VALUES (1)", "UPDATE t SET a = 1", "SELECT 1"}) {
+    const auto statement = Analysed(sql);
+    ASSERT_NE(statement, nullptr);
+    EXPECT_FALSE(statement->reads_sequences()) << sql;
+  }
+}
+
 TEST(StatementClass, TextThatTheParserDoesNotKnowIsAWriteThatMayDoAnything) {
   for (const std::string_view sql : {"SELECT FROM WHERE", "FROBNICATE t",
                                      "SELECT * FROM JSON_TABLE('[]', '$[*]' COLUMNS (a int PATH '$')) x", "( SELECT"}) {

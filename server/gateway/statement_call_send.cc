@@ -1,0 +1,146 @@
+// What a call sends down its backend's pipeline: BEGIN, its statements, the question for the transaction's mark,
+// COMMIT.
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "server/gateway/shard.h"
+#include "server/gateway/statement_call.h"
+#include "server/gateway/target.h"
+#include "server/gateway/transaction.h"
+#include "server/postgres/command_text.h"
+#include "server/postgres/digested_result.h"
+
+namespace engine::db::gateway {
+namespace {
+
+// A COMMIT that takes so long is looked at from another connection.
+constexpr absl::Duration kSlowCommit = absl::Seconds(2);
+
+}  // namespace
+
+void StatementCall::Send(pool::Lease& lease) {
+  state_ = State::kRunning;
+  phase_ = 0;
+  if (WantsDigests()) digests_.assign(work_.runs.size(), 0);
+  SendRuns(lease);
+}
+
+void StatementCall::SendRuns(pool::Lease& lease) {
+  const size_t first = phase_ == 0 ? 0 : work_.phase_ends[phase_ - 1];
+  const size_t last = work_.phase_ends.empty() ? work_.runs.size() : work_.phase_ends[phase_];
+  const bool begins = work_.begin.has_value() && phase_ == 0;
+  const bool ends = work_.ending != Ending::kNone && !work_.exactly_once;
+  const bool marks = WantsMark();
+  steps_left_ = (begins ? 1 : 0) + (last - first) + (marks ? 1 : 0) + (ends ? 1 : 0);
+  if (begins) SendCommand(lease, Step::kBegin, BeginText(*work_.begin), /*sync=*/steps_left_ == 1);
+  for (size_t i = first; i < last; ++i) {
+    Run& run = work_.runs[i];
+    if (run.bound.statement != nullptr && !run.describe_only) {
+      lease.WillRun(run.bound.statement, OwnerOf(work_));
+      // What the guard refused writes although the text does not show it: it runs code that may do anything.
+      if (read_only_proof_failed_) lease.MarkSessionChanged();
+    }
+    postgres::Operation op;
+    op.text = run.bound.text;
+    op.parameters = &run.bound.parameters;
+    op.describe_only = run.describe_only;
+    op.sync = work_.independent || (!marks && !ends && i + 1 == last);
+    std::unique_ptr<postgres::ResultReceiver> receiver = run.receive(
+        *this, [this, i](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(Step::kStatement, i, end); });
+    if (!digests_.empty()) {
+      receiver = std::make_unique<postgres::DigestedResult>(std::move(receiver),
+                                                            [this, i](uint64_t digest) { digests_[i] = digest; });
+    }
+    SendStep(lease, Step::kStatement, std::move(op), std::move(receiver));
+    if (run.bound.statement != nullptr && !run.describe_only && run.bound.statement->forgets_prepared()) {
+      lease.backend().ForgetPreparedStatements();
+    }
+  }
+  if (marks) SendMark(lease, /*sync=*/!ends);
+  if (ends) SendEnding(lease);
+}
+
+void StatementCall::GoOn() {
+  if (!work_.phase_ends.empty() && phase_ < work_.phase_ends.size()) {
+    const absl::StatusOr<bool> more = work_.after_phase(work_, phase_);
+    if (!more.ok()) {
+      error_ = more.status();
+      Conclude();
+      return;
+    }
+    phase_ = *more ? phase_ + 1 : work_.phase_ends.size();
+    if (phase_ < work_.phase_ends.size()) {
+      SendRuns(CurrentLease());
+      return;
+    }
+  }
+  steps_left_ = 1;
+  SendEnding(CurrentLease());
+}
+
+void StatementCall::SendCommand(pool::Lease& lease, Step step, std::string text, bool sync) {
+  postgres::Operation op;
+  op.text = postgres::CommandText(std::move(text));
+  op.sync = sync;
+  SendStep(lease, step, std::move(op),
+           std::make_unique<postgres::CommandResult>(
+               [this, step](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(step, 0, end); }));
+}
+
+void StatementCall::SendEnding(pool::Lease& lease) {
+  ending_sent_ = true;
+  if (work_.ending == Ending::kCommit) {
+    commit_timer_ = target_.shard().loop().RunAt(absl::Now() + kSlowCommit, [this] {
+      commit_timer_ = {};
+      OnSlowCommit();
+    });
+  }
+  SendCommand(lease, Step::kEnding, work_.ending == Ending::kCommit ? "COMMIT" : "ROLLBACK", /*sync=*/true);
+}
+
+// The transaction's id, once it has one, stays the same; but what has just been run may have given it one.
+bool StatementCall::WantsMark() const {
+  const bool in_transaction = transaction_ != nullptr || work_.begin.has_value();
+  return in_transaction && work_.ending != Ending::kRollback && !OnlyReads() && target_.HasMarks() &&
+         !(mark_.has_value() && mark_->xid != 0);
+}
+
+// Behind the statements, so that it knows what they did; before COMMIT, so that its answer has left the server when
+// that begins.
+void StatementCall::SendMark(pool::Lease& lease, bool sync) {
+  mark_.reset();
+  postgres::Operation op;
+  op.text = postgres::MarkText();
+  op.sync = sync;
+  op.flush = !sync;
+  SendStep(lease, Step::kMark, std::move(op),
+           std::make_unique<postgres::MarkResult>([this](const absl::StatusOr<postgres::TransactionMark>& mark) {
+             if (mark.ok()) {
+               mark_ = *mark;
+               mark_->system_identifier = target_.server().system_identifier;
+             }
+             OnStepEnd(Step::kMark, 0,
+                       mark.ok() ? absl::StatusOr<postgres::Completion>(postgres::Completion()) : mark.status());
+           }));
+}
+
+void StatementCall::SendStep(pool::Lease& lease, Step step, postgres::Operation operation,
+                             std::unique_ptr<postgres::ResultReceiver> receiver) {
+  operation.receiver = receiver.get();
+  receivers_.push_back(std::move(receiver));
+  if (step == Step::kStatement) CountStatement(operation.text, operation.parameters);
+  lease.backend().Run(operation);
+}
+
+void StatementCall::CountStatement(const std::shared_ptr<const sql::BoundText>& text,
+                                   const sql::BoundParameters* parameters) {
+  size_t bytes = text->sql.size();
+  const int count = parameters == nullptr ? 0 : parameters->size();
+  for (int i = 0; i < count; ++i) bytes += static_cast<size_t>(parameters->lengths()[i]);
+  target_.metrics().statements.Increment();
+  target_.metrics().bytes_sent.Increment(static_cast<double>(bytes));
+}
+
+}  // namespace engine::db::gateway
