@@ -254,7 +254,7 @@ TEST_F(ValuesRoundTrip, EveryTypeByItsName) {
     pqxx::nontransaction work(direct);
     for (size_t i = 0; i < values.size(); ++i) {
       ASSERT_NO_THROW(static_cast<void>(results[i].result())) << values[i];
-      const Cell cell = results[i].result().rows()[0][0];
+      const engine::db::Cell cell = results[i].result().rows()[0][0];
       const pqxx::row expected = work.exec("SELECT " + work.quote(values[i]) + "::" + type.sql)[0];
       const std::string text =
           IsFloat(expected[0].type()) ? Canonical(std::strtod(expected[0].c_str(), nullptr)) : expected[0].c_str();
