@@ -41,7 +41,7 @@ Parameters ParametersOf(const ListedStatement& statement) {
 absl::StatusOr<BoundStatement> BindTo(const ListedStatement& listed, const Parameters& parameters) {
   auto statement = Analyze(listed.caller_sql);
   if (!statement.ok()) return statement.status();
-  return Bind(*statement, parameters, [](std::string_view) { return 0U; });
+  return Bind(*statement, parameters);
 }
 
 // Where things stand in the text is not part of what it means.
