@@ -16,6 +16,7 @@ using Faults = std::vector<ConfigFault>;
 constexpr size_t kMaxHost = 255;
 constexpr size_t kMaxName = 63;  // PostgreSQL's NAMEDATALEN - 1.
 constexpr size_t kMaxPassword = 16 << 10;
+constexpr int kMaxInitialDelay = 60'000;
 
 constexpr std::array<std::pair<std::string_view, TlsMode>, 5> kTlsModes = {{{"disable", TlsMode::kDisable},
                                                                             {"prefer", TlsMode::kPrefer},
@@ -213,13 +214,14 @@ std::chrono::milliseconds RetryConfig::max_delay_before(int attempt) const {
 }
 
 std::vector<ConfigFault> RetryConfig::validate() const {
-  constexpr int kMaxInitialDelay = 60'000;
   constexpr int kMaxDelay = 600'000;
   Faults faults;
   check_range(faults, "max_attempts", max_attempts, 1, 100);
   check_range(faults, "initial_delay_ms", initial_delay_ms, 0, kMaxInitialDelay);
-  if (max_delay_ms < initial_delay_ms || max_delay_ms > kMaxDelay) {
-    faults.push_back({"max_delay_ms", "is initial_delay_ms (" + std::to_string(initial_delay_ms) + ") to " +
+  // One that is out of range is a fault of its own, and not this one's too.
+  const int least = std::clamp(initial_delay_ms, 0, kMaxInitialDelay);
+  if (max_delay_ms < least || max_delay_ms > kMaxDelay) {
+    faults.push_back({"max_delay_ms", "is initial_delay_ms (" + std::to_string(least) + ") to " +
                                           std::to_string(kMaxDelay) + ", not " + std::to_string(max_delay_ms)});
   }
   if (!(multiplier >= 1.0 && multiplier <= 10.0)) {  // Not so with NaN either.
@@ -270,7 +272,8 @@ ConnectionConfig ConnectionConfig::from_map(const std::map<std::string, std::str
   reader.real("retry.multiplier", config.retry.multiplier);
   // As in the gateway: a default gives way to what was asked for.
   if (!settings.contains("retry.max_delay_ms")) {
-    config.retry.max_delay_ms = std::max(config.retry.max_delay_ms, config.retry.initial_delay_ms);
+    config.retry.max_delay_ms =
+        std::max(config.retry.max_delay_ms, std::clamp(config.retry.initial_delay_ms, 0, kMaxInitialDelay));
   }
 
   Faults faults = std::move(reader).finish();

@@ -70,7 +70,7 @@ TEST_F(DataSources, ThePasswordIsReallyAskedFor) {
   const auto gateway = Start(kDatabaseServer, environment);
   PostgresSyncConnector connector(DataSource{"databaseServer"}, At(*gateway));
   const auto error = Catch<DatabaseConnectionError>([&] { connector.connect(); });
-  EXPECT_EQ(error.sqlstate(), "28P01");
+  EXPECT_EQ(error.sqlstate(), "28P01") << error.what();
   EXPECT_EQ(std::string(error.what()).find(kCanary), std::string::npos);
   EXPECT_EQ(gateway->Log().find(kCanary), std::string::npos);
 }
