@@ -186,13 +186,14 @@ TEST_F(PipelineTest, RowsAreAsRowToJsonWritesThem) {
       "t, "
       "'\\x00ff'::bytea AS u, NULL::int AS v, '{t,f}'::bool[] AS w, '{1.50,NaN}'::numeric[] AS x, "
       "ARRAY['2024-02-29 12:34:56+02'::timestamptz] AS y, '[0:1]={7,8}'::int[] AS z, "
-      "'00000000-0000-0000-0000-000000000001'::uuid AS aa, 42::oid AS ab, '{}'::int[] AS ac, int4range(1, 5) AS ad";
+      "'00000000-0000-0000-0000-000000000001'::uuid AS aa, '{}'::int[] AS ac, int4range(1, 5) AS ad";
   std::string yaml_query;
   for (const char letter : query) yaml_query += letter == '\'' ? "''" : std::string(1, letter);
   const Completed done =
       run(kServer + sql_step("s", "query: '" + yaml_query + "', parameters: [], response: {row: \"$.rows[0]\"}"));
   ASSERT_EQ(done.exit_code, 0) << done.err;
-  const Json& row = *Json::parse(done.out).object()->find("response")->object()->find("row");
+  const Json output = Json::parse(done.out);
+  const Json& row = *output.object()->find("response")->object()->find("row");
   const Json expected = Json::parse(cluster_->Scalar("SELECT row_to_json(whole) FROM (" + query + ") AS whole"));
   for (size_t i = 0; i < expected.object()->names.size(); ++i) {
     EXPECT_EQ(row.object()->values.at(i).dump(), expected.object()->values[i].dump()) << expected.object()->names[i];
