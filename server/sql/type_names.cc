@@ -247,6 +247,9 @@ std::optional<TypeReference> FindTypeReference(std::string_view name) {
   if (const uint32_t oid = parsed->modified ? 0 : BuiltInOid(*parsed); oid != 0) return TypeReference{.oid = oid};
   std::optional<std::string> cast = CastText(cast_null);
   if (!cast.has_value()) return std::nullopt;
+  // A fault of libpg_query's must not get into a statement either.
+  const std::optional<ParsedName> again = ParseName(absl::StrCat("SELECT NULL", *cast));
+  if (!again.has_value() || again->parts != parsed->parts || again->array != parsed->array) return std::nullopt;
   return TypeReference{.cast = *std::move(cast)};
 }
 
