@@ -84,7 +84,8 @@ void write_totals(const Totals& totals, const Context& context) {
 }
 
 // One call where everything fits into one, else one transaction over many calls.
-int run_atomic(RunReader& reader, PostgresSyncConnector& connector, const Context& context, Progress& progress) {
+int run_atomic(RunReader& reader, PostgresSyncConnector& connector, bool exactly_once, const Context& context,
+               Progress& progress) {
   Totals totals;
   Chunk chunk;
   try {
@@ -93,7 +94,9 @@ int run_atomic(RunReader& reader, PostgresSyncConnector& connector, const Contex
     if (chunk.batch.empty()) {
       // Nothing to do, which is done.
     } else if (following.batch.empty()) {
-      count_results(connector.execute_batch(chunk.batch, {.call = context.call_options(), .atomic = true}), totals);
+      BatchOptions options{.call = context.call_options(), .atomic = true};
+      options.call.exactly_once = exactly_once;
+      count_results(connector.execute_batch(chunk.batch, options), totals);
     } else {
       Transaction transaction = connector.begin_transaction();
       while (!chunk.batch.empty()) {
@@ -148,11 +151,12 @@ int run_each(RunReader& reader, PostgresSyncConnector& connector, const Context&
 
 int run_batch(RunReader& reader, const BatchArguments& arguments, const Context& context) {
   try {
-    PostgresSyncConnector connector(make_target(context.connection), {.address = context.connection.gateway});
+    PostgresSyncConnector connector(make_target(context.connection),
+                                    {.address = context.connection.gateway, .wait = false});
     connector.connect();
     context.interrupt.listening();
     Progress progress(context.err_is_terminal, "statement", context.err);
-    const int exit_code = arguments.atomic ? run_atomic(reader, connector, context, progress)
+    const int exit_code = arguments.atomic ? run_atomic(reader, connector, arguments.exactly_once, context, progress)
                                            : run_each(reader, connector, context, progress);
     connector.close();
     return exit_code;

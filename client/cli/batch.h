@@ -10,6 +10,9 @@ namespace engine::db::cli {
 struct BatchArguments {
   // All in one transaction, or each committed by itself.
   bool atomic = true;
+  // CallOptions::exactly_once; needs `atomic`. Past one call's size, it is a transaction like any other, which always
+  // knows as much.
+  bool exactly_once = false;
 };
 
 // Runs all that `reader` has, many in a round trip, in bounded memory. Returns the exit code.

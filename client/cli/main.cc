@@ -70,6 +70,7 @@ struct Arguments {
   bool header = false;
   bool each = false;
   PipelineArguments pipeline;
+  bool exactly_once = false;
 };
 
 void add_common(CLI::App& command, Arguments& arguments) {
@@ -106,6 +107,12 @@ CLI::App* add_statement_command(CLI::App& app, const char* name, const char* des
   return command;
 }
 
+void add_exactly_once(CLI::App& command, Arguments& arguments) {
+  command.add_flag("--exactly-once", arguments.exactly_once,
+                   "Never in doubt: know what took effect even if PostgreSQL's link breaks (PostgreSQL 13, one more "
+                   "round trip)");
+}
+
 CLI::App* add_batch_command(CLI::App& app, Arguments& arguments) {
   CLI::App* command = app.add_subcommand("batch", "Runs many statements, in one transaction unless --each");
   command->add_option("FILE", arguments.batch_file,
@@ -115,6 +122,7 @@ CLI::App* add_batch_command(CLI::App& app, Arguments& arguments) {
                       "Its parameters; - is the standard input; an empty field is NULL, a quoted one is not");
   command->add_flag("--header", arguments.header, "Leave out the first row of --csv");
   command->add_flag("--each", arguments.each, "Commit each statement by itself, and go on after a failure");
+  add_exactly_once(*command, arguments);
   add_connection(*command, arguments);
   add_common(*command, arguments);
   command->footer(kFooter);
@@ -137,6 +145,7 @@ CLI::App* add_run_command(CLI::App& app, Arguments& arguments) {
 }
 
 int run_batch_command(const Arguments& arguments, const Context& context) {
+  if (arguments.exactly_once && arguments.each) throw UsageError("--exactly-once is not for --each");
   if (arguments.batch_sql.empty() != arguments.csv_file.empty()) throw UsageError("--sql and --csv go together");
   if (!arguments.batch_sql.empty() && !arguments.batch_file.empty())
     throw UsageError("either FILE, or --sql with --csv");
@@ -154,7 +163,7 @@ int run_batch_command(const Arguments& arguments, const Context& context) {
   } else {
     reader = std::make_unique<CsvReader>(in, arguments.batch_sql, arguments.header);
   }
-  return run_batch(*reader, {.atomic = !arguments.each}, context);
+  return run_batch(*reader, {.atomic = !arguments.each, .exactly_once = arguments.exactly_once}, context);
 }
 
 // A step's response is no table.
@@ -169,7 +178,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", ENGINE_DB_VERSION);
   const CLI::App* query = add_statement_command(app, "query", "Runs a statement and shows its rows", arguments);
-  const CLI::App* exec = add_statement_command(app, "exec", "Runs a statement and says what it affected", arguments);
+  CLI::App* exec = add_statement_command(app, "exec", "Runs a statement and says what it affected", arguments);
+  add_exactly_once(*exec, arguments);
   const CLI::App* batch = add_batch_command(app, arguments);
   const CLI::App* pipeline = add_run_command(app, arguments);
   CLI::App* status = app.add_subcommand("status", "Shows whether the gateway serves, and its pools");
@@ -202,7 +212,8 @@ int run(int argc, char** argv) {
   if (!*query && !*exec) return kWrongUsage;
   return run_statement({.sql = read_sql(arguments.sql, arguments.file),
                         .parameters = parse_parameters(arguments.parameters),
-                        .say_affected = static_cast<bool>(*exec)},
+                        .say_affected = static_cast<bool>(*exec),
+                        .exactly_once = arguments.exactly_once},
                        context);
 }
 

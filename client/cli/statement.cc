@@ -30,6 +30,35 @@ void write_summary(const Result::Summary& summary, Format format, std::ostream& 
   }
 }
 
+// Where rows go to the output, what is affected must not get among them.
+void end_result(RowWriter* writer, const Result::Summary& summary, bool say_affected, const Context& context) {
+  if (writer != nullptr) writer->finish();
+  if (say_affected) {
+    if (writer == nullptr) {
+      write_summary(summary, context.format, context.out);
+    } else if (context.format == Format::kTable) {
+      write_summary(summary, context.format, context.err);
+    }
+  } else if (writer == nullptr) {
+    context.err << summary.command_tag << '\n';
+  }
+  context.out.flush();
+  require_written(context.out);
+}
+
+void execute(PostgresSyncConnector& connector, const StatementArguments& arguments, const Context& context) {
+  CallOptions options = context.call_options();
+  options.exactly_once = true;
+  const Result result = connector.execute(arguments.sql, arguments.parameters, options);
+  std::unique_ptr<RowWriter> writer;
+  if (!result.columns().empty()) {
+    writer = make_row_writer(context.format, result.columns(), context.out);
+    writer->write(result.rows());
+  }
+  end_result(writer.get(), {result.rowcount(), result.command_tag(), result.bound_sql(), result.attempts()},
+             arguments.say_affected, context);
+}
+
 void stream(PostgresSyncConnector& connector, const StatementArguments& arguments, const Context& context) {
   RowStream rows = connector.execute_stream(arguments.sql, arguments.parameters, context.call_options());
   Progress progress(context.err_is_terminal, "row", context.err);
@@ -43,31 +72,23 @@ void stream(PostgresSyncConnector& connector, const StatementArguments& argument
     progress.add(batch->size());
   }
   progress.stop();
-  if (writer) writer->finish();
-  if (const Result::Summary* summary = rows.summary()) {
-    // Where rows go to the output, what is affected must not get among them.
-    if (arguments.say_affected) {
-      if (!writer) {
-        write_summary(*summary, context.format, context.out);
-      } else if (context.format == Format::kTable) {
-        write_summary(*summary, context.format, context.err);
-      }
-    } else if (!writer) {
-      context.err << summary->command_tag << '\n';
-    }
-  }
-  context.out.flush();
-  require_written(context.out);
+  const Result::Summary* summary = rows.summary();
+  if (summary != nullptr) end_result(writer.get(), *summary, arguments.say_affected, context);
 }
 
 }  // namespace
 
 int run_statement(const StatementArguments& arguments, const Context& context) {
   try {
-    PostgresSyncConnector connector(make_target(context.connection), {.address = context.connection.gateway});
+    PostgresSyncConnector connector(make_target(context.connection),
+                                    {.address = context.connection.gateway, .wait = false});
     connector.connect();
     context.interrupt.listening();
-    stream(connector, arguments, context);
+    if (arguments.exactly_once) {
+      execute(connector, arguments, context);
+    } else {
+      stream(connector, arguments, context);
+    }
     connector.close();
     return kSuccess;
   } catch (const DatabaseError& error) {

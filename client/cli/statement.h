@@ -14,6 +14,8 @@ struct StatementArguments {
   Parameters parameters;
   // Whether to say how many rows were affected (exec) rather than only to show rows (query).
   bool say_affected = false;
+  // CallOptions::exactly_once. What it returns is not read as a stream then.
+  bool exactly_once = false;
 };
 
 // Writes rows as they come. Returns the exit code; throws what is not an error of the statement.

@@ -65,7 +65,7 @@ absl::Status Verdict(const absl::Status& error, const Attempt& attempt) {
                    part_may_remain ? v1::OUTCOME_UNKNOWN : v1::OUTCOME_ROLLED_BACK);
   }
   if (detail.sqlstate() == "25006" && (attempt.read_only_asked || !attempt.server_is_read_only)) {
-    detail.set_kind(v1::ERROR_KIND_TRANSACTION);
+    detail.set_kind(v1::ERROR_KIND_EXECUTION);
     detail.set_retryable(false);
     detail.set_hint(attempt.read_only_asked ? "leave read_only out to write in the transaction"
                                             : "the role or the session is set to default_transaction_read_only");

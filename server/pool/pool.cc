@@ -146,13 +146,17 @@ void Pool::AbandonRead(SharedRead& read) {
   if (slot == nullptr) return;
   slot->backend->Detach(read.operation);
   std::erase(slot->reads, &read);
-  if (!slot->backend->usable() || slot->backend->in_flight() == 0 || slot->backend->front_id() != read.operation)
-    return;
-  // It is what the server works on: it is stopped there, after those behind it were brought out of the line of fire.
+  if (!slot->backend->usable() || slot->backend->in_flight() == 0) return;
+  if (slot->backend->front_id() == read.operation) {
+    // It is what the server works on: it is stopped there, after those behind it were brought out of the line of fire.
+    slot->draining = true;
+    MoveReads(*slot);
+    metrics_.cancels.Increment();
+    slot->backend->Cancel();
+  } else if (!slot->reads.empty()) {
+    return;  // others wait for the same
+  }
   slot->draining = true;
-  MoveReads(*slot);
-  metrics_.cancels.Increment();
-  slot->backend->Cancel();
   // A server that does not react, or a link that has fallen silent, would keep the place for ever.
   loop_.CancelTimer(slot->cleaning_timer);
   slot->cleaning_timer = loop_.RunAt(absl::Now() + kCancelPatience, [this, slot] {

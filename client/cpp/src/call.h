@@ -8,7 +8,10 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "engine/db/v1/connector.pb.h"
 #include "engine_db/async.h"
@@ -17,6 +20,13 @@
 namespace engine::db::internal {
 
 class Session;
+
+// What becomes of a call whose session was lost.
+enum class IfLost : uint8_t {
+  kFail,
+  kRepeatUnsent,  // It goes to the next session, if nothing of it has been sent.
+  kRepeat,        // It goes to the next session in any case: it may run twice.
+};
 
 // What a session needs to know of a call, and whom it tells about the answers. A session shows its calls to one thread
 // at a time and never with its lock held. The last thing that a call hears is either a last reply or a failure.
@@ -31,6 +41,9 @@ class Call {
   // result has several.
   virtual void reply(v1::SessionReply& reply) = 0;
   virtual void fail(ErrorInfo info) = 0;
+  // The same call for another session, which tells whoever waits for this one; this one hears nothing any more. Null
+  // where there is no such thing.
+  virtual std::shared_ptr<Call> again() { return nullptr; }
 
   // Set before the call is submitted.
   std::chrono::milliseconds timeout{0};  // 0: the connection's.
@@ -38,9 +51,20 @@ class Call {
   Outcome outcome_if_lost =
       Outcome::kUnspecified;  // What is known of its effects once it is sent, when no answer comes.
   Phase phase = Phase::kExecuting;
+  IfLost if_lost = IfLost::kFail;
+  int max_attempts = 1;  // Of being sent, with kRepeat.
+
+ protected:
+  // When it hears a reply: who brings it.
+  [[nodiscard]] Session& session() const { return *session_; }
+  // For again(): all of the above, and the session's own notes that outlive it.
+  void continue_as(Call& next) const;
 
  private:
   friend class Session;
+
+  // fail(), but whatever the last attempt has come to, it is not all that is known.
+  void end_with(ErrorInfo info);
 
   struct Canceller {
     std::weak_ptr<Session> session;
@@ -49,15 +73,19 @@ class Call {
   };
 
   // The session's own notes.
+  Session* session_ = nullptr;
   uint64_t id_ = 0;
-  std::chrono::steady_clock::time_point deadline_;
+  std::chrono::steady_clock::time_point deadline_{};  // From its first session on.
+  std::string body_;                                  // What to send again; unless kFail.
+  int attempts_ = 1;
+  bool may_have_run_ = false;   // On an earlier session.
   uint64_t message_ = kParked;  // Which message it is in.
   std::optional<std::stop_callback<Canceller>> canceller_;
 
   static constexpr uint64_t kParked = UINT64_MAX;
 };
 
-// A call with one reply, which `convert(v1::SessionReply&)` turns into a T.
+// A call with one reply, which `convert(v1::SessionReply&)`, or `convert(v1::SessionReply&, Session&)`, turns into a T.
 template <typename T, typename Convert>
 class ReplyCall final : public Call {
  public:
@@ -66,14 +94,27 @@ class ReplyCall final : public Call {
   [[nodiscard]] Async<T> async() { return promise_.async(); }
 
   void reply(v1::SessionReply& reply) override {
+    const auto converted = [&] {
+      if constexpr (std::is_invocable_v<Convert&, v1::SessionReply&, Session&>) {
+        return convert_(reply, session());
+      } else {
+        return convert_(reply);
+      }
+    };
     if constexpr (std::is_void_v<T>) {
-      convert_(reply);
+      converted();
       promise_.complete(std::monostate{});
     } else {
-      promise_.complete(convert_(reply));
+      promise_.complete(converted());
     }
   }
   void fail(ErrorInfo info) override { promise_.complete(make_error(std::move(info))); }
+  std::shared_ptr<Call> again() override {
+    auto next = std::make_shared<ReplyCall>(std::move(convert_));
+    next->promise_ = std::move(promise_);
+    continue_as(*next);
+    return next;
+  }
 
  private:
   AsyncPromise<T> promise_;

@@ -1,18 +1,22 @@
 #include "client/cpp/src/connection.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 #include <variant>
 
 #include "client/cpp/src/convert.h"
+#include "client/cpp/src/recovery.h"
+#include "engine_db/repeat.h"
 
 namespace engine::db::internal {
 
 Connection::Connection(const ConnectTarget& target, const GatewayOptions& gateway)
-    : gateway_((require_valid(target), std::make_shared<Gateway>(gateway.address))) {
+    : gateway_((require_valid(target), std::make_shared<Gateway>(gateway))) {
   write(target, request_);
   if (const auto* config = std::get_if<ConnectionConfig>(&target)) {
     connect_timeout_ = std::chrono::milliseconds(config->timeout_ms);
+    retry_ = config->retry;
   }
 }
 
@@ -25,8 +29,25 @@ std::shared_ptr<Session> Connection::session() {
     info.message = "the connector is not connected: call connect() first";
     throw_error(std::move(info));
   }
-  if (!session_ || session_->ended()) session_ = Session::open(gateway_, request_, connect_timeout_);
+  if (!session_ || session_->ended()) session_ = open_session();
   return session_;
+}
+
+std::shared_ptr<Session> Connection::open_session() {
+  unreachable_ = session_ && session_->was_unreachable() ? unreachable_ + 1 : 0;
+  // The channel waits for a gateway that is not there. This is for one that is, and sends everyone away.
+  const auto longest = unreachable_ == 0 ? std::chrono::milliseconds(0) : retry_.max_delay_before(unreachable_ + 1);
+  return Session::open({.gateway = gateway_,
+                        .target = request_,
+                        .connect_timeout = connect_timeout_,
+                        .max_attempts = retry_.max_attempts,
+                        .pause = random_pause(longest),
+                        .successor = [weak = weak_from_this()]() -> std::shared_ptr<Session> {
+                          const auto self = weak.lock();
+                          if (!self) return nullptr;
+                          const std::scoped_lock lock(self->mutex_);
+                          return self->wanted_ ? self->session() : nullptr;
+                        }});
 }
 
 Async<void> Connection::connect() {
@@ -36,7 +57,37 @@ Async<void> Connection::connect() {
     wanted_ = true;
     current = session();
   }
-  return current->connected();
+  return wait_for_connection(current);
+}
+
+Async<Outcome> Connection::transaction_outcome(std::string token, std::chrono::steady_clock::time_point deadline,
+                                               std::stop_token stop) {
+  const auto self = shared_from_this();
+  for (int attempt = 1;; ++attempt) {
+    ErrorInfo failure;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    try {
+      std::shared_ptr<Session> on;
+      {
+        const std::scoped_lock lock(mutex_);
+        on = session();
+      }
+      co_return co_await ask_outcome(on, token,
+                                     {.timeout = std::max(left, std::chrono::milliseconds(1)), .stop = stop});
+    } catch (const DatabaseError& error) {
+      failure = error.info();
+    }
+    const auto pause = std::max(random_pause(retry_.max_delay_before(attempt + 1)), failure.retry_after);
+    if (!failure.retryable || stop.stop_requested() || std::chrono::steady_clock::now() + pause >= deadline) {
+      throw_error(std::move(failure));
+    }
+    co_await after(pause);
+  }
+}
+
+Async<Outcome> Connection::transaction_outcome(std::string token, const CallOptions& options) {
+  const auto timeout = options.timeout.count() > 0 ? options.timeout : connect_timeout_;
+  return transaction_outcome(std::move(token), std::chrono::steady_clock::now() + timeout, options.stop);
 }
 
 Async<void> Connection::close() {
@@ -45,6 +96,7 @@ Async<void> Connection::close() {
     const std::scoped_lock lock(mutex_);
     wanted_ = false;
     closing = std::exchange(session_, nullptr);
+    ++closings_;
     current_ = nullptr;
   }
   if (!closing || closing->ended()) return Async<void>::completed(std::monostate{});
@@ -57,6 +109,7 @@ void Connection::shut_down() {
     const std::scoped_lock lock(mutex_);
     wanted_ = false;
     ending = std::exchange(session_, nullptr);
+    ++closings_;
     current_ = nullptr;
   }
   if (ending) ending->end("CLOSED", "the connector was destroyed");
@@ -70,18 +123,19 @@ Scope Connection::scope() {
                                   "the transaction is just being begun or ended: wait for that first",
                                   Outcome::kNotExecuted));
   }
-  return {session(), {}};
+  return {session(), {}, nullptr};
 }
 
 Scope Connection::scope_outside() {
   const std::scoped_lock lock(mutex_);
-  return {session(), {}};
+  return {session(), {}, nullptr};
 }
 
 Async<void> Connection::begin(const TransactionOptions& options) {
   AsyncPromise<void> promise;
   Async<void> begun = promise.async();
   std::shared_ptr<Session> on;
+  uint64_t closings = 0;
   try {
     const std::scoped_lock lock(mutex_);
     if (current_ || beginning_) {
@@ -91,16 +145,17 @@ Async<void> Connection::begin(const TransactionOptions& options) {
     }
     on = session();
     beginning_ = true;
+    closings = closings_;
   } catch (...) {
     return Async<void>::completed(std::current_exception());
   }
-  internal::begin(std::move(on), options)
-      .then([self = shared_from_this(), promise = std::move(promise)](Completion<Scope> scope) mutable {
+  internal::begin(std::move(on), std::make_shared<Recovery>(weak_from_this(), options), options)
+      .then([self = shared_from_this(), closings, promise = std::move(promise)](Completion<Scope> scope) mutable {
         std::exception_ptr error = scope.error();
         {
           const std::scoped_lock lock(self->mutex_);
           self->beginning_ = false;
-          if (!error && self->session_ == scope.value().session) {
+          if (!error && self->closings_ == closings) {
             self->current_ = std::make_shared<OpenTransaction>(std::move(scope).value());
           } else if (!error) {  // Closed meanwhile.
             error = make_error(transaction_error(
@@ -110,6 +165,10 @@ Async<void> Connection::begin(const TransactionOptions& options) {
         promise.complete(error ? Completion<void>(error) : Completion<void>(std::monostate{}));
       });
   return begun;
+}
+
+Async<Scope> Connection::begin_apart(const TransactionOptions& options) {
+  return internal::begin(scope_outside().session, std::make_shared<Recovery>(weak_from_this(), options), options);
 }
 
 Async<void> Connection::commit() { return end(internal::commit, "commit"); }

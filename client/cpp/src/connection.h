@@ -3,9 +3,11 @@
 #define ENGINE_DB_CLIENT_CPP_SRC_CONNECTION_H_
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <stop_token>
+#include <string>
 
 #include "client/cpp/src/operations.h"
 #include "client/cpp/src/session.h"
@@ -28,6 +30,11 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
   Async<void> connect();
   Async<void> close();
+  // What became of the transaction that the token names: asks until that is known or `deadline`, then fails.
+  Async<Outcome> transaction_outcome(std::string token, std::chrono::steady_clock::time_point deadline,
+                                     std::stop_token stop);
+  // The same, within options.timeout.
+  Async<Outcome> transaction_outcome(std::string token, const CallOptions& options);
   // Fails all calls at once. Nothing may follow.
   void shut_down();
 
@@ -39,22 +46,29 @@ class Connection final : public std::enable_shared_from_this<Connection> {
 
   // The connector's current transaction.
   Async<void> begin(const TransactionOptions& options);
+  // One of its own.
+  Async<Scope> begin_apart(const TransactionOptions& options);
   Async<void> commit();
   Async<void> rollback();
 
  private:
   // With mutex_ held.
   [[nodiscard]] std::shared_ptr<Session> session();
+  [[nodiscard]] std::shared_ptr<Session> open_session();
   // Ends the current transaction by `operation`, commit or rollback.
   Async<void> end(Async<void> (*operation)(const std::shared_ptr<OpenTransaction>&), const char* name);
 
   const std::shared_ptr<Gateway> gateway_;
   v1::ConnectRequest request_;
-  std::chrono::milliseconds connect_timeout_{30'000};  // A data source's own is known to the gateway only.
+  // A data source's own are known to the gateway only.
+  std::chrono::milliseconds connect_timeout_{30'000};
+  RetryConfig retry_;
 
   std::mutex mutex_;
   bool wanted_ = false;  // Between connect() and close().
   std::shared_ptr<Session> session_;
+  int unreachable_ = 0;  // Sessions in a row that did not reach the gateway.
+  uint64_t closings_ = 0;
   bool beginning_ = false;
   std::shared_ptr<OpenTransaction> current_;
 };

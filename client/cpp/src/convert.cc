@@ -85,21 +85,6 @@ ErrorKind from_proto(v1::ErrorKind kind) {
   }
 }
 
-Outcome from_proto(v1::Outcome outcome) {
-  switch (outcome) {
-    case v1::OUTCOME_UNSPECIFIED:
-      return Outcome::kUnspecified;
-    case v1::OUTCOME_NOT_EXECUTED:
-      return Outcome::kNotExecuted;
-    case v1::OUTCOME_ROLLED_BACK:
-      return Outcome::kRolledBack;
-    case v1::OUTCOME_COMMITTED:
-      return Outcome::kCommitted;
-    default:  // Also those of a newer gateway: the careful reading.
-      return Outcome::kUnknown;
-  }
-}
-
 Phase from_proto(v1::Phase phase) {
   switch (phase) {
     case v1::PHASE_VALIDATING:
@@ -201,6 +186,7 @@ void write(const TransactionOptions& options, v1::TransactionOptions& message) {
   message.set_deferrable(options.deferrable);
   message.set_idle_timeout_ms(checked_ms(options.idle_timeout, kHourMs, "idle_timeout"));
   message.set_max_duration_ms(checked_ms(options.max_duration, kDayMs, "max_duration"));
+  message.set_replay(options.replay);
 }
 
 void require_text(std::string_view text, std::string_view field) {
@@ -237,10 +223,25 @@ void write_retry(const RetryConfig& retry, v1::RetrySettings& message) {
 
 uint32_t checked_timeout_ms(const CallOptions& options) { return checked_ms(options.timeout, kDayMs, "timeout"); }
 
+Outcome read_outcome(v1::Outcome outcome) {
+  switch (outcome) {
+    case v1::OUTCOME_UNSPECIFIED:
+      return Outcome::kUnspecified;
+    case v1::OUTCOME_NOT_EXECUTED:
+      return Outcome::kNotExecuted;
+    case v1::OUTCOME_ROLLED_BACK:
+      return Outcome::kRolledBack;
+    case v1::OUTCOME_COMMITTED:
+      return Outcome::kCommitted;
+    default:  // Also those of a newer gateway: the careful reading.
+      return Outcome::kUnknown;
+  }
+}
+
 ErrorInfo read_error(v1::DatabaseError& message) {
   ErrorInfo info;
   info.kind = from_proto(message.kind());
-  info.outcome = from_proto(message.outcome());
+  info.outcome = read_outcome(message.outcome());
   info.phase = from_proto(message.phase());
   info.message = std::move(*message.mutable_message());
   info.reason = std::move(*message.mutable_reason());

@@ -32,6 +32,7 @@ void write(const Parameters& parameters, std::string_view field,
 void write_retry(const RetryConfig& retry, v1::RetrySettings& message);
 [[nodiscard]] uint32_t checked_timeout_ms(const CallOptions& options);
 
+[[nodiscard]] Outcome read_outcome(v1::Outcome outcome);
 [[nodiscard]] ErrorInfo read_error(v1::DatabaseError& message);
 
 // These move the contents out. They throw std::invalid_argument for what contradicts itself.

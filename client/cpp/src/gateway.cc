@@ -69,6 +69,7 @@ std::shared_ptr<grpc::Channel> make_channel(const std::string& address) {
 
 }  // namespace
 
-Gateway::Gateway(std::string gateway_address) : address(std::move(gateway_address)), stub(make_channel(address)) {}
+Gateway::Gateway(const GatewayOptions& options)
+    : address(options.address), wait(options.wait), stub(make_channel(address)) {}
 
 }  // namespace engine::db::internal

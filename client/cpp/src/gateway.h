@@ -9,15 +9,17 @@
 #include <string>
 
 #include "engine/db/v1/connector.pb.h"
+#include "engine_db/gateway_options.h"
 
 namespace engine::db::internal {
 
 // The gateway's address and the HTTP/2 channel to it, which outlives the sessions.
 struct Gateway {
   // Throws ConfigurationError for an address that is neither "HOST:PORT" nor "unix:PATH".
-  explicit Gateway(std::string gateway_address);
+  explicit Gateway(const GatewayOptions& options);
 
-  std::string address;
+  const std::string address;
+  const bool wait;  // See GatewayOptions.
   // Requests are bytes, since calls are serialized by those who make them; see Session::submit().
   grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::SessionResponse> stub;
 };

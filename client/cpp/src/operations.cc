@@ -3,14 +3,20 @@
 #include <google/protobuf/arena.h>
 
 #include <chrono>
+#include <climits>
+#include <cstdint>
 #include <exception>
 #include <stdexcept>
 #include <utility>
 
+#include "client/cpp/src/connection.h"
 #include "client/cpp/src/convert.h"
+#include "client/cpp/src/recovery.h"
 
 namespace engine::db::internal {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kCloseTimeout{5000};
 
@@ -54,13 +60,26 @@ void require_answer(bool right, const char* method) {
 }
 
 void require_open(const Scope& scope) {
-  if (!scope.transaction_id.empty() && scope.session->ended()) {
-    throw_error(transaction_error(
-        "TRANSACTION_LOST",
-        "the link to the gateway broke, which rolled the transaction back: roll back and run it again",
-        Outcome::kRolledBack));
-  }
+  if (scope.transaction_id.empty() || !scope.session->ended()) return;
+  if (scope.recovery->commit_sent) throw_error(commit_in_doubt(Outcome::kNotExecuted));
+  throw_error(transaction_lost());
 }
+
+// Tells the transaction, if there is one, that a statement goes out, and then what its reply says.
+class Heard {
+ public:
+  explicit Heard(const Scope& scope)
+      : recovery_(scope.recovery), number_(recovery_ == nullptr ? 0 : recovery_->sending()) {}
+  // `response` has a TransactionStatus.
+  template <typename Response>
+  void operator()(Response& response, Session& session) const {
+    if (recovery_ != nullptr) recovery_->replied(number_, *response.mutable_transaction(), session);
+  }
+
+ private:
+  std::shared_ptr<Recovery> recovery_;
+  uint64_t number_;
+};
 
 void require_sql(std::string_view sql) { require_text(sql, "sql"); }
 
@@ -69,9 +88,13 @@ Outcome outcome_if_lost(const Scope& scope) {
   return scope.transaction_id.empty() ? Outcome::kUnknown : Outcome::kRolledBack;
 }
 
-void set_up(Call& call, const CallOptions& options) {
+void set_up(Call& call, const Scope& scope, const CallOptions& options) {
   call.timeout = options.timeout;
   call.stop = options.stop;
+  call.outcome_if_lost = outcome_if_lost(scope);
+  if (!scope.transaction_id.empty()) return;
+  call.if_lost = options.idempotent ? IfLost::kRepeat : IfLost::kRepeatUnsent;
+  call.max_attempts = options.retry ? options.retry->max_attempts : scope.session->max_attempts();
 }
 
 template <typename Request>
@@ -122,11 +145,14 @@ class EndCall final : public Call {
   void fail(ErrorInfo info) override {
     const Session& session = *transaction_->scope.session;
     if (!commit_) {
-      const bool gone =
-          session.ended() || (info.kind == ErrorKind::kTransaction && info.outcome != Outcome::kCommitted);
-      if (gone) return promise_.complete(std::monostate{});
-    } else if (may_be_open(info, session)) {
-      transaction_->ended = false;
+      const bool may_be_committed = info.outcome == Outcome::kCommitted || info.outcome == Outcome::kUnknown ||
+                                    info.reason == "TRANSACTION_COMMITTED" ||
+                                    (session.ended() && transaction_->scope.recovery->commit_sent);
+      const bool gone = session.ended() || info.kind == ErrorKind::kTransaction;
+      if (gone && !may_be_committed) return promise_.complete(std::monostate{});
+    } else {
+      if (info.outcome == Outcome::kNotExecuted) transaction_->scope.recovery->commit_sent = false;
+      if (may_be_open(info, session)) transaction_->ended = false;
     }
     promise_.complete(make_error(std::move(info)));
   }
@@ -137,25 +163,67 @@ class EndCall final : public Call {
   const bool commit_;
 };
 
-Async<void> end(const std::shared_ptr<OpenTransaction>& transaction, bool commit) {
-  return as_async<void>([&] {
-    if (transaction->ended.exchange(true)) {
-      throw_error(transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome::kUnspecified));
+Async<void> send_end(const std::shared_ptr<OpenTransaction>& transaction, bool commit) {
+  const Scope& scope = transaction->scope;
+  ScratchCall message;
+  if (commit) {
+    scope.recovery->commit_sent = true;
+    message->mutable_commit()->set_transaction_id(scope.transaction_id);
+  } else {
+    message->mutable_rollback()->set_transaction_id(scope.transaction_id);
+  }
+  auto call = std::make_shared<EndCall>(transaction, commit);
+  Async<void> async = call->async();
+  scope.session->submit(call, *message);
+  return async;
+}
+
+void mark_ended(OpenTransaction& transaction) {
+  if (!transaction.ended.exchange(true)) return;
+  throw_error(transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome::kUnspecified));
+}
+
+// A commit whose answer was lost as `loss` says: what became of it. The transaction stays current where a repeated
+// commit may find out more.
+Async<void> find_out(std::shared_ptr<OpenTransaction> transaction, ErrorInfo loss, Clock::time_point deadline) {
+  const Recovery& recovery = *transaction->scope.recovery;
+  const std::string token = recovery.token();
+  if (token.empty()) {
+    throw_error(recovery.wrote_nothing(*transaction->scope.session) ? transaction_lost() : std::move(loss));
+  }
+  const std::shared_ptr<Connection> connection = recovery.connection();
+  if (!connection) throw_error(std::move(loss));
+  Outcome outcome = Outcome::kUnknown;
+  try {
+    outcome = co_await connection->transaction_outcome(token, deadline, {});
+  } catch (const DatabaseError&) {
+    transaction->ended = false;
+    throw_error(std::move(loss));
+  }
+  if (outcome == Outcome::kCommitted) co_return;
+  if (outcome == Outcome::kRolledBack && !recovery.replay()) throw_error(transaction_lost());
+  throw_error(commit_in_doubt(Outcome::kUnknown));
+}
+
+Async<void> commit_marked(std::shared_ptr<OpenTransaction> transaction) {
+  const Scope& scope = transaction->scope;
+  const auto deadline = Clock::now() + scope.session->default_timeout();
+  ErrorInfo loss = commit_in_doubt(Outcome::kUnknown);
+  if (scope.session->ended()) {
+    if (!scope.recovery->commit_sent) throw_error(transaction_lost());
+  } else {
+    try {
+      co_await send_end(transaction, true);
+      co_return;
+    } catch (const DatabaseError& error) {
+      loss = error.info();
     }
-    const Scope& scope = transaction->scope;
-    if (!commit && scope.session->ended()) return Async<void>::completed(std::monostate{});
-    require_open(scope);
-    ScratchCall message;
-    if (commit) {
-      message->mutable_commit()->set_transaction_id(scope.transaction_id);
-    } else {
-      message->mutable_rollback()->set_transaction_id(scope.transaction_id);
-    }
-    auto call = std::make_shared<EndCall>(transaction, commit);
-    Async<void> async = call->async();
-    scope.session->submit(call, *message);
-    return async;
-  });
+    // Not sent, and the end of the session was the transaction's too.
+    if (loss.outcome == Outcome::kNotExecuted && scope.session->ended()) throw_error(transaction_lost());
+    const bool lost = loss.outcome == Outcome::kUnknown && (scope.session->ended() || loss.reason == "DRAINING");
+    if (!lost) throw_error(std::move(loss));
+  }
+  co_await find_out(transaction, std::move(loss), deadline);
 }
 
 }  // namespace
@@ -169,18 +237,34 @@ ErrorInfo transaction_error(std::string_view reason, std::string_view message, O
   return info;
 }
 
+ErrorInfo transaction_lost() {
+  ErrorInfo info =
+      transaction_error("TRANSACTION_LOST",
+                        "the link to the gateway broke, which rolled the transaction back: roll back and run it again",
+                        Outcome::kRolledBack);
+  info.retryable = true;
+  return info;
+}
+
+ErrorInfo commit_in_doubt(Outcome outcome) {
+  return transaction_error(
+      "COMMIT_IN_DOUBT", "COMMIT was sent, and its answer was lost: whether the transaction is committed is not known",
+      outcome);
+}
+
 Async<Result> execute(const Scope& scope, std::string_view sql, const Parameters& parameters,
                       const CallOptions& options) {
   return as_async<Result>([&] {
     require_open(scope);
     ScratchCall message;
     fill(*message->mutable_execute(), scope, sql, parameters, options);
-    auto call = make_call<Result>([](v1::SessionReply& reply) {
+    message->mutable_execute()->set_exactly_once(options.exactly_once);
+    auto call = make_call<Result>([heard = Heard(scope)](v1::SessionReply& reply, Session& session) {
       require_answer(reply.has_execute(), "Execute");
+      heard(*reply.mutable_execute(), session);
       return read_result(*reply.mutable_execute());
     });
-    set_up(*call, options);
-    call->outcome_if_lost = outcome_if_lost(scope);
+    set_up(*call, scope, options);
     Async<Result> async = call->async();
     scope.session->submit(call, *message);
     return async;
@@ -205,13 +289,14 @@ Async<BatchResults> execute_batch(const Scope& scope, const Batch& batch, const 
     if (!scope.transaction_id.empty()) request.set_transaction_id(scope.transaction_id);
     request.set_atomic(options.atomic);
     request.set_result_format(v1::RESULT_FORMAT_COLUMNS);
+    request.set_exactly_once(options.call.exactly_once);
     apply(options.call, request);
-    auto call = make_call<BatchResults>([](v1::SessionReply& reply) {
+    auto call = make_call<BatchResults>([heard = Heard(scope)](v1::SessionReply& reply, Session& session) {
       require_answer(reply.has_execute_batch(), "ExecuteBatch");
+      heard(*reply.mutable_execute_batch(), session);
       return read_batch_results(*reply.mutable_execute_batch());
     });
-    set_up(*call, options.call);
-    call->outcome_if_lost = outcome_if_lost(scope);
+    set_up(*call, scope, options.call);
     Async<BatchResults> async = call->async();
     scope.session->submit(call, *message);
     return async;
@@ -222,12 +307,22 @@ std::shared_ptr<StreamCall> execute_stream(const Scope& scope, std::string_view 
                                            const CallOptions& options) {
   try {
     require_open(scope);
+    if (options.exactly_once) {
+      ErrorInfo info;
+      info.kind = ErrorKind::kInvalidRequest;
+      info.outcome = Outcome::kNotExecuted;
+      info.phase = Phase::kValidating;
+      info.reason = "EXACTLY_ONCE_STREAM";
+      info.field = "exactly_once";
+      info.message = "exactly_once: is not for streams; use execute()";
+      throw_error(std::move(info));
+    }
     ScratchCall message;
     fill(*message->mutable_execute_stream(), scope, sql, parameters, options);
-    auto call = std::make_shared<StreamCall>(scope.session);
-    set_up(*call, options);
+    auto call = std::make_shared<StreamCall>(scope);
+    set_up(*call, scope, options);
+    call->if_lost = IfLost::kFail;  // Its reader holds on to this one.
     call->phase = Phase::kStreaming;
-    call->outcome_if_lost = outcome_if_lost(scope);
     scope.session->submit(call, *message);
     return call;
   } catch (const DatabaseError& error) {
@@ -236,7 +331,7 @@ std::shared_ptr<StreamCall> execute_stream(const Scope& scope, std::string_view 
 }
 
 std::shared_ptr<StreamCall> failed_stream(ErrorInfo info) {
-  auto call = std::make_shared<StreamCall>(nullptr);
+  auto call = std::make_shared<StreamCall>(Scope{});
   call->fail(std::move(info));
   return call;
 }
@@ -260,32 +355,82 @@ Async<StatementDescription> describe(const Scope& scope, std::string_view sql, c
       description.bound_sql = std::move(*response.mutable_bound_sql());
       return description;
     });
-    set_up(*call, options);
+    set_up(*call, scope, options);
+    call->outcome_if_lost = Outcome::kUnspecified;
+    if (scope.transaction_id.empty()) call->if_lost = IfLost::kRepeat;
     Async<StatementDescription> async = call->async();
     scope.session->submit(call, *message);
     return async;
   });
 }
 
-Async<Scope> begin(std::shared_ptr<Session> session, const TransactionOptions& options) {
+Async<Scope> begin(std::shared_ptr<Session> session, std::shared_ptr<Recovery> recovery,
+                   const TransactionOptions& options) {
   return as_async<Scope>([&] {
     ScratchCall message;
     write(options, *message->mutable_begin()->mutable_options());
-    Session& to = *session;
-    auto call = make_call<Scope>([session = std::move(session)](v1::SessionReply& reply) {
+    auto call = make_call<Scope>([recovery = std::move(recovery)](v1::SessionReply& reply, Session& on) {
       require_answer(reply.has_begin() && !reply.begin().transaction_id().empty(), "Begin");
-      return Scope{session, std::move(*reply.mutable_begin()->mutable_transaction_id())};
+      return Scope{on.shared_from_this(), std::move(*reply.mutable_begin()->mutable_transaction_id()), recovery};
     });
+    // One that began on a session that was lost has ended with it.
     call->outcome_if_lost = Outcome::kRolledBack;
+    call->if_lost = IfLost::kRepeat;
+    call->max_attempts = session->max_attempts();
     Async<Scope> async = call->async();
-    to.submit(call, *message);
+    session->submit(call, *message);
     return async;
   });
 }
 
-Async<void> commit(const std::shared_ptr<OpenTransaction>& transaction) { return end(transaction, true); }
+Async<Outcome> ask_outcome(const std::shared_ptr<Session>& session, std::string_view token,
+                           const CallOptions& options) {
+  return as_async<Outcome>([&] {
+    require_text(token, "recovery_token");
+    ScratchCall message;
+    v1::GetTransactionOutcomeRequest& request = *message->mutable_get_transaction_outcome();
+    request.set_recovery_token(token.data(), token.size());
+    request.set_timeout_ms(checked_timeout_ms(options));
+    auto call = make_call<Outcome>([](v1::SessionReply& reply) {
+      require_answer(reply.has_get_transaction_outcome(), "GetTransactionOutcome");
+      return read_outcome(reply.get_transaction_outcome().outcome());
+    });
+    call->timeout = options.timeout;
+    call->stop = options.stop;
+    call->if_lost = IfLost::kRepeat;
+    call->max_attempts = INT_MAX;  // A question may be asked as often as there is time.
+    Async<Outcome> async = call->async();
+    session->submit(call, *message);
+    return async;
+  });
+}
 
-Async<void> rollback(const std::shared_ptr<OpenTransaction>& transaction) { return end(transaction, false); }
+Async<void> wait_for_connection(const std::shared_ptr<Session>& session) {
+  auto call = make_call<void>([](const v1::SessionReply& /*nothing*/) {});
+  call->phase = Phase::kConnecting;
+  call->if_lost = IfLost::kRepeat;
+  Async<void> async = call->async();
+  v1::SessionCall nothing;
+  session->submit(call, nothing);
+  return async;
+}
+
+Async<void> commit(const std::shared_ptr<OpenTransaction>& transaction) {
+  return as_async<void>([&] {
+    mark_ended(*transaction);
+    return commit_marked(transaction);
+  });
+}
+
+Async<void> rollback(const std::shared_ptr<OpenTransaction>& transaction) {
+  return as_async<void>([&] {
+    mark_ended(*transaction);
+    const Scope& scope = transaction->scope;
+    if (!scope.session->ended()) return send_end(transaction, false);
+    if (scope.recovery->commit_sent) throw_error(commit_in_doubt(Outcome::kUnknown));
+    return Async<void>::completed(std::monostate{});
+  });
+}
 
 Async<void> savepoint(const Scope& scope, std::string_view name) {
   return as_async<void>([&] {
@@ -294,7 +439,10 @@ Async<void> savepoint(const Scope& scope, std::string_view name) {
     ScratchCall message;
     message->mutable_savepoint()->set_transaction_id(scope.transaction_id);
     message->mutable_savepoint()->set_name(name.data(), name.size());
-    auto call = make_call<void>([](v1::SessionReply& reply) { require_answer(reply.has_savepoint(), "Savepoint"); });
+    auto call = make_call<void>([heard = Heard(scope)](v1::SessionReply& reply, Session& session) {
+      require_answer(reply.has_savepoint(), "Savepoint");
+      heard(*reply.mutable_savepoint(), session);
+    });
     call->outcome_if_lost = Outcome::kRolledBack;
     Async<void> async = call->async();
     scope.session->submit(call, *message);
@@ -309,8 +457,10 @@ Async<void> rollback_to(const Scope& scope, std::string_view name) {
     ScratchCall message;
     message->mutable_rollback_to_savepoint()->set_transaction_id(scope.transaction_id);
     message->mutable_rollback_to_savepoint()->set_name(name.data(), name.size());
-    auto call = make_call<void>(
-        [](v1::SessionReply& reply) { require_answer(reply.has_rollback_to_savepoint(), "RollbackToSavepoint"); });
+    auto call = make_call<void>([heard = Heard(scope)](v1::SessionReply& reply, Session& session) {
+      require_answer(reply.has_rollback_to_savepoint(), "RollbackToSavepoint");
+      heard(*reply.mutable_rollback_to_savepoint(), session);
+    });
     call->outcome_if_lost = Outcome::kRolledBack;
     Async<void> async = call->async();
     scope.session->submit(call, *message);

@@ -37,11 +37,10 @@ Async<AsyncTransaction> begin_transaction(internal::Connection& connection, cons
   return as_async<AsyncTransaction>([&] {
     AsyncPromise<AsyncTransaction> promise;
     Async<AsyncTransaction> begun = promise.async();
-    internal::begin(connection.scope_outside().session, options)
-        .then([promise = std::move(promise)](Completion<internal::Scope> scope) mutable {
-          promise.complete(scope.ok() ? Completion<AsyncTransaction>(AsyncTransaction(std::move(scope).value()))
-                                      : Completion<AsyncTransaction>(scope.error()));
-        });
+    connection.begin_apart(options).then([promise = std::move(promise)](Completion<internal::Scope> scope) mutable {
+      promise.complete(scope.ok() ? Completion<AsyncTransaction>(AsyncTransaction(std::move(scope).value()))
+                                  : Completion<AsyncTransaction>(scope.error()));
+    });
     return begun;
   });
 }
@@ -92,6 +91,11 @@ Async<AsyncTransaction> PostgresAsyncConnector::async_begin_transaction(const Tr
   return begin_transaction(*connection_, options);
 }
 
+Async<Outcome> PostgresAsyncConnector::async_transaction_outcome(std::string_view recovery_token,
+                                                                 const CallOptions& options) {
+  return connection_->transaction_outcome(std::string(recovery_token), options);
+}
+
 PostgresSyncConnector::PostgresSyncConnector(const ConnectTarget& target, const GatewayOptions& gateway)
     : connection_(std::make_shared<internal::Connection>(target, gateway)) {}
 
@@ -128,6 +132,10 @@ Transaction PostgresSyncConnector::begin_transaction(const TransactionOptions& o
   return Transaction(wait(engine::db::begin_transaction(*connection_, options)));
 }
 
+Outcome PostgresSyncConnector::transaction_outcome(std::string_view recovery_token, const CallOptions& options) {
+  return wait(connection_->transaction_outcome(std::string(recovery_token), options));
+}
+
 void PostgresSyncConnector::repeat_transaction(const std::function<void(Transaction&)>& work,
                                                const TransactionOptions& options, const RetryConfig& retry) {
   if (auto faults = retry.validate(); !faults.empty()) throw ConfigurationError(std::move(faults));
@@ -137,7 +145,7 @@ void PostgresSyncConnector::repeat_transaction(const std::function<void(Transact
       Transaction transaction = begin_transaction(options);
       work(transaction);
       return transaction.commit();
-    } catch (const DatabaseTransactionError& error) {
+    } catch (const DatabaseError& error) {
       // The transaction is destroyed by now, and so being rolled back.
       const auto next = internal::pause_before_repeating(retry, attempt, error);
       if (!next) throw;

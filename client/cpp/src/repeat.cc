@@ -12,11 +12,17 @@ namespace engine::db::internal {
 
 std::optional<std::chrono::milliseconds> pause_before_repeating(const RetryConfig& retry, int attempt,
                                                                 const DatabaseError& error) {
-  if (!error.retryable() || attempt >= retry.max_attempts) return std::nullopt;
-  // "Full jitter": those who collided come back at different times.
+  const bool nothing_left = error.outcome() != Outcome::kUnknown && error.outcome() != Outcome::kCommitted;
+  const bool failed_as_a_whole = error.kind() == ErrorKind::kTransaction && error.retryable();
+  // A statement of it was lost with the gateway; its Begin was, or its backend.
+  const bool lost = error.reason() == "GATEWAY_LOST" || error.reason() == "TRANSACTION_LOST";
+  if (!nothing_left || !(failed_as_a_whole || lost) || attempt >= retry.max_attempts) return std::nullopt;
+  return std::max(random_pause(retry.max_delay_before(attempt + 1)), error.info().retry_after);
+}
+
+std::chrono::milliseconds random_pause(std::chrono::milliseconds longest) {
   thread_local std::minstd_rand random{std::random_device{}()};
-  std::uniform_int_distribution<int64_t> up_to(0, retry.max_delay_before(attempt + 1).count());
-  return std::max(std::chrono::milliseconds(up_to(random)), error.info().retry_after);
+  return std::chrono::milliseconds(std::uniform_int_distribution<int64_t>(0, longest.count())(random));
 }
 
 Async<void> after(std::chrono::milliseconds pause) {

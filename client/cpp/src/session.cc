@@ -26,6 +26,9 @@ constexpr size_t kMaxCallsInFlight = 65'536;
 constexpr milliseconds kGrace{175};
 constexpr milliseconds kSweepEvery{50};
 
+constexpr char kGatewayLost[] = "GATEWAY_LOST";
+constexpr char kGatewayUnreachable[] = "GATEWAY_UNREACHABLE";
+
 constexpr char kMethod[] = "/engine.db.v1.DatabaseConnector/Session";
 
 // The session whose answers this thread is handing out.
@@ -78,6 +81,17 @@ void set_connection_id(v1::SessionCall& call, const std::string& id) {
   }
 }
 
+// The gateway is to know how much of the call's time is left.
+void set_timeout(v1::SessionCall& call, milliseconds left) {
+  const google::protobuf::Reflection& reflection = *v1::SessionCall::GetReflection();
+  const auto* oneof = v1::SessionCall::descriptor()->FindOneofByName("call");
+  const auto* set = reflection.GetOneofFieldDescriptor(call, oneof);
+  if (set == nullptr) return;
+  google::protobuf::Message& request = *reflection.MutableMessage(&call, set);
+  const auto* timeout = request.GetDescriptor()->FindFieldByName("timeout_ms");
+  if (timeout != nullptr) request.GetReflection()->SetUInt32(&request, timeout, static_cast<uint32_t>(left.count()));
+}
+
 void append_varint(std::string& bytes, uint64_t number) {
   for (; number >= 0x80; number >>= 7) bytes += static_cast<char>(number | 0x80);
   bytes += static_cast<char>(number);
@@ -88,6 +102,26 @@ bool is_last(const v1::SessionReply& reply) {
 }
 
 }  // namespace
+
+void Call::continue_as(Call& next) const {
+  next.timeout = timeout;
+  next.stop = stop;
+  next.outcome_if_lost = outcome_if_lost;
+  next.phase = phase;
+  next.if_lost = if_lost;
+  next.max_attempts = max_attempts;
+  next.deadline_ = deadline_;
+  next.attempts_ = attempts_;
+  next.may_have_run_ = may_have_run_;
+}
+
+void Call::end_with(ErrorInfo info) {
+  if (may_have_run_ && (info.outcome == Outcome::kNotExecuted || info.outcome == Outcome::kRolledBack)) {
+    info.outcome = outcome_if_lost;
+    info.retryable = info.retryable && outcome_if_lost != Outcome::kUnknown;
+  }
+  fail(std::move(info));
+}
 
 void Call::Canceller::operator()() const {
   if (const auto live = session.lock()) live->cancel(id);
@@ -123,10 +157,11 @@ class Session::ConnectCall final : public Call {
   Session& session_;
 };
 
-std::shared_ptr<Session> Session::open(std::shared_ptr<Gateway> gateway, const v1::ConnectRequest& target,
-                                       milliseconds connect_timeout) {
-  auto session = std::make_shared<Session>(std::move(gateway));
-  session->start(target, connect_timeout);
+Session::Session(Opening opening) : opening_(std::move(opening)), default_timeout_(opening_.connect_timeout) {}
+
+std::shared_ptr<Session> Session::open(Opening opening) {
+  auto session = std::make_shared<Session>(std::move(opening));
+  session->start();
   return session;
 }
 
@@ -137,96 +172,143 @@ void Session::require_may_wait() {
   }
 }
 
-void Session::start(const v1::ConnectRequest& target, milliseconds timeout) {
+void Session::start() {
   self_ = shared_from_this();
-  gateway_->stub.PrepareBidiStreamingCall(&context_, kMethod, grpc::StubOptions(), this);
+  // A gateway that is not there yet is waited for, with the channel's back-off.
+  context_.set_wait_for_ready(opening_.gateway->wait);
+  opening_.gateway->stub.PrepareBidiStreamingCall(&context_, kMethod, grpc::StubOptions(), this);
   AddHold();
   StartRead(&read_buffer_);
-  StartCall();
 
   auto call = std::make_shared<ConnectCall>(*this);
-  call->timeout = timeout;
+  call->timeout = opening_.connect_timeout;
   call->phase = Phase::kConnecting;
   v1::SessionCall message;
-  *message.mutable_connect() = target;
+  *message.mutable_connect() = opening_.target;
   {
     const std::scoped_lock lock(mutex_);
-    default_timeout_ = timeout;
     occupy_slot(call);
     send(call->id_, message.SerializeAsString());
     alarm_set_ = true;
   }
   set_alarm();
   write_next();
+  if (opening_.pause.count() == 0) return StartCall();
+  after(opening_.pause).then([session = self_](const Completion<void>& /*done*/) { session->StartCall(); });
 }
 
 void Session::on_connected(v1::ConnectResponse& response) {
-  std::vector<AsyncPromise<void>> waiting;
+  std::vector<std::shared_ptr<Call>> waiting;
   {
     const std::scoped_lock lock(mutex_);
     connection_id_ = std::move(*response.mutable_connection_id());
     if (response.settings().timeout_ms() > 0) default_timeout_ = milliseconds(response.settings().timeout_ms());
     connected_.store(true, std::memory_order_release);
     for (auto& [id, message] : parked_) {
-      set_connection_id(message, connection_id_);
+      Slot& slot = *find(id);
+      if (message.call_case() == v1::SessionCall::CALL_NOT_SET) {
+        waiting.push_back(release(slot));
+        continue;
+      }
+      address(message, *slot.call);
       send(id, message.SerializeAsString());
     }
     parked_.clear();
-    waiting = std::move(waiting_for_connect_);
   }
-  for (auto& promise : waiting) promise.complete(std::monostate{});
+  v1::SessionReply nothing;
+  for (const auto& call : waiting) call->reply(nothing);
 }
 
-Async<void> Session::connected() {
+milliseconds Session::default_timeout() const {
   const std::scoped_lock lock(mutex_);
-  if (connected_) return Async<void>::completed(std::monostate{});
-  if (failed_all_) return Async<void>::completed(connect_failure());
-  return waiting_for_connect_.emplace_back().async();
+  return default_timeout_;
+}
+
+void Session::address(v1::SessionCall& message, const Call& call) const {
+  set_connection_id(message, connection_id_);
+  const auto left = std::chrono::duration_cast<milliseconds>(call.deadline_ - kGrace - Clock::now());
+  set_timeout(message, std::max(left, milliseconds(1)));
 }
 
 void Session::submit(const std::shared_ptr<Call>& call, v1::SessionCall& message) {
-  if (call->stop.stop_requested()) return call->fail(cancelled());
+  if (call->stop.stop_requested()) return call->end_with(cancelled());
   // Serialized here rather than under the lock or by the writer.
   std::string body;
   const bool connected = connected_.load(std::memory_order_acquire);
+  if (connected && message.call_case() == v1::SessionCall::CALL_NOT_SET) {
+    v1::SessionReply nothing;
+    return call->reply(nothing);
+  }
   if (connected) set_connection_id(message, connection_id_);
   if (const size_t size = message.ByteSizeLong(); size > kMaxCallBytes) {
-    return call->fail(make_info(ErrorKind::kInvalidRequest, "REQUEST_TOO_LARGE",
-                                "the statement with its parameters has " + std::to_string(size) + " bytes; at most " +
-                                    std::to_string(kMaxCallBytes) + " go in a call"));
+    return call->end_with(make_info(ErrorKind::kInvalidRequest, "REQUEST_TOO_LARGE",
+                                    "the statement with its parameters has " + std::to_string(size) +
+                                        " bytes; at most " + std::to_string(kMaxCallBytes) + " go in a call"));
   }
-  if (connected) body = message.SerializeAsString();
+  if (connected || call->if_lost != IfLost::kFail) body = message.SerializeAsString();
 
   std::optional<ErrorInfo> refusal;
+  std::optional<ErrorInfo> loss;
+  bool answered = false;
   uint64_t id = 0;
   bool alarm_missing = false;
   {
     const std::scoped_lock lock(mutex_);
     if (failed_all_) {
-      refusal = failure(*call);
+      loss = failure(*call);
+      call->body_ = std::move(body);
+      set_deadline(*call);
     } else if (slots_.size() - free_slots_.size() >= kMaxCallsInFlight) {
       refusal = make_info(ErrorKind::kConnection, "TOO_MANY_CALLS",
                           "this connector has " + std::to_string(kMaxCallsInFlight) +
                               " calls in flight, its limit; wait for some to end");
       refusal->retryable = true;
+    } else if (connected_ && message.call_case() == v1::SessionCall::CALL_NOT_SET) {  // Meanwhile.
+      answered = true;
     } else {
+      const bool moved = call->attempts_ > 1;
       occupy_slot(call);
       id = call->id_;
-      if (connected) {
+      if (connected && !moved) {
         send(id, body);
-      } else if (connected_) {  // Meanwhile.
-        set_connection_id(message, connection_id_);
+      } else if (connected_) {
+        address(message, *call);
         send(id, message.SerializeAsString());
       } else {
         parked_.emplace_back(id, message);
       }
+      if (call->if_lost != IfLost::kFail) call->body_ = std::move(body);
       alarm_missing = !std::exchange(alarm_set_, true);
     }
   }
-  if (refusal) return call->fail(*std::move(refusal));
+  if (loss) return lose(call, *std::move(loss));
+  if (refusal) return call->end_with(*std::move(refusal));
+  if (answered) {
+    v1::SessionReply nothing;
+    return call->reply(nothing);
+  }
   if (alarm_missing) set_alarm();
   if (call->stop.stop_possible()) call->canceller_.emplace(call->stop, Call::Canceller{weak_from_this(), id});
   write_next();
+}
+
+void Session::lose(const std::shared_ptr<Call>& call, ErrorInfo info) {
+  const bool unsent = info.outcome == Outcome::kNotExecuted;
+  const bool may_go_on = call->if_lost == IfLost::kRepeat ? unsent || call->attempts_ < call->max_attempts
+                                                          : call->if_lost == IfLost::kRepeatUnsent && unsent;
+  const bool lost_gateway = info.reason == kGatewayLost || info.reason == kGatewayUnreachable;
+  if (may_go_on && lost_gateway && opening_.gateway->wait && Clock::now() < call->deadline_ - kGrace) {
+    v1::SessionCall message;
+    const std::shared_ptr<Session> next = opening_.successor();
+    if (next && message.ParseFromString(call->body_)) {
+      if (const std::shared_ptr<Call> again = call->again()) {
+        ++again->attempts_;
+        again->may_have_run_ |= !unsent;
+        return next->submit(again, message);
+      }
+    }
+  }
+  call->end_with(std::move(info));
 }
 
 void Session::cancel(uint64_t id) {
@@ -245,7 +327,7 @@ void Session::cancel(uint64_t id) {
   }
   if (unsent) {
     const HandingOut handing_out(*this);
-    return unsent->fail(cancelled());
+    return unsent->end_with(cancelled());
   }
   write_next();
 }
@@ -293,10 +375,15 @@ void Session::occupy_slot(const std::shared_ptr<Call>& call) {
   free_slots_.pop_back();
   Slot& slot = slots_[index];
   slot.call = call;
+  call->session_ = this;
   call->id_ = uint64_t{slot.generation} << 32 | index;
-  const milliseconds timeout = call->timeout.count() > 0 ? call->timeout : default_timeout_;
-  call->deadline_ = Clock::now() + timeout + kGrace;
-  call->timeout = timeout;
+  set_deadline(*call);
+}
+
+void Session::set_deadline(Call& call) const {
+  if (call.deadline_ != Clock::time_point()) return;
+  if (call.timeout.count() == 0) call.timeout = default_timeout_;
+  call.deadline_ = Clock::now() + call.timeout + kGrace;
 }
 
 std::shared_ptr<Call> Session::release(Slot& slot) {
@@ -387,18 +474,18 @@ void Session::OnReadDone(bool ok) {
 void Session::deliver(Call& call, v1::SessionReply& reply) {
   try {
     if (reply.has_error()) {
-      call.fail(read_error(*reply.mutable_error()));
+      call.end_with(read_error(*reply.mutable_error()));
     } else {
       call.reply(reply);
     }
   } catch (const std::exception& fault) {
     abandon(call);
-    ErrorInfo info =
-        make_info(ErrorKind::kConnection, "MALFORMED_REPLY",
-                  "the gateway at " + gateway_->address + " sent an answer that can't be read: " + fault.what());
+    ErrorInfo info = make_info(
+        ErrorKind::kConnection, "MALFORMED_REPLY",
+        "the gateway at " + opening_.gateway->address + " sent an answer that can't be read: " + fault.what());
     info.outcome = Outcome::kUnknown;
     info.phase = call.phase;
-    call.fail(std::move(info));
+    call.end_with(std::move(info));
   }
 }
 
@@ -406,13 +493,14 @@ void Session::OnDone(const grpc::Status& status) {
   const std::shared_ptr<Session> keep = std::move(self_);
   {
     const std::scoped_lock lock(mutex_);
+    if (!connected_) unreachable_.store(true, std::memory_order_release);
     if (!end_info_) {
       std::string message =
-          (connected_ ? "the link to the gateway at " : "can't reach the gateway at ") + gateway_->address;
+          (connected_ ? "the link to the gateway at " : "can't reach the gateway at ") + opening_.gateway->address;
       message += connected_ ? " was lost" : "";
       if (!status.error_message().empty()) message += ": " + status.error_message();
       end_info_ =
-          make_info(ErrorKind::kConnection, connected_ ? "GATEWAY_LOST" : "GATEWAY_UNREACHABLE", std::move(message));
+          make_info(ErrorKind::kConnection, connected_ ? kGatewayLost : kGatewayUnreachable, std::move(message));
       end_info_->retryable = true;
     }
   }
@@ -427,6 +515,7 @@ void Session::end(ErrorInfo info) {
   {
     const std::scoped_lock lock(mutex_);
     ended_.store(true, std::memory_order_release);
+    if (info.reason == kGatewayUnreachable) unreachable_.store(true, std::memory_order_release);
     if (!end_info_) end_info_ = std::move(info);
   }
   context_.TryCancel();
@@ -436,6 +525,7 @@ void Session::end(ErrorInfo info) {
 ErrorInfo Session::failure(const Call& call) const {
   ErrorInfo info = *end_info_;
   info.outcome = Outcome::kNotExecuted;
+  if (!connected_ && info.phase == Phase::kUnspecified) info.phase = Phase::kConnecting;
   if (call.message_ < messages_written_) {
     info.outcome = call.outcome_if_lost;
     info.phase = call.phase;
@@ -444,17 +534,8 @@ ErrorInfo Session::failure(const Call& call) const {
   return info;
 }
 
-std::exception_ptr Session::connect_failure() const {
-  ErrorInfo info = *end_info_;
-  info.outcome = Outcome::kNotExecuted;
-  if (info.phase == Phase::kUnspecified) info.phase = Phase::kConnecting;
-  return make_error(std::move(info));
-}
-
 void Session::fail_all() {
   std::vector<std::pair<std::shared_ptr<Call>, ErrorInfo>> failed;
-  std::vector<AsyncPromise<void>> waiting;
-  std::exception_ptr connect_error;
   {
     const std::scoped_lock lock(mutex_);
     failed_all_ = true;
@@ -465,12 +546,9 @@ void Session::fail_all() {
     }
     outgoing_.clear();
     parked_.clear();
-    waiting = std::move(waiting_for_connect_);
-    if (!waiting.empty()) connect_error = connect_failure();
   }
   const HandingOut handing_out(*this);
-  for (auto& promise : waiting) promise.complete(connect_error);
-  for (auto& [call, info] : failed) call->fail(std::move(info));
+  for (auto& [call, info] : failed) lose(call, std::move(info));
 }
 
 void Session::set_alarm() {
@@ -488,16 +566,21 @@ void Session::sweep() {
     for (Slot& slot : slots_) {
       if (!slot.call || slot.call->deadline_ > now) continue;
       Call& call = *slot.call;
-      const bool connecting = call.phase == Phase::kConnecting;
-      ErrorInfo info = make_info(connecting ? ErrorKind::kConnection : ErrorKind::kTimeout, "NO_ANSWER",
-                                 "the gateway at " + gateway_->address + " gave no answer within " +
-                                     std::to_string(call.timeout.count()) + " ms");
-      info.phase = call.phase;
+      const std::string within = " within " + std::to_string(call.timeout.count()) + " ms";
+      ErrorInfo info = connected_
+                           ? make_info(ErrorKind::kTimeout, "NO_ANSWER",
+                                       "the gateway at " + opening_.gateway->address + " gave no answer" + within)
+                           : make_info(ErrorKind::kConnection, kGatewayUnreachable,
+                                       "can't reach the gateway at " + opening_.gateway->address + within);
+      info.phase = connected_ ? call.phase : Phase::kConnecting;
+      info.retryable = !connected_;
       const uint64_t id = call.id_;
       if (std::erase_if(parked_, [&](const auto& parked) { return parked.first == id; }) == 0) {
         // Sent, or sure to be. A stream that breaks rolls back what runs in its transactions; a late statement may
         // still be running.
-        info.outcome = call.outcome_if_lost == Outcome::kUnspecified ? Outcome::kUnspecified : Outcome::kUnknown;
+        if (connected_) {
+          info.outcome = call.outcome_if_lost == Outcome::kUnspecified ? Outcome::kUnspecified : Outcome::kUnknown;
+        }
         v1::SessionCall message;
         message.mutable_cancel();
         send(id, message.SerializeAsString());
@@ -508,7 +591,7 @@ void Session::sweep() {
   }
   if (again) set_alarm();
   const HandingOut handing_out(*this);
-  for (auto& [call, info] : expired) call->fail(std::move(info));
+  for (auto& [call, info] : expired) call->end_with(std::move(info));
 }
 
 }  // namespace engine::db::internal

@@ -10,7 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -28,8 +28,9 @@
 namespace engine::db::internal {
 
 // Carries many calls at once on one stream. Its first call is Connect; those that are submitted before that is answered
-// wait for it. When the stream breaks, or Connect fails, the session has ended: every call in flight fails, and so does
-// each later one. It is never mended; whoever needs another opens one.
+// wait for it, and so the session waits for a gateway that is not there yet. When the stream breaks, or Connect fails,
+// the session has ended: every call in flight fails, or goes to another session where Call::if_lost allows it, and so
+// does each later one. It is never mended; whoever needs another opens one.
 //
 // While a message is being written, calls gather in the next: the busier, the fewer messages. Every call has a deadline
 // that is kept here, so that nothing waits for ever whatever the gateway does.
@@ -38,17 +39,24 @@ namespace engine::db::internal {
 class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::SessionResponse>,
                       public std::enable_shared_from_this<Session> {
  public:
-  // Starts. `gateway` must outlive the session's end.
-  static std::shared_ptr<Session> open(std::shared_ptr<Gateway> gateway, const v1::ConnectRequest& target,
-                                       std::chrono::milliseconds connect_timeout);
+  // Gives another session, for calls to go to when this one was lost; null when there is to be none.
+  using Successor = std::function<std::shared_ptr<Session>()>;
 
-  explicit Session(std::shared_ptr<Gateway> gateway) : gateway_(std::move(gateway)) {}
+  struct Opening {
+    std::shared_ptr<Gateway> gateway;
+    v1::ConnectRequest target;
+    std::chrono::milliseconds connect_timeout;
+    int max_attempts = 1;                // For calls that say nothing about it.
+    std::chrono::milliseconds pause{0};  // Before it begins.
+    Successor successor;
+  };
+  // Starts.
+  static std::shared_ptr<Session> open(Opening opening);
 
-  // Done when Connect is answered.
-  Async<void> connected();
+  explicit Session(Opening opening);
 
   // Sends `message` (fills in its correlation and connection id); `call` hears of the answer. It may hear before this
-  // returns.
+  // returns. A message without content is answered as soon as the session is connected.
   void submit(const std::shared_ptr<Call>& call, v1::SessionCall& message);
 
   // Asks the gateway to cancel the call, which then ends as the gateway says. A call that has ended is none of its
@@ -63,6 +71,18 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
 
   // Whether no call can succeed any more.
   [[nodiscard]] bool ended() const { return ended_.load(std::memory_order_acquire); }
+
+  // Whether it ended because the gateway could not be reached.
+  [[nodiscard]] bool was_unreachable() const { return unreachable_.load(std::memory_order_acquire); }
+
+  // For calls that name no timeout.
+  [[nodiscard]] std::chrono::milliseconds default_timeout() const;
+
+  [[nodiscard]] int max_attempts() const { return opening_.max_attempts; }
+
+  // The gateway has shown that it tells recovery tokens: it can't everywhere.
+  void saw_token() { gives_tokens_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool gives_tokens() const { return gives_tokens_.load(std::memory_order_relaxed); }
 
   // Fails every call with DatabaseConnectionError, and ends the stream.
   void end(std::string reason, std::string message);
@@ -86,7 +106,7 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
     size_t calls = 0;
   };
 
-  void start(const v1::ConnectRequest& target, std::chrono::milliseconds timeout);
+  void start();
   void on_connected(v1::ConnectResponse& response);
 
   // grpc::ClientBidiReactor.
@@ -98,33 +118,38 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   // Canceller).
   [[nodiscard]] Slot* find(uint64_t id);
   void occupy_slot(const std::shared_ptr<Call>& call);
+  void set_deadline(Call& call) const;
   [[nodiscard]] std::shared_ptr<Call> release(Slot& slot);
   void send(uint64_t id, std::string_view body);
+  // Fills in what a call needs that waited for this session, or was another's.
+  void address(v1::SessionCall& message, const Call& call) const;
   [[nodiscard]] ErrorInfo failure(const Call& call) const;
-  [[nodiscard]] std::exception_ptr connect_failure() const;
 
   // Without it.
   void write_next();
   void deliver(Call& call, v1::SessionReply& reply);
+  // The end of a call that this session has lost: it fails, or goes to the next session.
+  void lose(const std::shared_ptr<Call>& call, ErrorInfo info);
   void set_alarm();
   void sweep();
   void end(ErrorInfo info);
   void fail_all();
 
-  const std::shared_ptr<Gateway> gateway_;
+  const Opening opening_;
   grpc::ClientContext context_;
   std::atomic<bool> ended_ = false;
   std::atomic<bool> connected_ = false;
+  std::atomic<bool> unreachable_ = false;
+  std::atomic<bool> gives_tokens_ = false;
   std::string connection_id_;  // Constant once connected_.
 
-  std::mutex mutex_;
-  std::chrono::milliseconds default_timeout_{0};
+  mutable std::mutex mutex_;
+  std::chrono::milliseconds default_timeout_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_;
   std::deque<Message> outgoing_;
   uint64_t messages_written_ = 0;                             // The one that is being written included.
   std::vector<std::pair<uint64_t, v1::SessionCall>> parked_;  // Until connected_.
-  std::vector<AsyncPromise<void>> waiting_for_connect_;
   std::optional<ErrorInfo> end_info_;
   bool failed_all_ = false;  // Nothing is taken any more.
   bool writing_ = false;

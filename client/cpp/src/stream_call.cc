@@ -35,6 +35,9 @@ void StreamCall::reply(v1::SessionReply& reply) {
     }
     if (part.has_summary()) {
       if (part.summary().row_count() != rows_arrived_) throw std::invalid_argument("rows are missing from the stream");
+      if (recovery_ != nullptr) {
+        recovery_->replied(number_, *part.mutable_summary()->mutable_transaction(), *session_);
+      }
       summary_.rowcount = part.summary().rows_affected();
       summary_.command_tag = std::move(*part.mutable_summary()->mutable_command_tag());
       summary_.attempts = part.summary().attempts();

@@ -12,10 +12,12 @@
 #include <vector>
 
 #include "client/cpp/src/call.h"
+#include "client/cpp/src/recovery.h"
 #include "client/cpp/src/session.h"
 #include "engine_db/async.h"
 #include "engine_db/result.h"
 #include "engine_db/row_batch.h"
+#include "engine_db/transaction.h"
 
 namespace engine::db::internal {
 
@@ -23,8 +25,9 @@ namespace engine::db::internal {
 // that the gateway has: it is given back as batches are taken.
 class StreamCall final : public Call {
  public:
-  // Null for a call that has failed already.
-  explicit StreamCall(std::shared_ptr<Session> session) : session_(std::move(session)) {}
+  // Without a session for a call that has failed already.
+  explicit StreamCall(const Scope& scope)
+      : session_(scope.session), recovery_(scope.recovery), number_(recovery_ == nullptr ? 0 : recovery_->sending()) {}
 
   void reply(v1::SessionReply& reply) override;
   void fail(ErrorInfo info) override;
@@ -47,6 +50,8 @@ class StreamCall final : public Call {
   [[nodiscard]] std::optional<Completion<Next>> take();
 
   const std::shared_ptr<Session> session_;
+  const std::shared_ptr<Recovery> recovery_;  // Null outside of a transaction.
+  const uint64_t number_;
 
   mutable std::mutex mutex_;
   std::shared_ptr<const Schema> schema_;

@@ -1,6 +1,7 @@
 #include "engine_db/transaction.h"
 
 #include "client/cpp/src/operations.h"
+#include "client/cpp/src/recovery.h"
 
 namespace engine::db {
 
@@ -50,6 +51,8 @@ Async<void> AsyncTransaction::async_rollback_to(std::string_view name) {
 Async<void> AsyncTransaction::async_commit() { return internal::commit(transaction_); }
 
 Async<void> AsyncTransaction::async_rollback() { return internal::rollback(transaction_); }
+
+std::string AsyncTransaction::recovery_token() const { return transaction_->scope.recovery->token(); }
 
 Result Transaction::execute(std::string_view sql, const Parameters& parameters, const CallOptions& options) {
   return wait(transaction_.async_execute(sql, parameters, options));

@@ -10,7 +10,7 @@
 //   rollback(). A begin() while one is active, and a commit() or rollback() without one, fail with
 //   DatabaseTransactionError.
 // - A transaction in which a statement failed takes only rollback().
-// - A transaction whose connection broke is lost (rolled back): execute() and commit() fail with
+// - A transaction whose connection broke before commit() is lost (rolled back): execute() and commit() fail with
 // DatabaseTransactionError, so that nothing is
 //   committed outside the transaction that its author thought it was in, until rollback() or that commit() has
 //   acknowledged it.

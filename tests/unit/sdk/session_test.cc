@@ -100,7 +100,7 @@ TEST(US009ConnectionErrors, AGatewayThatIsNotThereIsNamed) {
     const FakeGateway gone;
     address = gone.address();
   }
-  PostgresSyncConnector connector(any_target(), {address});
+  PostgresSyncConnector connector(any_target(300), {address});
   const auto start = steady_clock::now();
   try {
     connector.connect();
@@ -165,20 +165,11 @@ TEST(US009ConnectionErrors, ARestartedGatewayIsFoundAgain) {
   PostgresSyncConnector connector(any_target(), gateway->options());
   connector.connect();
   gateway = nullptr;
-  EXPECT_THROW(connector.execute("SELECT 1"), DatabaseConnectionError);
+  EXPECT_THROW(connector.execute("SELECT 1", {}, {.timeout = milliseconds(200)}), DatabaseConnectionError);
   gateway = std::make_unique<FakeGateway>(
       [](FakeGateway::Stream& stream, const v1::SessionCall& call) { stream.reply(FakeGateway::answer(call)); },
       address);
-  const auto give_up = steady_clock::now() + std::chrono::seconds(5);
-  for (;;) {  // gRPC tries again after a backoff of up to a second.
-    try {
-      EXPECT_EQ(connector.execute("SELECT 1").rowcount(), 1);
-      break;
-    } catch (const DatabaseConnectionError&) {
-      ASSERT_LT(steady_clock::now(), give_up);
-      std::this_thread::sleep_for(milliseconds(20));
-    }
-  }
+  EXPECT_EQ(connector.execute("SELECT 1").rowcount(), 1);
 }
 
 TEST(US009Timeouts, ACallThatIsNeverAnsweredEndsByItsDeadlineAndIsCancelled) {

@@ -24,6 +24,7 @@ struct BatchStatement {
 using Batch = std::vector<BatchStatement>;
 
 struct BatchOptions {
+  // Of it, exactly_once and idempotent are for the batch as a whole; exactly_once needs `atomic`.
   CallOptions call = {};
   // All in one transaction of the batch's own: every statement is committed or none, and the first failure fails the
   // call. Otherwise each run commits by itself, and one that fails leaves the others alone. Not within a transaction,

@@ -12,6 +12,9 @@ namespace engine::db {
 struct GatewayOptions {
   // "HOST:PORT" or "unix:PATH". A connector throws ConfigurationError for anything else.
   std::string address = default_gateway_address();
+  // Whether a gateway that is not there (yet) is waited for, within the timeout of connect() or of the call: it may be
+  // starting at the same time as its application, or be restarted. Otherwise they fail at once.
+  bool wait = true;
 };
 
 }  // namespace engine::db

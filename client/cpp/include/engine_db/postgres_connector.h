@@ -6,8 +6,12 @@
 //   "loyalty"}); connector.connect(); Result result = connector.execute("SELECT name FROM customers WHERE id = ?",
 //   {42}); std::string name = result.rows()[0]["name"].as<std::string>();
 //
-// When the link to the gateway breaks, all calls in flight fail with DatabaseConnectionError, whose outcome() tells
-// whether they may have run, and the next call opens it anew.
+// When the link to the gateway breaks, the calls in flight fail with DatabaseConnectionError, whose outcome() tells
+// whether they may have run: a write that was sent is never sent again. Those of which nothing had been sent yet, and
+// those that may run twice (CallOptions::idempotent, begin, describe), wait for the next link, as later calls do,
+// until their timeout. connect(), too, waits for a gateway that is still starting. A commit that was under way is found
+// out: see AsyncTransaction. An autocommitted write, or an atomic batch, that was lost with the gateway stays
+// Outcome::kUnknown: its caller never had a token to ask with; who needs to know uses a transaction.
 #ifndef ENGINE_DB_POSTGRES_CONNECTOR_H_
 #define ENGINE_DB_POSTGRES_CONNECTOR_H_
 
@@ -59,6 +63,9 @@ class PostgresAsyncConnector final : public AsyncDatabaseConnector {
   // A transaction of its own, whether or not there is a current one.
   Async<AsyncTransaction> async_begin_transaction(const TransactionOptions& options = {});
 
+  // As PostgresSyncConnector::transaction_outcome().
+  Async<Outcome> async_transaction_outcome(std::string_view recovery_token, const CallOptions& options = {});
+
   // As PostgresSyncConnector::run_transaction(). work(AsyncTransaction&) returns an Async, mostly as a coroutine; it is
   // kept until the end. The connector must outlive the operation.
   template <typename Work>
@@ -77,7 +84,7 @@ class PostgresAsyncConnector final : public AsyncDatabaseConnector {
           co_await transaction.async_commit();
           co_return returned;
         }
-      } catch (const DatabaseTransactionError& error) {
+      } catch (const DatabaseError& error) {
         const auto next = internal::pause_before_repeating(retry, attempt, error);
         if (!next) throw;
         pause = *next;
@@ -116,10 +123,16 @@ class PostgresSyncConnector final : public DatabaseConnector {
   // A transaction of its own, whether or not there is a current one.
   Transaction begin_transaction(const TransactionOptions& options = {});
 
+  // What became of the transaction whose Transaction::recovery_token() this is, on this connector's database cluster:
+  // of this process or another, now or after a restart of everything. kCommitted or kRolledBack, for good; or kUnknown:
+  // PostgreSQL can't tell any more. One that is still open, or committing, is waited for, then DatabaseTimeoutError.
+  Outcome transaction_outcome(std::string_view recovery_token, const CallOptions& options = {});
+
   // Runs work(Transaction&) in a transaction and commits it; returns what work returned. When the transaction fails as
-  // a whole because of others (serialization failure, deadlock), it is rolled back and all of it runs again, as `retry`
-  // says; so work must have no effects of its own outside the transaction that do harm when repeated. Any other
-  // exception rolls back and is passed on. work must not end the transaction itself.
+  // a whole because of others (serialization failure, deadlock), or the link to the gateway or to PostgreSQL breaks and
+  // it is known to be rolled back, all of it runs again, as `retry` says; so work must have no effects of its own
+  // outside the transaction that do harm when repeated. Any other exception rolls back and is passed on. work must not
+  // end the transaction itself.
   template <typename Work>
   auto run_transaction(Work&& work, const TransactionOptions& options = {}, const RetryConfig& retry = {}) {
     using Returned = std::invoke_result_t<Work&, Transaction&>;

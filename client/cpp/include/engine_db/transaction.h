@@ -19,12 +19,14 @@
 namespace engine::db {
 
 namespace internal {
+class Recovery;
 class Session;
 
 // Where a statement runs: on a session, in one of its transactions or, when the id is empty, in none.
 struct Scope {
   std::shared_ptr<Session> session;
   std::string transaction_id;
+  std::shared_ptr<Recovery> recovery;  // Null in none.
 };
 
 // A transaction that is open, or (with `ended`) has been or is just being ended. Shared by its handle and the operation
@@ -39,6 +41,19 @@ struct OpenTransaction {
 // An open transaction. Move-only. Destroyed before commit() or rollback() is done, it is rolled back without waiting.
 // It belongs to the connector's link to the gateway: when that breaks, the transaction is rolled back and its
 // operations fail with DatabaseTransactionError. One operation at a time.
+//
+// A commit whose answer is lost with the link, or with the gateway itself, is found out: through another link, as soon
+// as there is one, PostgreSQL is asked what became of the transaction, within the connection's timeout_ms. So
+// commit() succeeds, or fails with DatabaseTransactionError and Outcome::kRolledBack. It fails with Outcome::kUnknown
+// - when the time was too short: then a repeated commit() asks again;
+// - when PostgreSQL can't tell any more (a failover to a standby);
+// - when the transaction has no recovery_token() and may have written all the same: before PostgreSQL 13, where the
+// role
+//   may not call pg_control_system(), when the reply to a statement was never heard, or when it wrote nothing and
+//   neither did any other on this link (with TransactionOptions::read_only it is known to have written nothing);
+// - with TransactionOptions::replay, unless the answer is that it is committed: the gateway may have run it anew.
+// One that wrote nothing counts as rolled back. NOTIFY alone does not count as writing: PostgreSQL gives such a
+// transaction its id in its COMMIT only.
 class AsyncTransaction {
  public:
   explicit AsyncTransaction(internal::Scope scope)
@@ -61,8 +76,15 @@ class AsyncTransaction {
 
   // When it fails with Outcome::kUnknown because of a timeout, a repeated commit tells what became of it.
   Async<void> async_commit();
-  // Also right when the transaction is gone already.
+  // Also right when the transaction is gone already; but after a commit whose outcome is unknown it fails, since there
+  // may be nothing left to roll back.
   Async<void> async_rollback();
+
+  // Names the transaction to PostgresSyncConnector::transaction_outcome(), also of another process: to be kept, by an
+  // engine that wants to know after its own crash, before it commits. Empty while the transaction has written nothing
+  // as far as replies have come, and where the gateway can't tell (before PostgreSQL 13). With
+  // TransactionOptions::replay it may change with every reply.
+  [[nodiscard]] std::string recovery_token() const;
 
  private:
   std::shared_ptr<internal::OpenTransaction> transaction_;  // Null when moved from.
@@ -80,6 +102,7 @@ class Transaction {
   void rollback_to(std::string_view name);
   void commit();
   void rollback();
+  [[nodiscard]] std::string recovery_token() const { return transaction_.recovery_token(); }
 
  private:
   AsyncTransaction transaction_;

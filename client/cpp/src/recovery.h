@@ -1,0 +1,74 @@
+// How a transaction's outcome can be found out when its session was lost.
+#ifndef ENGINE_DB_CLIENT_CPP_SRC_RECOVERY_H_
+#define ENGINE_DB_CLIENT_CPP_SRC_RECOVERY_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "client/cpp/src/session.h"
+#include "engine/db/v1/connector.pb.h"
+#include "engine_db/options.h"
+
+namespace engine::db::internal {
+
+class Connection;
+
+// What the replies within one transaction have said. Any thread may call.
+class Recovery {
+ public:
+  Recovery(std::weak_ptr<Connection> connection, const TransactionOptions& options)
+      : connection_(std::move(connection)), read_only_(options.read_only), replay_(options.replay) {}
+
+  // Through which another session can be had; null when the connector is gone.
+  [[nodiscard]] std::shared_ptr<Connection> connection() const { return connection_.lock(); }
+  // Whether the gateway may run the transaction again by itself, then as another one than the token names.
+  [[nodiscard]] bool replay() const { return replay_; }
+
+  // A statement is about to be sent: its number, for replied().
+  uint64_t sending() {
+    const std::scoped_lock lock(mutex_);
+    return ++sent_;
+  }
+  // Its reply, with where the transaction stands after it. Those of one transaction run in the order of sending.
+  void replied(uint64_t number, v1::TransactionStatus& status, Session& session) {
+    const std::scoped_lock lock(mutex_);
+    if (number < replied_) return;
+    replied_ = number;
+    if (status.recovery_token().empty()) return;
+    session.saw_token();
+    token_ = std::move(*status.mutable_recovery_token());
+  }
+
+  // The last that was told; empty as long as there is none.
+  [[nodiscard]] std::string token() const {
+    const std::scoped_lock lock(mutex_);
+    return token_;
+  }
+
+  // Whether the replies prove that nothing was written: there is no token, although the gateway tells them (or the
+  // transaction may not write), and there is no statement whose reply was not heard.
+  [[nodiscard]] bool wrote_nothing(const Session& session) const {
+    const std::scoped_lock lock(mutex_);
+    return token_.empty() && replied_ == sent_ && (read_only_ || session.gives_tokens()) && !replay_;
+  }
+
+  // COMMIT has been asked for, and may be done.
+  std::atomic<bool> commit_sent = false;
+
+ private:
+  const std::weak_ptr<Connection> connection_;
+  const bool read_only_;
+  const bool replay_;
+  mutable std::mutex mutex_;
+  std::string token_;
+  uint64_t sent_ = 0;
+  uint64_t replied_ = 0;
+};
+
+}  // namespace engine::db::internal
+
+#endif  // ENGINE_DB_CLIENT_CPP_SRC_RECOVERY_H_
