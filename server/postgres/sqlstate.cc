@@ -148,6 +148,8 @@ bool MeansStalePlan(std::string_view sqlstate, std::string_view message, std::st
   if (sqlstate == "0A000") {
     return function == "RevalidateCachedQuery" || message.find("cached plan") != std::string_view::npos;
   }
+  // Found while values are bound: the type of a parameter was dropped since, and perhaps made again.
+  if (sqlstate == "XX000" && (function == "getTypeInputInfo" || function == "getTypeBinaryInputInfo")) return true;
   // A caller may PREPARE, EXECUTE and DEALLOCATE under names of its own.
   return (sqlstate == "26000" || sqlstate == "42P05") && message.find(kPreparedNames) != std::string_view::npos;
 }
