@@ -286,7 +286,17 @@ ConnectionConfig ConnectionConfig::from_url(std::string_view url, std::string_vi
   auto settings = settings_of_url(url);
   if (!user.empty()) settings["user"] = user;
   if (!password.empty()) settings["password"] = password;
-  return from_map(settings);
+  try {
+    return from_map(settings);
+  } catch (const ConfigurationError& error) {
+    // What stands in the wrong place of a URL may be a piece of its password (an unencoded "/" or "?"): none is shown.
+    Faults faults = error.faults();
+    for (ConfigFault& fault : faults) {
+      fault.message = fault.message.substr(0, fault.message.find(", not "));
+      if (fault.message.starts_with("is not a setting")) fault = {"url", "has an option that " + fault.message};
+    }
+    throw ConfigurationError(std::move(faults));
+  }
 }
 
 void require_valid(const ConnectTarget& target) {

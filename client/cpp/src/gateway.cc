@@ -16,6 +16,7 @@ namespace engine::db::internal {
 namespace {
 
 constexpr int kReconnectBackoffMinMs = 50;
+constexpr int kConnectAttemptMs = 5000;
 constexpr int kReconnectBackoffMaxMs = 1000;
 
 // gRPC runs callbacks on threads that it joins, with a global lock held, when the last channel goes. Sessions end on
@@ -62,7 +63,8 @@ std::shared_ptr<grpc::Channel> make_channel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // A gateway beside the application restarts in a moment; gRPC's own backoff grows to two minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectBackoffMinMs);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kReconnectBackoffMinMs);
+  // Also what one attempt to connect may take.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectAttemptMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectBackoffMaxMs);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }

@@ -227,6 +227,19 @@ TEST(US002ConfigurationUrl, AWrongOneIsRejectedWithoutShowingIt) {
   }
 }
 
+TEST(US002ConnectionConfig, NoPieceOfAUrlIsShownSinceItMayBeOfItsPassword) {
+  for (const char* url : {"postgresql://app:sec/ret@db/loyalty", "postgresql://app:sec?ret@db/loyalty",
+                          "postgresql://app:x@db:sec/d?port=ret", "postgresql://app@db/d?sslmode=secret",
+                          "postgresql://app@db/d?secret=1", "postgresql://app:x@db:99887766/d"}) {
+    try {
+      static_cast<void>(ConnectionConfig::from_url(url));
+      ADD_FAILURE() << url;
+    } catch (const ConfigurationError& error) {
+      for (const char* piece : {"sec", "ret@", "998877"}) EXPECT_THAT(error.what(), Not(HasSubstr(piece))) << url;
+    }
+  }
+}
+
 TEST(US006RetryConfig, DefaultsAreValid) { EXPECT_THAT(RetryConfig().validate(), IsEmpty()); }
 
 TEST(US006RetryConfig, EachFieldKeepsItsBounds) {
