@@ -106,7 +106,7 @@ TEST_F(GatewayLost, ACommitIsUnknownWhileItMayStillArrive) {
   EXPECT_TRUE(rig_.proxy().WaitForFired(id));
   rig_.ReplaceGateway(SIGKILL);
   EXPECT_EQ(verdict.get(), Verdict::kUnknown);
-  rig_.postgres().Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'");
+  rig_.postgres().Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_xid IS NOT NULL");
   Verdict later = Verdict::kUnknown;
   EXPECT_TRUE(WaitUntil(
       seconds(30), [&] { return (later = Commit(transaction)) != Verdict::kUnknown; }, milliseconds(50)));
