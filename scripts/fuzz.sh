@@ -1,10 +1,11 @@
 #!/bin/bash
-# Fuzzes one target of tests/fuzz for so many seconds, from its corpus: fuzz.sh TARGET SECONDS. What it finds is left in
+# Fuzzes one target of tests/fuzz for so many seconds, from its corpus: fuzz.sh TARGET SECONDS [SEED]. What it finds is left in
 # build-fuzz/finds/TARGET and named in the output. Exit code 77: skipped, since it is not built (scripts/build.sh fuzz fuzz_targets).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=$1
 seconds=$2
+seed=${3:-0}  # 0: another one each time
 program=build-fuzz/bin/$target
 if [[ ! -x $program ]]; then
   echo "Skipped: $program is not built. That needs clang (scripts/install.sh test), and scripts/build.sh fuzz fuzz_targets."
@@ -23,7 +24,7 @@ export ASAN_OPTIONS=detect_container_overflow=0:detect_stack_use_after_return=1:
 export UBSAN_OPTIONS=print_stacktrace=1
 status=0
 # libFuzzer's own exit code for a find is 77, which would be taken for "skipped".
-"$program" -error_exitcode=1 -timeout_exitcode=1 -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$finds/" \
+"$program" -error_exitcode=1 -timeout_exitcode=1 -seed="$seed" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$finds/" \
   ${dictionary:+$([[ -f $dictionary ]] && echo "-dict=$dictionary")} "$learnt" "tests/fuzz/corpus/$target" || status=$?
 if [[ $status != 0 ]]; then
   echo "The input for which it fails is the newest file of $finds; run: $program $finds/FILE" >&2

@@ -172,7 +172,7 @@ std::map<std::string, std::string> settings_of_url(std::string_view url) {
   const auto set = [&](std::string_view field, std::string_view text) {
     if (text.empty()) return;
     auto decoded = percent_decoded(text);
-    if (!decoded) fail("has a broken %XX in " + std::string(field));
+    if (!decoded) fail("has a broken %XX");  // in what may be a piece of a password
     settings[std::string(field)] = *std::move(decoded);
   };
 
