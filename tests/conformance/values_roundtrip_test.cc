@@ -15,7 +15,7 @@ namespace engine::db::test {
 namespace {
 
 constexpr uint64_t kSeed = 20240229;
-constexpr size_t kValuesPerType = 400;
+constexpr size_t kValuesPerType = 200;
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
