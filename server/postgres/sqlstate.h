@@ -33,8 +33,8 @@ struct Consequence {
 [[nodiscard]] bool MayMeanOldSecret(std::string_view sqlstate);
 
 // One of the gateway's own prepared statements is not, or no longer, what it was (26000, 42P05, 0A000, or XX000 for a
-// parameter whose type was dropped): preparing it again, under another name, mends it. `function` is the server's own that
-// reported it, and needs no translation.
+// parameter whose type was dropped): preparing it again, under another name, mends it. `function` is the server's own
+// that reported it, and needs no translation.
 [[nodiscard]] bool MeansStalePlan(std::string_view sqlstate, std::string_view message, std::string_view function);
 
 // The error of a result whose status is PGRES_FATAL_ERROR. `sql` is what was sent: names that stand in it may be shown.
