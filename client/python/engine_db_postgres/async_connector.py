@@ -91,6 +91,22 @@ class _StreamedCall(Call):
         self.parts.append(reply)
         self.arrived.set()
 
+    async def arrival(self, deadline: float) -> None:
+        """Returns when there is a part; raises asyncio.TimeoutError at the loop's time `deadline`.
+
+        asyncio.wait_for() would not do: up to Python 3.11 it loses a cancellation that comes together with the part.
+        """
+        loop = asyncio.get_running_loop()
+        while not self.parts:
+            if loop.time() >= deadline:
+                raise asyncio.TimeoutError
+            self.arrived.clear()
+            alarm = loop.call_at(deadline, self.arrived.set)
+            try:
+                await self.arrived.wait()
+            finally:
+                alarm.cancel()
+
 
 class AsyncRowStream:
     """A result that is read while it comes, in bounded memory: what has not been read yet is held back at the database.
@@ -134,10 +150,7 @@ class AsyncRowStream:
             if credit:
                 operation.session.add_credit(call, credit)
             try:
-                if not call.parts:
-                    call.arrived.clear()
-                    left = self._deadline - asyncio.get_running_loop().time()
-                    await asyncio.wait_for(call.arrived.wait(), max(0.0, left))
+                await call.arrival(self._deadline)
                 rows_of_part = state.take(operation, call.parts.popleft())
             except asyncio.TimeoutError:
                 self._abandon()
