@@ -107,6 +107,20 @@ TEST_F(CliTest, ExecSaysWhatItAffected) {
   EXPECT_EQ(done.out, "id,note\n2,b\n");
 }
 
+TEST_F(CliTest, ExactlyOnceWritesOnceAndIsRefusedWhereItCantBe) {
+  Completed done = Cli({"exec", "--exactly-once", "--format", "json", "INSERT INTO points VALUES (1, 'a')"});
+  EXPECT_EQ(done.out, "{\"command_tag\":\"INSERT 0 1\",\"rows_affected\":1}\n") << done.err;
+  done = Cli({"exec", "--exactly-once", "--format", "csv", "INSERT INTO points VALUES (2, 'b') RETURNING id, note"});
+  EXPECT_EQ(done.out, "id,note\n2,b\n") << done.err;
+  done =
+      Cli({"batch", "--exactly-once", File("INSERT INTO points VALUES (3, 'c'); INSERT INTO points VALUES (4, 'd');")});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(cluster_->Scalar("SELECT string_agg(id::text, ',' ORDER BY id) FROM points"), "1,2,3,4");
+  done = Cli({"batch", "--exactly-once", "--each", File("INSERT INTO points VALUES (5, 'e');")});
+  EXPECT_EQ(done.exit_code, 2);
+  EXPECT_THAT(done.err, testing::HasSubstr("--each"));
+}
+
 TEST_F(CliTest, ErrorShowsMessageAndPlaceAndHasItsExitCode) {
   const Completed done = Cli({"query", "SELECT nonsense\nFROM points"});
   EXPECT_EQ(done.exit_code, 1);
