@@ -15,19 +15,13 @@ namespace {
 constexpr size_t kMaxStatements = 1'000;
 constexpr size_t kMaxBytes = size_t{1} << 20;
 
-size_t BytesOf(const sql::BoundStatement& bound) {
-  size_t bytes = bound.text->sql.size();
-  for (int i = 0; i < bound.parameters.size(); ++i) bytes += static_cast<size_t>(bound.parameters.lengths()[i]);
-  return bytes;
-}
-
 }  // namespace
 
 Replay::~Replay() { Abandon(); }
 
 void Replay::Remember(sql::BoundStatement bound, uint64_t digest) {
   if (!possible_) return;
-  bytes_ += BytesOf(bound);
+  bytes_ += bound.text->sql.size() + bound.parameters.bytes();
   if (entries_.size() >= kMaxStatements || bytes_ > kMaxBytes) {
     possible_ = false;
     entries_.clear();
@@ -82,13 +76,11 @@ void Replay::OnLease(absl::StatusOr<pool::Lease> lease) {
   }
   if (target_.HasMarks()) {
     Send(operation(postgres::MarkText()),
-         std::make_unique<postgres::MarkResult>([this](const absl::StatusOr<postgres::TransactionMark>& mark) {
-           if (mark.ok()) {
-             mark_ = *mark;
-             mark_->system_identifier = target_.server().system_identifier;
-           }
-           OnStepEnd(mark.status());
-         }));
+         std::make_unique<postgres::MarkResult>(target_.server().system_identifier,
+                                                [this](const absl::StatusOr<postgres::TransactionMark>& mark) {
+                                                  if (mark.ok()) mark_ = *mark;
+                                                  OnStepEnd(mark.status());
+                                                }));
   }
 }
 

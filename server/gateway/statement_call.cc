@@ -28,6 +28,11 @@ bool WasSkipped(const absl::Status& status) {
   return status.code() == absl::StatusCode::kAborted && ErrorDetail(status).reason().empty();
 }
 
+bool OnlyReads(const Run& run) {
+  return run.describe_only ||
+         (run.bound.statement != nullptr && run.bound.statement->statement_class() == sql::StatementClass::kRead);
+}
+
 bool MayCommitItself(const Run& run) {
   return !run.describe_only && run.bound.statement != nullptr && run.bound.statement->may_commit_itself();
 }
@@ -35,7 +40,12 @@ bool MayCommitItself(const Run& run) {
 }  // namespace
 
 StatementCall::StatementCall(CallId id, Target& target, Work work)
-    : id_(id), target_(target), work_(std::move(work)), started_(absl::Now()) {
+    : id_(id),
+      target_(target),
+      work_(std::move(work)),
+      only_reads_(std::all_of(work_.runs.begin(), work_.runs.end(), OnlyReads)),
+      may_commit_itself_(!work_.exactly_once && std::any_of(work_.runs.begin(), work_.runs.end(), MayCommitItself)),
+      started_(absl::Now()) {
   target_.CallStarted();
 }
 
@@ -101,16 +111,7 @@ bool StatementCall::TakeShare() {
 // A read on its own, whose result is bounded: a streamed one could hold up everyone behind it.
 bool StatementCall::MayShare() const {
   return !work_.begin.has_value() && work_.ending == Ending::kNone && work_.runs.size() == 1 && !work_.streams &&
-         !work_.runs[0].describe_only && !read_only_proof_failed_ && OnlyReads();
-}
-
-bool StatementCall::OnlyReads(const Run& run) {
-  return run.describe_only ||
-         (run.bound.statement != nullptr && run.bound.statement->statement_class() == sql::StatementClass::kRead);
-}
-
-bool StatementCall::OnlyReads() const {
-  return std::all_of(work_.runs.begin(), work_.runs.end(), [](const Run& run) { return OnlyReads(run); });
+         !work_.runs[0].describe_only && !read_only_proof_failed_ && only_reads_;
 }
 
 void StatementCall::RunShared() {
@@ -162,7 +163,7 @@ void StatementCall::RunIn(Transaction& transaction) {
     Conclude();
     return;
   }
-  if (!OnlyReads()) transaction.MarkWritten();
+  if (!only_reads_) transaction.MarkWritten();
   if (work_.asks_outcome) {  // it goes on
     transaction_ = nullptr;
     v1::TransactionStatus status = transaction.Status();
@@ -303,7 +304,7 @@ void StatementCall::Stop(StopReason reason) {
 void StatementCall::OnPatienceLost() {
   observe::LogWarning("a backend did not react to a cancel request and is given up",
                       {{"pool", target_.metrics().name()}});
-  (transaction_ != nullptr ? transaction_->lease() : lease_).backend().Close();
+  CurrentLease().backend().Close();
 }
 
 void StatementCall::Resume() {
@@ -366,7 +367,7 @@ void StatementCall::Conclude() {
   if (status.ok() && work_.begin.has_value() && work_.ending == Ending::kNone) {
     Transaction& begun = target_.AddTransaction(work_, std::move(lease_), std::move(share_));
     begun.SetMark(mark_);
-    if (!OnlyReads()) begun.MarkWritten();
+    if (!only_reads_) begun.MarkWritten();
     RememberRuns(begun);
     transaction = begun.Status();
   } else if (status.ok() && work_.ending != Ending::kNone) {
@@ -411,11 +412,11 @@ Attempt StatementCall::ThisAttempt() const {
                   : work_.begin.has_value() ? Attempt::Scope::kOwnTransaction
                                             : Attempt::Scope::kAutocommit;
   attempt.commits = work_.ending == Ending::kCommit && ending_sent_;
-  attempt.only_reads = OnlyReads();
+  attempt.only_reads = only_reads_;
   attempt.read_only_asked =
       transaction_ != nullptr ? transaction_->read_only() : work_.begin.has_value() && work_.begin->read_only();
   attempt.server_is_read_only = server_is_read_only_;
-  attempt.may_commit_itself = !work_.exactly_once && std::any_of(work_.runs.begin(), work_.runs.end(), MayCommitItself);
+  attempt.may_commit_itself = may_commit_itself_;
   attempt.stop_reason = stop_reason_;
   return attempt;
 }

@@ -119,8 +119,6 @@ class StatementCall {
   // The first error, in the light of what the call knows.
   [[nodiscard]] absl::Status FinalStatus() const;
   [[nodiscard]] bool MayRetry(const absl::Status& verdict);
-  [[nodiscard]] static bool OnlyReads(const Run& run);
-  [[nodiscard]] bool OnlyReads() const;
   void Retry(const absl::Status& status);
   void Answer(const absl::Status& status, std::optional<v1::TransactionStatus> transaction);
   void End(const absl::Status& status, std::optional<v1::TransactionStatus> transaction);
@@ -128,6 +126,9 @@ class StatementCall {
   const CallId id_;
   Target& target_;
   Work work_;
+  // Of its runs, which stay what they are.
+  const bool only_reads_;
+  const bool may_commit_itself_;
   const absl::Time started_;
   State state_ = State::kQueued;
   bool answered_ = false;

@@ -86,7 +86,7 @@ void StatementCall::OnReplayed(absl::StatusOr<Replay::Replayed> replayed) {
 bool StatementCall::Resolve() {
   if (!ending_sent_ || work_.ending != Ending::kCommit || error_.ok()) return false;
   if (ErrorDetail(error_).outcome() != v1::OUTCOME_UNKNOWN) return false;
-  const bool only_read = OnlyReads() && (transaction_ == nullptr || transaction_->only_read());
+  const bool only_read = only_reads_ && (transaction_ == nullptr || transaction_->only_read());
   if (!only_read && !mark_.has_value()) return false;  // nobody can tell
   // One that had written nothing is in no doubt.
   if (only_read || mark_->xid == 0) fate_ = postgres::CommitFate::kAborted;

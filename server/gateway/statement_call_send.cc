@@ -103,7 +103,7 @@ void StatementCall::SendEnding(pool::Lease& lease) {
 // The transaction's id, once it has one, stays the same; but what has just been run may have given it one.
 bool StatementCall::WantsMark() const {
   const bool in_transaction = transaction_ != nullptr || work_.begin.has_value();
-  return in_transaction && work_.ending != Ending::kRollback && !OnlyReads() && target_.HasMarks() &&
+  return in_transaction && work_.ending != Ending::kRollback && !only_reads_ && target_.HasMarks() &&
          !(mark_.has_value() && mark_->xid != 0);
 }
 
@@ -116,14 +116,12 @@ void StatementCall::SendMark(pool::Lease& lease, bool sync) {
   op.sync = sync;
   op.flush = !sync;
   SendStep(lease, Step::kMark, std::move(op),
-           std::make_unique<postgres::MarkResult>([this](const absl::StatusOr<postgres::TransactionMark>& mark) {
-             if (mark.ok()) {
-               mark_ = *mark;
-               mark_->system_identifier = target_.server().system_identifier;
-             }
-             OnStepEnd(Step::kMark, 0,
-                       mark.ok() ? absl::StatusOr<postgres::Completion>(postgres::Completion()) : mark.status());
-           }));
+           std::make_unique<postgres::MarkResult>(
+               target_.server().system_identifier, [this](const absl::StatusOr<postgres::TransactionMark>& mark) {
+                 if (mark.ok()) mark_ = *mark;
+                 OnStepEnd(Step::kMark, 0,
+                           mark.ok() ? absl::StatusOr<postgres::Completion>(postgres::Completion()) : mark.status());
+               }));
 }
 
 void StatementCall::SendStep(pool::Lease& lease, Step step, postgres::Operation operation,
@@ -136,9 +134,7 @@ void StatementCall::SendStep(pool::Lease& lease, Step step, postgres::Operation 
 
 void StatementCall::CountStatement(const std::shared_ptr<const sql::BoundText>& text,
                                    const sql::BoundParameters* parameters) {
-  size_t bytes = text->sql.size();
-  const int count = parameters == nullptr ? 0 : parameters->size();
-  for (int i = 0; i < count; ++i) bytes += static_cast<size_t>(parameters->lengths()[i]);
+  const size_t bytes = text->sql.size() + (parameters == nullptr ? 0 : parameters->bytes());
   target_.metrics().statements.Increment();
   target_.metrics().bytes_sent.Increment(static_cast<double>(bytes));
 }

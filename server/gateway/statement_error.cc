@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -32,13 +33,14 @@ int ParameterIndex(const sql::BoundStatement& bound, int number) {
   return index + number - 1;
 }
 
-void TakeOutValues(const sql::BoundStatement& bound, std::string& message) {
-  for (int i = 0; i < bound.parameters.size() && !message.empty(); ++i) {
-    const char* value = bound.parameters.values()[i];
-    if (value == nullptr) continue;
-    message = postgres::WithoutValue(
-        message, std::string_view(value, static_cast<size_t>(bound.parameters.lengths()[i])), bound.text->sql);
+std::vector<std::string_view> ValuesOf(const sql::BoundParameters& parameters) {
+  std::vector<std::string_view> values;
+  for (int i = 0; i < parameters.size(); ++i) {
+    if (const char* value = parameters.values()[i]) {
+      values.emplace_back(value, static_cast<size_t>(parameters.lengths()[i]));
+    }
   }
+  return values;
 }
 
 }  // namespace
@@ -53,8 +55,9 @@ absl::Status StatementError(const absl::Status& status, const Run& run) {
     detail.set_statement_index(run.statement_index);
     if (run.bound.statement == nullptr || run.internal) return;
     if (detail.position() > 0) detail.set_position(run.bound.PositionInCallerText(detail.position()));
-    TakeOutValues(run.bound, *detail.mutable_message());
-    TakeOutValues(run.bound, *detail.mutable_hint());
+    const std::vector<std::string_view> values = ValuesOf(run.bound.parameters);
+    detail.set_message(postgres::WithoutValues(detail.message(), values, run.bound.text->sql));
+    detail.set_hint(postgres::WithoutValues(detail.hint(), values, run.bound.text->sql));
     int number = 0;
     if (detail.field().starts_with('$') && absl::SimpleAtoi(detail.field().substr(1), &number)) {
       const int index = ParameterIndex(run.bound, number);

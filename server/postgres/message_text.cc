@@ -1,9 +1,11 @@
 #include "server/postgres/message_text.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -53,6 +55,16 @@ std::string Plain(std::string_view text) {
   return plain;
 }
 
+// What stands between each mark and the next.
+std::vector<std::string> QuotedIn(std::string_view message) {
+  const std::vector<Mark> marks = MarksOf(message);
+  std::vector<std::string> quoted;
+  for (size_t i = 0; i + 1 < marks.size(); ++i) {
+    quoted.push_back(Plain(message.substr(marks[i].end, marks[i + 1].begin - marks[i].end)));
+  }
+  return quoted;
+}
+
 }  // namespace
 
 std::string WithoutQuoted(std::string_view message) {
@@ -78,23 +90,40 @@ std::string WithoutQuotedUnlessIn(std::string_view message, std::string_view sql
   return std::string(message);
 }
 
-std::string WithoutValue(std::string_view message, std::string_view value, std::string_view sql) {
-  if (value.size() < kTellingBytes) return std::string(message);
-  const std::string hidden = Plain(value);
-  const std::string known = Plain(sql);
+std::string WithoutValues(std::string_view message, absl::Span<const std::string_view> values, std::string_view sql) {
   std::string shown(message);
-  if (known.find(hidden) == std::string::npos && hidden.size() >= kTellingBytes) {
-    for (std::string lower = absl::AsciiStrToLower(ToAbsl(shown)); lower.find(hidden) != std::string::npos;
-         lower = absl::AsciiStrToLower(shown)) {
-      shown.replace(lower.find(hidden), hidden.size(), "...");
+  std::string lower;
+  std::vector<std::string> quoted;
+  const auto read = [&] {
+    lower = absl::AsciiStrToLower(shown);
+    quoted = QuotedIn(shown);
+  };
+  read();
+  // There may be thousands of values, and a megabyte of text.
+  std::string known;
+  absl::flat_hash_map<std::string, bool> answers;
+  const auto is_in_sql = [&](const std::string& text) {
+    const auto [answer, asked_first] = answers.try_emplace(text, false);
+    if (asked_first) {
+      if (known.empty()) known = Plain(sql);
+      answer->second = known.find(text) != std::string::npos;
     }
-  }
-  const std::vector<Mark> marks = MarksOf(shown);
-  for (size_t i = 0; i + 1 < marks.size(); ++i) {
-    const std::string quoted = Plain(std::string_view(shown).substr(marks[i].end, marks[i + 1].begin - marks[i].end));
-    if (quoted.size() >= kTellingBytes && hidden.find(quoted) != std::string::npos &&
-        known.find(quoted) == std::string::npos) {
-      return Cut(shown, marks);
+    return answer->second;
+  };
+  for (const std::string_view value : values) {
+    if (value.size() < kTellingBytes) continue;
+    const std::string hidden = Plain(value);
+    if (hidden.size() < kTellingBytes) continue;  // and so it holds no quoted text that tells anything
+    while (lower.find(hidden) != std::string::npos && !is_in_sql(hidden)) {
+      shown.replace(lower.find(hidden), hidden.size(), "...");
+      read();
+    }
+    const bool holds_quoted = std::any_of(quoted.begin(), quoted.end(), [&](const std::string& text) {
+      return text.size() >= kTellingBytes && hidden.find(text) != std::string::npos && !is_in_sql(text);
+    });
+    if (holds_quoted) {
+      shown = Cut(shown, MarksOf(shown));
+      read();
     }
   }
   return shown;

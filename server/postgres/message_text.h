@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "absl/types/span.h"
+
 namespace engine::db::postgres {
 
 // Everything from the first quotation mark to the last gives way to "...": a value may hold such marks itself.
@@ -15,10 +17,11 @@ namespace engine::db::postgres {
 // statement is no news to him.
 [[nodiscard]] std::string WithoutQuotedUnlessIn(std::string_view message, std::string_view sql);
 
-// "..." in the place of each `value`, whatever its case, and of everything that is quoted if the value holds one of the
-// quoted texts (a name in a query that a function made of it, say); but what `sql` holds too stays. Values too short to
-// tell anything stay: an "a" is in every word.
-[[nodiscard]] std::string WithoutValue(std::string_view message, std::string_view value, std::string_view sql);
+// "..." in the place of each of `values`, whatever its case, and of everything that is quoted if a value holds one of
+// the quoted texts (a name in a query that a function made of it, say); but what `sql` holds too stays. Values too
+// short to tell anything stay: an "a" is in every word. Reads each value once, and `sql` only when a value is found.
+[[nodiscard]] std::string WithoutValues(std::string_view message, absl::Span<const std::string_view> values,
+                                        std::string_view sql);
 
 // Which parameter a text speaks of by "$2", as messages and contexts do in every language; 0 for none.
 [[nodiscard]] int ParameterNumberIn(std::string_view text);

@@ -40,7 +40,10 @@ struct TransactionMark {
 class MarkResult final : public ResultReceiver {
  public:
   using Callback = absl::AnyInvocable<void(const absl::StatusOr<TransactionMark>&)>;
-  explicit MarkResult(Callback callback) : callback_(std::move(callback)) {}
+  // `system_identifier`: of the cluster that it is asked of.
+  MarkResult(uint64_t system_identifier, Callback callback) : callback_(std::move(callback)) {
+    mark_.system_identifier = system_identifier;
+  }
 
   Flow OnColumns(const PGresult&) override { return Flow::kContinue; }
   Flow OnRow(const PGresult& result, int row) override;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,7 @@ class BoundParameters {
   const char* const* values() const { return values_.data(); }  // nullptr for NULL; text ends with a NUL byte
   const int* lengths() const { return lengths_.data(); }        // bytes, without that NUL
   const int* formats() const { return formats_.data(); }        // 0 text, 1 binary
+  size_t bytes() const { return std::accumulate(lengths_.begin(), lengths_.end(), size_t{0}); }
 
  private:
   friend class ParameterWriter;

@@ -1,25 +1,12 @@
 // US-002 as an operator meets it: the real gateway, its configuration file in the requirements' form, the variables and
 // files that it names, and a PostgreSQL that asks for the password (SCRAM).
 #include "tests/integration/gateway_calls.h"
+#include "tests/support/requirements_yaml.h"
 
 namespace engine::db::test {
 namespace {
 
 constexpr char kCanary[] = "canary-pa55word";
-
-// As in the requirements.
-constexpr char kDatabaseServer[] = R"(databaseServer:
-  protocol: database
-  url: "${ENV:DB_URL}" # e.g. postgresql://user:pass@$host:port/db_name
-  driver: "postgres"
-  description: Primary Database Server
-  securitySchemes:
-    dbAuth:
-      - type: basic
-        description: Database Authentication
-        username: "${ENV:DB_USERNAME}"
-        password: "${ENV:DB_PASSWORD}"
-)";
 
 class DataSources : public IntegrationTest {
  protected:

@@ -333,6 +333,27 @@ def pause_before_repeating(retry: RetryConfig, attempt: int, error: DatabaseErro
     return max(random.uniform(0, retry.max_delay_before(attempt + 1)), float(error.info.retry_after_ms)) / 1000
 
 
+class StreamSummary:
+    """What both kinds of row stream know of their result."""
+
+    _state: StreamState
+
+    @property
+    def rowcount(self) -> int:
+        """As Result.rowcount; 0 before the end."""
+        return self._state.rowcount
+
+    @property
+    def command_tag(self) -> str:
+        """As Result.command_tag; empty before the end."""
+        return self._state.command_tag
+
+    @property
+    def bound_sql(self) -> str:
+        """As Result.bound_sql; empty before the first rows."""
+        return self._state.bound_sql
+
+
 class StreamState:
     """A streamed result as its parts come; who waits for the parts is not its business. One thread at a time."""
 

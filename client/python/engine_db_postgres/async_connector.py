@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, AsyncIterator, Awaitable, Callable, Collection, Deque, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from engine_db_postgres import _operations as operations
-from engine_db_postgres._operations import BatchItem, OpenTransaction, Operation, Scope, StreamState
+from engine_db_postgres._operations import BatchItem, OpenTransaction, Operation, Scope, StreamState, StreamSummary
 from engine_db_postgres._session import GRACE_S, Call, LoopSession, Reply, Session
 from engine_db_postgres._state import ConnectorState
 from engine_db_postgres.config import ConnectTarget, RetryConfig
@@ -108,7 +108,7 @@ class _StreamedCall(Call):
                 alarm.cancel()
 
 
-class AsyncRowStream:
+class AsyncRowStream(StreamSummary):
     """A result that is read while it comes, in bounded memory: what has not been read yet is held back at the database.
 
     Iterate over it once, with ``async for``: it gives dicts. A stream that breaks off raises an error, whose
@@ -203,21 +203,6 @@ class AsyncRowStream:
         if not self._state.columns and not self._state.complete:
             self._ahead = await self._next()
         return self._state.columns
-
-    @property
-    def rowcount(self) -> int:
-        """As Result.rowcount; 0 before the end."""
-        return self._state.rowcount
-
-    @property
-    def command_tag(self) -> str:
-        """As Result.command_tag; empty before the end."""
-        return self._state.command_tag
-
-    @property
-    def bound_sql(self) -> str:
-        """As Result.bound_sql; empty before the first rows."""
-        return self._state.bound_sql
 
     def _abandon(self) -> None:
         if self._state.complete:

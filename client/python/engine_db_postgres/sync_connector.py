@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Callable, Collection, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from engine_db_postgres import _operations as operations
-from engine_db_postgres._operations import BatchItem, OpenTransaction, Operation, Scope, StreamState
+from engine_db_postgres._operations import BatchItem, OpenTransaction, Operation, Scope, StreamState, StreamSummary
 from engine_db_postgres._session import GRACE_S, Call, Reply, Session, ThreadSession
 from engine_db_postgres._state import ConnectorState
 from engine_db_postgres.config import ConnectTarget, RetryConfig
@@ -86,7 +86,7 @@ class _StreamedCall(Call):
         self.parts.put(reply)
 
 
-class RowStream:
+class RowStream(StreamSummary):
     """A result that is read while it comes, in bounded memory: what has not been read yet is held back at the database.
 
     Iterate over it once: it gives dicts. A stream that breaks off raises an error, whose rows_delivered says how many rows
@@ -159,21 +159,6 @@ class RowStream:
         if not self._state.columns and not self._state.complete:
             self._ahead = self._next()
         return self._state.columns
-
-    @property
-    def rowcount(self) -> int:
-        """As Result.rowcount; 0 before the end."""
-        return self._state.rowcount
-
-    @property
-    def command_tag(self) -> str:
-        """As Result.command_tag; empty before the end."""
-        return self._state.command_tag
-
-    @property
-    def bound_sql(self) -> str:
-        """As Result.bound_sql; empty before the first rows."""
-        return self._state.bound_sql
 
     def close(self) -> None:
         """Cancels the statement unless the end has come. May be repeated."""

@@ -7,8 +7,12 @@
 #include <memory>
 #include <string>
 
+#include "tests/support/mock_connector.h"
+
 namespace engine::db::builtins {
 namespace {
+
+using test::MockConnector;
 
 using testing::_;
 using testing::AllOf;
@@ -19,16 +23,6 @@ using testing::IsEmpty;
 using testing::NiceMock;
 using testing::Return;
 using testing::Throw;
-
-class MockConnector : public DatabaseConnector {
- public:
-  MOCK_METHOD(void, connect, (), (override));
-  MOCK_METHOD(Result, execute, (std::string_view, const Parameters&, const CallOptions&), (override));
-  MOCK_METHOD(void, begin, (const TransactionOptions&), (override));
-  MOCK_METHOD(void, commit, (), (override));
-  MOCK_METHOD(void, rollback, (), (override));
-  MOCK_METHOD(void, close, (), (override));
-};
 
 constexpr char kServers[] =
     "a: {protocol: database, driver: postgres, dataSource: a}\nb: {protocol: database, driver: postgres, dataSource: "

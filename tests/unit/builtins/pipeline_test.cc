@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine_db/builtins/operation.h"
+#include "tests/support/requirements_yaml.h"
 
 namespace engine::db::builtins {
 namespace {
@@ -42,18 +43,6 @@ std::string faults_of(const std::string& yaml, LoadOptions options = {}) {
 }
 
 // The requirements' own text, indented as YAML needs it.
-constexpr char kServer[] = R"(databaseServer:
-  protocol: database
-  url: "${ENV:DB_URL}" # e.g. postgresql://user:pass@$host:port/db_name
-  driver: "postgres"
-  description: Primary Database Server
-  securitySchemes:
-    dbAuth:
-      - type: basic
-        description: Database Authentication
-        username: "${ENV:DB_USERNAME}"
-        password: "${ENV:DB_PASSWORD}"
-)";
 constexpr char kStep[] = R"yaml(- name: query-loyalty-score
   type: database
   operation: executeSql
@@ -93,7 +82,7 @@ std::string indented(const std::string& text) {
 }
 
 // A server, and these steps.
-std::string with_steps(const std::string& steps) { return std::string(kServer) + "steps:\n" + steps; }
+std::string with_steps(const std::string& steps) { return std::string(test::kDatabaseServer) + "steps:\n" + steps; }
 // An executeSql step `s` with these lines in it; `s` begins in line 13.
 std::string with_step(const std::string& lines) {
   return with_steps("- name: s\n  type: database\n  operation: executeSql\n  server: databaseServer\n" + lines);
@@ -132,7 +121,7 @@ void expect_requirements_example(const Pipeline& pipeline) {
 }
 
 TEST(PipelineLayoutTest, TheRequirementsExampleIsTakenInEveryLayout) {
-  const std::string server = kServer;
+  const std::string server = test::kDatabaseServer;
   const std::string step = kStep;
   for (const std::string& yaml : {
            server + "steps:\n" + indented(step),
@@ -168,7 +157,7 @@ TEST(PipelineLayoutTest, ABareListNeedsItsServerFromElsewhere) {
 TEST(PipelineLayoutTest, OtherLayoutsAreErrorsThatSayWhatIsDue) {
   EXPECT_THAT(faults_of(""), HasSubstr("p.yaml: has no steps"));
   EXPECT_THAT(faults_of("just text"), HasSubstr("must be a list of steps, or a map with steps in it"));
-  EXPECT_THAT(faults_of(kServer), HasSubstr("has no steps"));
+  EXPECT_THAT(faults_of(test::kDatabaseServer), HasSubstr("has no steps"));
   EXPECT_THAT(faults_of("steps: {}"), HasSubstr("p.yaml:1: steps: must be a list of steps"));
   EXPECT_THAT(faults_of("steps:\n"), HasSubstr("p.yaml:1: steps: has no value (is what belongs to it not indented?)"));
   EXPECT_THAT(faults_of("stpes: []\n"), HasSubstr("p.yaml:1: stpes: is unknown; did you mean \"steps\"?"));
@@ -176,7 +165,7 @@ TEST(PipelineLayoutTest, OtherLayoutsAreErrorsThatSayWhatIsDue) {
   EXPECT_THAT(faults_of("pipelines: []\n"), HasSubstr("a file holds one pipeline"));
   EXPECT_THAT(faults_of("steps: [\n"), HasSubstr("is not YAML"));
   EXPECT_THAT(faults_of("steps: [5]"), HasSubstr("p.yaml:1: steps[0]: must be a map"));
-  EXPECT_THAT(faults_of(std::string(kServer) + kServer + "steps: []\n"),
+  EXPECT_THAT(faults_of(std::string(test::kDatabaseServer) + test::kDatabaseServer + "steps: []\n"),
               HasSubstr("p.yaml:12: databaseServer: is given twice"));
   EXPECT_THAT(faults_of(std::string(2 << 20, ' ')), HasSubstr("more than 1048576 bytes"));
 }
@@ -189,11 +178,11 @@ TEST(PipelineLayoutTest, LostIndentationIsSaid) {
     for (std::string line; std::getline(lines, line);) result += line.substr(line.find_first_not_of(' ')) + "\n";
     return result;
   };
-  EXPECT_THAT(faults_of(lost(kServer)),
+  EXPECT_THAT(faults_of(lost(test::kDatabaseServer)),
               HasSubstr("p.yaml:2: protocol: belongs into a step or a server's block (is it not indented?)"));
   EXPECT_THAT(faults_of(lost(kStep)),
               HasSubstr("p.yaml:3: operation: belongs into a step or a server's block (is it not indented?)"));
-  EXPECT_THAT(faults_of(std::string(kServer) + kStep),
+  EXPECT_THAT(faults_of(std::string(test::kDatabaseServer) + kStep),
               AllOf(HasSubstr("p.yaml:12: is not YAML"), HasSubstr("needs \"steps:\" or \"---\" before it")));
 }
 
@@ -201,13 +190,14 @@ TEST(PipelineLayoutTest, OperationsSayWhatTheirStepsNeedNotRepeat) {
   const std::string steps =
       "steps:\n- name: a\n  operation: executeSql\n  query: SELECT 1\n  parameters: []\n- name: b\n  operation: "
       "commitSql\n";
-  const Pipeline pipeline = load(std::string(kServer) + kOperations + steps);
+  const Pipeline pipeline = load(std::string(test::kDatabaseServer) + kOperations + steps);
   EXPECT_EQ(pipeline.steps[0].database->server, "databaseServer");
   EXPECT_EQ(pipeline.steps[1].type, "database");
   EXPECT_THAT(
-      faults_of("operations:\n  executeSQL: {type: database}\n" + std::string(kServer) + "steps: []"),
+      faults_of("operations:\n  executeSQL: {type: database}\n" + std::string(test::kDatabaseServer) + "steps: []"),
       HasSubstr("p.yaml:2: operations.executeSQL: is no operation of a database; did you mean \"executeSql\"?"));
-  EXPECT_THAT(faults_of("operations:\n  executeSql: {type: database, sever: x}\n" + std::string(kServer) + "steps: []"),
+  EXPECT_THAT(faults_of("operations:\n  executeSql: {type: database, sever: x}\n" + std::string(test::kDatabaseServer) +
+                        "steps: []"),
               HasSubstr("p.yaml:2: operations.executeSql.sever: is unknown; did you mean \"server\"?"));
 }
 
@@ -405,7 +395,7 @@ TEST(PipelineResponseTest, PathsThatNoResultCanHaveAreErrors) {
 }
 
 TEST(PipelineServerTest, SettingsBesideTheUrlAreTaken) {
-  const Pipeline pipeline = load(std::string(kServer) +
+  const Pipeline pipeline = load(std::string(test::kDatabaseServer) +
                                  "  minPoolSize: 1\n  maxPoolSize: 5\n  timeoutMs: 1000\n  tlsMode: require\n"
                                  "  applicationName: loyalty\n  retry: {maxAttempts: 7, multiplier: 1.5}\nsteps: []\n");
   const auto& config = std::get<ConnectionConfig>(*pipeline.servers[0].target);
@@ -421,7 +411,7 @@ TEST(PipelineServerTest, SettingsBesideTheUrlAreTaken) {
 TEST(PipelineServerTest, ADataSourceOfTheGatewaysNeedsNoUrl) {
   const Pipeline pipeline = load("orders: {protocol: database, driver: postgres, dataSource: orders-db}\nsteps: []\n");
   EXPECT_EQ(std::get<DataSource>(*pipeline.servers[0].target).name, "orders-db");
-  EXPECT_THAT(faults_of(std::string(kServer) + "  dataSource: x\nsteps: []\n"),
+  EXPECT_THAT(faults_of(std::string(test::kDatabaseServer) + "  dataSource: x\nsteps: []\n"),
               HasSubstr("url: can't stand beside dataSource"));
 }
 

@@ -11,6 +11,7 @@
 #include "server/base/error.h"
 #include "server/config/in_force.h"
 #include "server/config/setting.h"
+#include "tests/support/requirements_yaml.h"
 
 namespace engine::db::config {
 namespace {
@@ -20,20 +21,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 constexpr char kCanary[] = "canary-pa55word";
-
-// As in the requirements.
-constexpr char kRequirementsForm[] = R"(databaseServer:
-  protocol: database
-  url: "${ENV:DB_URL}" # e.g. postgresql://user:pass@$host:port/db_name
-  driver: "postgres"
-  description: Primary Database Server
-  securitySchemes:
-    dbAuth:
-      - type: basic
-        description: Database Authentication
-        username: "${ENV:DB_USERNAME}"
-        password: "${ENV:DB_PASSWORD}"
-)";
 
 class SettingsTest : public testing::Test {
  protected:
@@ -88,7 +75,7 @@ TEST_F(SettingsTest, TheRequirementsDatabaseServerIsADataSource) {
   variables_ = {{"DB_URL", "postgresql://nobody:nothing@db.internal:6543/loyalty"},
                 {"DB_USERNAME", "app"},
                 {"DB_PASSWORD", kCanary}};
-  const auto settings = LoadFile(kRequirementsForm);
+  const auto settings = LoadFile(test::kDatabaseServer);
   ASSERT_TRUE(settings.ok()) << settings.status();
   const TargetSettings& target = settings->data_sources.at("databaseServer");
   EXPECT_EQ(target.user, "app") << "the scheme's user wins over the URL's";
@@ -134,7 +121,7 @@ dataSources:
 
 TEST_F(SettingsTest, AnUnsetVariableIsNamedWithThePathAndTheLine) {
   variables_ = {{"DB_URL", "postgresql://h/d"}, {"DB_USERNAME", "app"}};
-  const auto settings = LoadFile(kRequirementsForm);
+  const auto settings = LoadFile(test::kDatabaseServer);
   ASSERT_FALSE(settings.ok());
   EXPECT_EQ(ErrorDetail(settings.status()).field(), "databaseServer.securitySchemes.dbAuth[0].password (line 11)");
   EXPECT_THAT(std::string(settings.status().message()), HasSubstr("environment variable DB_PASSWORD is not set"));
@@ -292,7 +279,7 @@ TEST_F(SettingsTest, WhatIsInForceIsAConfigurationWithoutSecrets) {
                 {"DB_PASSWORD", kCanary},
                 {"ENGINE_DB_LIMITS_WAITERS", "77"},
                 {"ENGINE_DB_METRICS_LISTEN", ""}};
-  const auto settings = LoadFile(kRequirementsForm);
+  const auto settings = LoadFile(test::kDatabaseServer);
   ASSERT_TRUE(settings.ok()) << settings.status();
   const std::string shown = SettingsInForce(*settings);
   EXPECT_THAT(shown, AllOf(Not(HasSubstr(kCanary)), Not(HasSubstr("nothing")), HasSubstr("waiters: 77"),
@@ -397,7 +384,7 @@ TEST_F(SettingsTest, SecretsAreInNoError) {
                 {"DB_PASSWORD", kCanary},
                 {"ENGINE_DB_LOG_LEVEL", kCanary},
                 {"ENGINE_DB_LISTEN", kCanary}};
-  Faults(kRequirementsForm);
+  Faults(test::kDatabaseServer);
   Faults(
       "dataSources: {a: {url: '${ENV:DB_PASSWORD}', tlsMode: '${ENV:DB_PASSWORD}', maxPoolSize: "
       "'${ENV:DB_PASSWORD}'}}");

@@ -8,9 +8,12 @@
 #include <type_traits>
 
 #include "engine_db/connector.h"
+#include "tests/support/mock_connector.h"
 
 namespace engine::db {
 namespace {
+
+using test::MockConnector;
 
 using ::testing::_;
 using ::testing::InSequence;
@@ -40,16 +43,6 @@ Async<int64_t> loyalty_score(AsyncDatabaseConnector& connector, std::string cust
   co_await connector.async_close();
   co_return result.rows()[0]["loyaltyscore"].as<int64_t>();
 }
-
-class MockConnector : public DatabaseConnector {
- public:
-  MOCK_METHOD(void, connect, (), (override));
-  MOCK_METHOD(Result, execute, (std::string_view, const Parameters&, const CallOptions&), (override));
-  MOCK_METHOD(void, begin, (const TransactionOptions&), (override));
-  MOCK_METHOD(void, commit, (), (override));
-  MOCK_METHOD(void, rollback, (), (override));
-  MOCK_METHOD(void, close, (), (override));
-};
 
 class MockAsyncConnector : public AsyncDatabaseConnector {
  public:
