@@ -17,6 +17,7 @@ constexpr size_t kMaxHost = 255;
 constexpr size_t kMaxName = 63;  // PostgreSQL's NAMEDATALEN - 1.
 constexpr size_t kMaxPassword = 16 << 10;
 constexpr int kMaxInitialDelay = 60'000;
+constexpr int kDayMs = 86'400'000;
 
 constexpr std::array<std::pair<std::string_view, TlsMode>, 5> kTlsModes = {{{"disable", TlsMode::kDisable},
                                                                             {"prefer", TlsMode::kPrefer},
@@ -103,7 +104,7 @@ class Reader {
           {field,
            "is not a setting; those are host, port, user, password, dbname, min_pool_size, max_pool_size, timeout_ms, "
            "tls_mode, application_name, retry.max_attempts, retry.initial_delay_ms, retry.max_delay_ms, "
-           "retry.multiplier"});
+           "retry.multiplier, retry.budget_ms"});
     }
     return std::move(faults_);
   }
@@ -227,12 +228,12 @@ std::vector<ConfigFault> RetryConfig::validate() const {
   if (!(multiplier >= 1.0 && multiplier <= 10.0)) {  // Not so with NaN either.
     faults.push_back({"multiplier", "is 1.0 to 10.0, not " + std::to_string(multiplier)});
   }
+  check_range(faults, "budget_ms", budget_ms, 0, kDayMs);
   return faults;
 }
 
 std::vector<ConfigFault> ConnectionConfig::validate() const {
   constexpr int kMaxPool = 1000;
-  constexpr int kDayMs = 86'400'000;
   Faults faults;
   check_host(faults, host);
   check_range(faults, "port", port, 1, 65535);
@@ -270,6 +271,7 @@ ConnectionConfig ConnectionConfig::from_map(const std::map<std::string, std::str
   reader.integer("retry.initial_delay_ms", config.retry.initial_delay_ms);
   reader.integer("retry.max_delay_ms", config.retry.max_delay_ms);
   reader.real("retry.multiplier", config.retry.multiplier);
+  reader.integer("retry.budget_ms", config.retry.budget_ms);
   // As in the gateway: a default gives way to what was asked for.
   if (!settings.contains("retry.max_delay_ms")) {
     config.retry.max_delay_ms =

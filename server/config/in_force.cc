@@ -57,6 +57,7 @@ void WriteDataSource(YAML::Emitter& out, const TargetSettings& target) {
   out << YAML::Key << "initialDelayMs" << YAML::Value << config.retry().initial_delay_ms();
   out << YAML::Key << "maxDelayMs" << YAML::Value << config.retry().max_delay_ms();
   out << YAML::Key << "multiplier" << YAML::Value << config.retry().multiplier();
+  out << YAML::Key << "budgetMs" << YAML::Value << config.retry().budget_ms();
   out << YAML::EndMap << YAML::EndMap;
 }
 

@@ -315,6 +315,7 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
          if (text && !absl::SimpleAtod(*text, &number)) return Fail(where, value, "must be a number");
          retry.set_multiplier(number);
        }},
+      {"budgetMs", integer_field([&](int32_t n) { retry.set_budget_ms(n); })},
   };
 
   const Handlers handlers = {

@@ -99,6 +99,10 @@ RetrySettings CheckRetry(const v1::RetrySettings& retry, const RetrySettings& de
     }
     result.multiplier = retry.multiplier();
   }
+  if (retry.has_budget_ms()) {
+    CheckRange("budget_ms", retry.budget_ms(), 0, kMaxTimeoutMs, found);
+    result.budget = retry.budget_ms() == 0 ? absl::InfiniteDuration() : absl::Milliseconds(retry.budget_ms());
+  }
   for (Fault& fault : found)
     faults.push_back({absl::StrCat(std::string(prefix), fault.field), std::move(fault.expected)});
   return result;
@@ -225,6 +229,8 @@ v1::ConnectionConfig ToProto(const TargetSettings& target) {
   retry.set_initial_delay_ms(static_cast<int>(absl::ToInt64Milliseconds(target.retry.initial_delay)));
   retry.set_max_delay_ms(static_cast<int>(absl::ToInt64Milliseconds(target.retry.max_delay)));
   retry.set_multiplier(target.retry.multiplier);
+  const bool bounded = target.retry.budget != absl::InfiniteDuration();
+  retry.set_budget_ms(bounded ? static_cast<int>(absl::ToInt64Milliseconds(target.retry.budget)) : 0);
   return config;
 }
 

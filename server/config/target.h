@@ -22,11 +22,12 @@ struct RetrySettings {
   absl::Duration initial_delay = absl::Milliseconds(50);
   absl::Duration max_delay = absl::Seconds(2);
   double multiplier = 2.0;
+  absl::Duration budget = absl::InfiniteDuration();  // since the call began
 
   friend bool operator==(const RetrySettings&, const RetrySettings&) = default;
   template <typename H>
   friend H AbslHashValue(H state, const RetrySettings& s) {
-    return H::combine(std::move(state), s.max_attempts, s.initial_delay, s.max_delay, s.multiplier);
+    return H::combine(std::move(state), s.max_attempts, s.initial_delay, s.max_delay, s.multiplier, s.budget);
   }
 };
 

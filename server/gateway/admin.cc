@@ -5,6 +5,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/version.h"
 #include "server/gateway/gateway.h"
 #include "server/gateway/statement_call.h"
@@ -45,7 +46,7 @@ void Gateway::OnEveryShard(absl::AnyInvocable<void(Shard&)> visit, absl::AnyInvo
 void Gateway::GetStatus(v1::GetStatusResponse& response) const {
   response.set_version(kVersion);
   response.set_instance_id(handles_.instance());
-  response.set_uptime_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(absl::Now() - started_)));
+  response.set_uptime_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(Now() - started_)));
   response.set_draining(draining_);
   response.set_connections(static_cast<uint32_t>(connections_.size()));
   response.set_transactions(static_cast<uint32_t>(shared_.transactions));
@@ -92,7 +93,7 @@ void Gateway::ListTransactions(v1::ListTransactionsResponse& response, Done done
 void Gateway::ListStatements(v1::ListStatementsResponse& response, Done done) {
   OnEveryShard(
       [&response](Shard& shard) {
-        const absl::Time now = absl::Now();
+        const absl::Time now = Now();
         shard.ForEachCall([&](const StatementCall& call) {
           if (response.statements_size() >= kMaxListed) return;
           v1::StatementInfo& info = *response.add_statements();
@@ -125,11 +126,11 @@ void Gateway::CancelStatement(uint64_t statement_id, v1::CancelStatementResponse
 void Gateway::Drain(absl::Duration grace) {
   draining_ = true;
   metrics_.draining.Set(1);
-  const absl::Time end = absl::Now() + grace;
+  const absl::Time end = Now() + grace;
   observe::LogInfo("draining", {{"calls", shared_.calls.load()}, {"transactions", shared_.transactions.load()}});
   const auto wait_until = [this](absl::Time when) {
     // Nobody else waits for this, so that looking is simpler than being told.
-    while (shared_.calls + shared_.transactions > 0 && absl::Now() < when) absl::SleepFor(absl::Milliseconds(5));
+    while (shared_.calls + shared_.transactions > 0 && Now() < when) absl::SleepFor(absl::Milliseconds(5));
     return shared_.calls + shared_.transactions == 0;
   };
   // A second is kept back for rolling back what does not end by itself.

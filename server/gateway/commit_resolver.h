@@ -28,28 +28,40 @@ class CommitResolver {
   CommitResolver(const CommitResolver&) = delete;
   CommitResolver& operator=(const CommitResolver&) = delete;
 
+  // The COMMIT of this one was answered: what that tells of others is remembered.
+  void NoteCommitted(const postgres::TransactionMark& mark);
   // Calls back once, not from within. Gives up at `deadline`.
   void Resolve(postgres::CommitQuestion question, absl::Time deadline, Callback callback);
   // How many are open.
   [[nodiscard]] size_t size() const { return open_.size(); }
 
  private:
+  using QuestionId = uint64_t;
   struct Open {
+    QuestionId id;
     postgres::CommitQuestion question;
     absl::Time deadline;
     Callback callback;
   };
 
+  [[nodiscard]] bool IsDurable(const postgres::TransactionMark& mark) const;
   void Ask();
-  void OnAnswer(size_t asked, const absl::StatusOr<std::vector<postgres::CommitFate>>& fates);
+  void OnAnswer(const std::vector<QuestionId>& asked, const absl::StatusOr<std::vector<postgres::CommitFate>>& fates);
+  // Gives up those whose time is over, and waits for the next one's.
+  void OnDeadline();
+  void SetDeadlineTimer();
 
   postgres::EventLoop& loop_;
   postgres::BlockingExecutor& executor_;
   const config::TargetSettings& settings_;
-  std::vector<Open> open_;  // those that are being asked about come first
+  std::vector<Open> open_;
+  QuestionId last_id_ = 0;
+  // The latest of the ids that are known to have reached the disk, one for each of the server's last few runs.
+  std::vector<postgres::TransactionMark> durable_;
   bool asking_ = false;
   absl::Duration pause_;
-  postgres::EventLoop::TimerId timer_;
+  postgres::EventLoop::TimerId look_timer_;
+  postgres::EventLoop::TimerId deadline_timer_;
   std::shared_ptr<CommitResolver*> self_;  // for answers that come when it is gone
 };
 

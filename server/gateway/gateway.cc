@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/error.h"
 #include "server/gateway/errors.h"
 #include "server/gateway/idempotency.h"
@@ -30,7 +30,7 @@ constexpr size_t kMaxTokensAskedFor = 1'000;
 
 // The earliest of the call's deadline and its timeout_ms; the connection's timeout where neither is given.
 absl::Time DeadlineOf(const Caller& caller, uint32_t timeout_ms, absl::Duration connection_timeout) {
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   if (timeout_ms > 0) return std::min(caller.deadline, now + absl::Milliseconds(timeout_ms));
   if (caller.deadline != absl::InfiniteFuture()) return caller.deadline;
   return now + connection_timeout;
@@ -96,7 +96,7 @@ auto CollectInto(const config::Limits& limits, v1::ResultFormat format, v1::Exec
 Gateway::Gateway(const config::GatewaySettings& settings, observe::Metrics& metrics)
     : settings_(settings),
       metrics_(metrics),
-      started_(absl::Now()),
+      started_(Now()),
       executor_("blocking", kBlockingThreads),
       shared_{settings_, metrics_, handles_, executor_},
       connections_(handles_, static_cast<size_t>(settings.limits.connections),
@@ -589,9 +589,9 @@ void Gateway::ResolveToken(const Connection& connection, const postgres::Transac
   Shard& shard = *shards_[connection.shard];
   shard.loop().Post([this, &shard, &response, target_id = connection.target, mark, deadline,
                      done = std::move(done)]() mutable {
-    const absl::Time started = absl::Now();
+    const absl::Time started = Now();
     const auto answer = [this, started](Done& then, const absl::Status& status) {
-      metrics_.ForMethod(Method::kGetTransactionOutcome).Finished(absl::Now() - started, ErrorDetail(status).kind());
+      metrics_.ForMethod(Method::kGetTransactionOutcome).Finished(Now() - started, ErrorDetail(status).kind());
       then(status);
     };
     Target* target = shard.FindTarget(target_id);
@@ -601,17 +601,20 @@ void Gateway::ResolveToken(const Connection& connection, const postgres::Transac
       return;
     }
     // Its backend is left alone: whoever made the token up would end other people's transactions.
-    target->resolver().Resolve({.mark = mark, .end_backend = false}, deadline,
-                               [&response, answer, done = std::move(done)](postgres::CommitFate fate) mutable {
-                                 if (fate == postgres::CommitFate::kInProgress) {
-                                   answer(done, StillInProgress());
-                                   return;
-                                 }
-                                 response.set_outcome(fate == postgres::CommitFate::kCommitted ? v1::OUTCOME_COMMITTED
-                                                      : fate == postgres::CommitFate::kAborted ? v1::OUTCOME_ROLLED_BACK
-                                                                                               : v1::OUTCOME_UNKNOWN);
-                                 answer(done, absl::OkStatus());
-                               });
+    target->resolver().Resolve(
+        {.mark = mark, .end_backend = false}, deadline,
+        [&response, answer, replayable = mark.replayable, done = std::move(done)](postgres::CommitFate fate) mutable {
+          if (fate == postgres::CommitFate::kInProgress) {
+            answer(done, StillInProgress());
+            return;
+          }
+          // One that was run again was rolled back first, and committed under another id.
+          const bool rolled_back = fate == postgres::CommitFate::kAborted && !replayable;
+          response.set_outcome(fate == postgres::CommitFate::kCommitted ? v1::OUTCOME_COMMITTED
+                               : rolled_back                            ? v1::OUTCOME_ROLLED_BACK
+                                                                        : v1::OUTCOME_UNKNOWN);
+          answer(done, absl::OkStatus());
+        });
   });
 }
 

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/error.h"
 #include "server/gateway/errors.h"
 #include "server/gateway/gateway.h"
@@ -15,7 +15,7 @@ using observe::Method;
 
 void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v1::ConnectResponse& response,
                       Done done) {
-  const absl::Time started = absl::Now();
+  const absl::Time started = Now();
   const auto settings_of = [&]() -> absl::StatusOr<config::TargetSettings> {
     if (draining_) return Draining();
     switch (request.target_case()) {
@@ -52,7 +52,7 @@ void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v
     Target& target = shard.OpenTarget(opening.target, settings);
     target.Connect(deadline, [this, &shard, &response, opening, settings = std::move(settings), started, session,
                               done = std::move(done)](absl::StatusOr<postgres::ServerInfo> server) mutable {
-      metrics_.ForMethod(Method::kConnect).Finished(absl::Now() - started, ErrorDetail(server.status()).kind());
+      metrics_.ForMethod(Method::kConnect).Finished(Now() - started, ErrorDetail(server.status()).kind());
       if (!server.ok()) {
         if (connections_.Abandon(opening)) shard.CloseTarget(opening.target);
         done(server.status());
@@ -76,10 +76,10 @@ void Gateway::Close(const Caller&, const v1::CloseRequest& request, v1::CloseRes
     Answer(Method::kClose, absl::OkStatus(), done);
     return;
   }
-  const absl::Time started = absl::Now();
+  const absl::Time started = Now();
   CloseConnection(*std::move(closing), [this, &response, started, done = std::move(done)](size_t rolled_back) mutable {
     response.set_transactions_rolled_back(static_cast<uint32_t>(rolled_back));
-    metrics_.ForMethod(Method::kClose).Finished(absl::Now() - started, v1::ERROR_KIND_UNSPECIFIED);
+    metrics_.ForMethod(Method::kClose).Finished(Now() - started, v1::ERROR_KIND_UNSPECIFIED);
     done(absl::OkStatus());
   });
 }

@@ -1,5 +1,6 @@
 #include "server/gateway/replay.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/base/error.h"
@@ -30,12 +31,12 @@ void Replay::Remember(sql::BoundStatement bound, uint64_t digest) {
   entries_.push_back(Entry{std::move(bound), digest});
 }
 
-void Replay::Run(int max_attempts, Callback callback) {
+void Replay::Run(const pool::Patience& patience, Callback callback) {
   callback_ = std::move(callback);
   error_ = absl::OkStatus();
   differs_ = false;
   mark_.reset();
-  ticket_ = target_.pool().Acquire(pool::Purpose::kTransaction, max_attempts,
+  ticket_ = target_.pool().Acquire(pool::Purpose::kTransaction, patience,
                                    [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
 }
 
@@ -73,9 +74,13 @@ void Replay::OnLease(absl::StatusOr<pool::Lease> lease) {
     Send(std::move(op), std::make_unique<postgres::DigestedResult>(
                             std::make_unique<postgres::CommandResult>(ended),
                             [this, expected = entry.digest](uint64_t digest) { differs_ |= digest != expected; }));
+    if (entry.bound.statement != nullptr) lease_.HasSent(*entry.bound.statement);
   }
   if (target_.HasMarks()) {
-    Send(operation(postgres::MarkText()),
+    const bool notifies = std::any_of(entries_.begin(), entries_.end(), [](const Entry& entry) {
+      return entry.bound.statement != nullptr && entry.bound.statement->notifies();
+    });
+    Send(operation(postgres::MarkText(/*assigns=*/notifies)),
          std::make_unique<postgres::MarkResult>(target_.server().system_identifier,
                                                 [this](const absl::StatusOr<postgres::TransactionMark>& mark) {
                                                   if (mark.ok()) mark_ = *mark;

@@ -46,7 +46,7 @@ class Replay {
 
   // Takes another backend and runs everything there; calls back once, perhaps at once. An error that is `retryable` may
   // go away when it is tried again; REPLAY_DIFFERED does not. One run at a time.
-  void Run(int max_attempts, Callback callback);
+  void Run(const pool::Patience& patience, Callback callback);
   // The callback will not come.
   void Abandon();
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/error.h"
 #include "server/gateway/shard.h"
 #include "server/gateway/statement_error.h"
@@ -45,7 +45,7 @@ StatementCall::StatementCall(CallId id, Target& target, Work work)
       work_(std::move(work)),
       only_reads_(std::all_of(work_.runs.begin(), work_.runs.end(), OnlyReads)),
       may_commit_itself_(!work_.exactly_once && std::any_of(work_.runs.begin(), work_.runs.end(), MayCommitItself)),
-      started_(absl::Now()) {
+      started_(Now()) {
   target_.CallStarted();
 }
 
@@ -80,7 +80,7 @@ void StatementCall::StartAttempt() {
   server_is_read_only_ = false;
   shared_ = false;
   state_ = State::kQueued;
-  queued_at_ = absl::Now();
+  queued_at_ = Now();
   receivers_.clear();
   if (MayShare()) {
     RunShared();
@@ -88,8 +88,7 @@ void StatementCall::StartAttempt() {
   }
   const bool lasting = work_.begin.has_value() && work_.ending == Ending::kNone;
   if (lasting && !TakeShare()) return;
-  ticket_ = target_.pool().Acquire(lasting ? pool::Purpose::kTransaction : pool::Purpose::kAutocommit,
-                                   work_.retry.max_attempts,
+  ticket_ = target_.pool().Acquire(lasting ? pool::Purpose::kTransaction : pool::Purpose::kAutocommit, RetryPatience(),
                                    [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
 }
 
@@ -125,7 +124,7 @@ void StatementCall::RunShared() {
   read_.text = run.bound.text;
   read_.parameters = &run.bound.parameters;
   read_.receiver = receivers_.back().get();
-  read_.max_attempts = work_.retry.max_attempts;
+  read_.patience = RetryPatience();
   CountStatement(run.bound.text, &run.bound.parameters);
   state_ = State::kRunning;  // or waiting, which read_.queued tells
   target_.pool().RunRead(read_);
@@ -194,6 +193,7 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
     if (step == Step::kEnding) {
       // COMMIT of a failed transaction answers with the tag ROLLBACK, and no error.
       committed_ = work_.ending == Ending::kCommit && end->command_tag == "COMMIT";
+      if (committed_ && mark_.has_value()) target_.resolver().NoteCommitted(*mark_);
       if (work_.ending == Ending::kCommit && !committed_ && error_.ok()) {
         error_ = TransactionError(absl::StatusCode::kAborted, v1::OUTCOME_ROLLED_BACK, "TRANSACTION_FAILED",
                                   "the transaction was rolled back, because one of its statements had failed");
@@ -245,7 +245,7 @@ void StatementCall::Stop(StopReason reason) {
         return;
       }
       target_.pool().Withdraw(std::exchange(ticket_, 0));
-      End(reason == StopReason::kDeadline ? target_.pool().WaitTimeout(absl::Now() - queued_at_) : not_executed,
+      End(reason == StopReason::kDeadline ? target_.pool().WaitTimeout(Now() - queued_at_) : not_executed,
           std::nullopt);
       return;
     case State::kQueuedInTransaction:
@@ -273,7 +273,7 @@ void StatementCall::Stop(StopReason reason) {
     const bool queued = read_.queued;
     target_.pool().AbandonRead(read_);
     if (queued && reason == StopReason::kDeadline) {
-      End(target_.pool().WaitTimeout(absl::Now() - queued_at_), std::nullopt);
+      End(target_.pool().WaitTimeout(Now() - queued_at_), std::nullopt);
     } else {
       End(Stopped(reason, queued ? v1::PHASE_QUEUED : v1::PHASE_EXECUTING, v1::OUTCOME_NOT_EXECUTED), std::nullopt);
     }
@@ -283,7 +283,7 @@ void StatementCall::Stop(StopReason reason) {
     // COMMIT is under way, and is never cancelled: one that waits for a standby is committed all the same. The caller
     // gets an answer; the call goes on until it knows, so that a repeated Commit can tell.
     Answer(Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN), std::nullopt);
-    patience_timer_ = target_.shard().loop().RunAt(absl::Now() + kCommitPatience, [this] {
+    patience_timer_ = target_.shard().loop().RunAt(Now() + kCommitPatience, [this] {
       patience_timer_ = {};
       CurrentLease().backend().Close();
     });
@@ -293,7 +293,7 @@ void StatementCall::Stop(StopReason reason) {
   target_.metrics().cancels.Increment();
   backend.Cancel();
   backend.ResumeReading();  // a paused stream has to be read to its end; its rows are dropped from now on
-  patience_timer_ = target_.shard().loop().RunAt(absl::Now() + kPatience, [this] {
+  patience_timer_ = target_.shard().loop().RunAt(Now() + kPatience, [this] {
     patience_timer_ = {};
     OnPatienceLost();
   });
@@ -428,6 +428,19 @@ absl::Status StatementCall::FinalStatus() const {
 }
 
 // Only where nothing of the failed attempt remains, and nobody has seen any of it.
+bool StatementCall::MayTryAgain() const {
+  return attempts_ < work_.retry.max_attempts && Now() < started_ + work_.retry.budget;
+}
+
+pool::Patience StatementCall::RetryPatience() const {
+  return {.max_attempts = work_.retry.max_attempts, .until = started_ + work_.retry.budget};
+}
+
+absl::Duration StatementCall::DelayBeforeRetry() const {
+  const absl::Duration delay = pool::BackoffDelay(work_.retry, attempts_, target_.shard().random());
+  return std::clamp(started_ + work_.retry.budget - Now(), absl::ZeroDuration(), delay);
+}
+
 bool StatementCall::MayRetry(const absl::Status& verdict) {
   const v1::DatabaseError detail = ErrorDetail(verdict);
   if (stop_reason_ != StopReason::kNone || answered_) return false;
@@ -442,7 +455,7 @@ bool StatementCall::MayRetry(const absl::Status& verdict) {
   if (detail.reason() == "STALE_PLAN") return !std::exchange(stale_plan_retried_, true);
   // Its key shows the next attempt whether this one was committed.
   const bool shown_by_key = work_.after_phase && detail.outcome() == v1::OUTCOME_UNKNOWN;
-  if (attempts_ >= work_.retry.max_attempts || !(detail.retryable() || shown_by_key)) return false;
+  if (!MayTryAgain() || !(detail.retryable() || shown_by_key)) return false;
   // A server in trouble is spared; what only got in another transaction's way is not its trouble.
   if (detail.kind() != v1::ERROR_KIND_CONNECTION || target_.retry_budget().Spend()) return true;
   target_.metrics().retries_denied.Increment();
@@ -454,15 +467,14 @@ void StatementCall::Retry(const absl::Status& status) {
   lease_.Release();
   target_.metrics().retries.Increment();
   const bool mended = detail.sqlstate() == "25006" || detail.reason() == "STALE_PLAN";
-  const absl::Duration delay =
-      mended ? absl::ZeroDuration() : pool::BackoffDelay(work_.retry, attempts_, target_.shard().random());
+  const absl::Duration delay = mended ? absl::ZeroDuration() : DelayBeforeRetry();
   observe::LogInfo("retrying", {{"pool", target_.metrics().name()},
                                 {"reason", detail.reason()},
                                 {"sqlstate", detail.sqlstate()},
                                 {"attempt", attempts_},
                                 {"delay_seconds", delay}});
   state_ = State::kBackingOff;
-  backoff_timer_ = target_.shard().loop().RunAt(absl::Now() + delay, [this] {
+  backoff_timer_ = target_.shard().loop().RunAt(Now() + delay, [this] {
     backoff_timer_ = {};
     StartAttempt();
   });
@@ -472,7 +484,7 @@ void StatementCall::Answer(const absl::Status& status, std::optional<v1::Transac
   if (answered_) return;
   answered_ = true;
   const v1::DatabaseError detail = ErrorDetail(status);
-  target_.shard().shared().metrics.ForMethod(work_.method).Finished(absl::Now() - started_, detail.kind());
+  target_.shard().shared().metrics.ForMethod(work_.method).Finished(Now() - started_, detail.kind());
   CallEnd end;
   end.status = status;
   if (!status.ok() && transaction.has_value()) {

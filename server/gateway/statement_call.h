@@ -118,6 +118,10 @@ class StatementCall {
   [[nodiscard]] Attempt ThisAttempt() const;
   // The first error, in the light of what the call knows.
   [[nodiscard]] absl::Status FinalStatus() const;
+  // Whether the call's retry settings allow another attempt; how long to wait for a backend of one; and before it.
+  [[nodiscard]] bool MayTryAgain() const;
+  [[nodiscard]] pool::Patience RetryPatience() const;
+  [[nodiscard]] absl::Duration DelayBeforeRetry() const;
   [[nodiscard]] bool MayRetry(const absl::Status& verdict);
   void Retry(const absl::Status& status);
   void Answer(const absl::Status& status, std::optional<v1::TransactionStatus> transaction);

@@ -1,7 +1,7 @@
 // What a call does when its link broke at the worst moment: runs its transaction again, or finds out about its COMMIT.
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/error.h"
 #include "server/gateway/errors.h"
 #include "server/gateway/handle.h"
@@ -37,7 +37,7 @@ void StatementCall::RememberRuns(Transaction& transaction) {
 bool StatementCall::MayReplay(const absl::Status& verdict) const {
   if (verdict.ok() || stop_reason_ != StopReason::kNone || answered_ || work_.ending == Ending::kRollback) return false;
   if (transaction_->replay() == nullptr || !transaction_->replay()->possible()) return false;
-  if (attempts_ >= work_.retry.max_attempts || ErrorDetail(error_).rows_delivered() > 0) return false;
+  if (!MayTryAgain() || ErrorDetail(error_).rows_delivered() > 0) return false;
   const v1::DatabaseError detail = ErrorDetail(verdict);
   return detail.sqlstate() == "40001" || detail.sqlstate() == "40P01" || detail.reason() == kTransactionLost;
 }
@@ -52,11 +52,10 @@ void StatementCall::StartReplay() {
                                                    {"sqlstate", detail.sqlstate()},
                                                    {"attempt", attempts_}});
   transaction_->lease().Release();
-  const absl::Duration delay = pool::BackoffDelay(work_.retry, attempts_, target_.shard().random());
-  backoff_timer_ = target_.shard().loop().RunAt(absl::Now() + delay, [this] {
+  backoff_timer_ = target_.shard().loop().RunAt(Now() + DelayBeforeRetry(), [this] {
     backoff_timer_ = {};
     ++attempts_;
-    transaction_->replay()->Run(work_.retry.max_attempts,
+    transaction_->replay()->Run(RetryPatience(),
                                 [this](absl::StatusOr<Replay::Replayed> replayed) { OnReplayed(std::move(replayed)); });
   });
 }
@@ -65,7 +64,7 @@ void StatementCall::OnReplayed(absl::StatusOr<Replay::Replayed> replayed) {
   if (!replayed.ok()) {
     // The first reason is the telling one.
     const v1::DatabaseError detail = ErrorDetail(replayed.status());
-    if (attempts_ < work_.retry.max_attempts && (detail.retryable() || LinkWasLost(detail))) {
+    if (MayTryAgain() && (detail.retryable() || LinkWasLost(detail))) {
       StartReplay();
     } else {
       ConcludeTransaction(replayed_because_);
@@ -95,7 +94,7 @@ bool StatementCall::Resolve() {
     return false;
   }
   state_ = State::kResolving;
-  target_.resolver().Resolve({.mark = *mark_, .end_backend = true}, absl::Now() + kResolveTime,
+  target_.resolver().Resolve({.mark = *mark_, .end_backend = true}, Now() + kResolveTime,
                              [&shard = target_.shard(), id = id_](postgres::CommitFate fate) {
                                StatementCall* call = shard.FindCall(id);
                                if (call == nullptr) return;

@@ -1,10 +1,11 @@
 // What a call sends down its backend's pipeline: BEGIN, its statements, the question for the transaction's mark,
 // COMMIT.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/gateway/shard.h"
 #include "server/gateway/statement_call.h"
 #include "server/gateway/target.h"
@@ -17,6 +18,12 @@ namespace {
 
 // A COMMIT that takes so long is looked at from another connection.
 constexpr absl::Duration kSlowCommit = absl::Seconds(2);
+
+bool AnyStatement(const Work& work, bool (sql::Statement::*is)() const) {
+  return std::any_of(work.runs.begin(), work.runs.end(), [&](const Run& run) {
+    return run.bound.statement != nullptr && !run.describe_only && ((*run.bound.statement).*is)();
+  });
+}
 
 }  // namespace
 
@@ -54,9 +61,7 @@ void StatementCall::SendRuns(pool::Lease& lease) {
                                                             [this, i](uint64_t digest) { digests_[i] = digest; });
     }
     SendStep(lease, Step::kStatement, std::move(op), std::move(receiver));
-    if (run.bound.statement != nullptr && !run.describe_only && run.bound.statement->forgets_prepared()) {
-      lease.backend().ForgetPreparedStatements();
-    }
+    if (run.bound.statement != nullptr && !run.describe_only) lease.HasSent(*run.bound.statement);
   }
   if (marks) SendMark(lease, /*sync=*/!ends);
   if (ends) SendEnding(lease);
@@ -92,7 +97,7 @@ void StatementCall::SendCommand(pool::Lease& lease, Step step, std::string text,
 void StatementCall::SendEnding(pool::Lease& lease) {
   ending_sent_ = true;
   if (work_.ending == Ending::kCommit) {
-    commit_timer_ = target_.shard().loop().RunAt(absl::Now() + kSlowCommit, [this] {
+    commit_timer_ = target_.shard().loop().RunAt(Now() + kSlowCommit, [this] {
       commit_timer_ = {};
       OnSlowCommit();
     });
@@ -100,11 +105,12 @@ void StatementCall::SendEnding(pool::Lease& lease) {
   SendCommand(lease, Step::kEnding, work_.ending == Ending::kCommit ? "COMMIT" : "ROLLBACK", /*sync=*/true);
 }
 
-// The transaction's id, once it has one, stays the same; but what has just been run may have given it one.
+// The transaction's mark, once it has an id, stays the same; but what has just been run may have given it one, or
+// changed a setting that the mark tells of.
 bool StatementCall::WantsMark() const {
   const bool in_transaction = transaction_ != nullptr || work_.begin.has_value();
-  return in_transaction && work_.ending != Ending::kRollback && !only_reads_ && target_.HasMarks() &&
-         !(mark_.has_value() && mark_->xid != 0);
+  if (!in_transaction || work_.ending == Ending::kRollback || only_reads_ || !target_.HasMarks()) return false;
+  return !mark_.has_value() || mark_->xid == 0 || AnyStatement(work_, &sql::Statement::may_change_settings);
 }
 
 // Behind the statements, so that it knows what they did; before COMMIT, so that its answer has left the server when
@@ -112,7 +118,8 @@ bool StatementCall::WantsMark() const {
 void StatementCall::SendMark(pool::Lease& lease, bool sync) {
   mark_.reset();
   postgres::Operation op;
-  op.text = postgres::MarkText();
+  // COMMIT would give the transaction an id for its notifications; here it is early enough to be known.
+  op.text = postgres::MarkText(/*assigns=*/AnyStatement(work_, &sql::Statement::notifies));
   op.sync = sync;
   op.flush = !sync;
   SendStep(lease, Step::kMark, std::move(op),

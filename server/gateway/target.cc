@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/error.h"
 #include "server/gateway/shard.h"
 #include "server/gateway/statement_call.h"
@@ -56,28 +56,30 @@ void Target::Connect(absl::Time deadline, ConnectCallback callback) {
   auto connecting = std::make_shared<Connecting>();
   connecting->deadline = deadline;
   connecting->callback = std::move(callback);
-  const absl::Time started = absl::Now();
+  const absl::Time started = Now();
   connecting->timer = shard_.loop().RunAt(deadline, [this, connecting, started] {
     connecting->timer = {};
     pool_.Withdraw(connecting->ticket);
     --probes_;
-    connecting->callback(pool_.WaitTimeout(absl::Now() - started));
+    connecting->callback(pool_.WaitTimeout(Now() - started));
   });
-  connecting->ticket = pool_.Acquire(pool::Purpose::kAutocommit, settings_.retry.max_attempts,
-                                     [this, connecting](absl::StatusOr<pool::Lease> lease) {
-                                       shard_.loop().CancelTimer(connecting->timer);
-                                       if (!lease.ok()) {
-                                         --probes_;
-                                         connecting->callback(lease.status());
-                                         return;
-                                       }
-                                       lease->Release();
-                                       Probe(connecting->deadline, std::move(connecting->callback));
-                                     });
+  connecting->ticket =
+      pool_.Acquire(pool::Purpose::kAutocommit,
+                    {.max_attempts = settings_.retry.max_attempts, .until = started + settings_.retry.budget},
+                    [this, connecting](absl::StatusOr<pool::Lease> lease) {
+                      shard_.loop().CancelTimer(connecting->timer);
+                      if (!lease.ok()) {
+                        --probes_;
+                        connecting->callback(lease.status());
+                        return;
+                      }
+                      lease->Release();
+                      Probe(connecting->deadline, std::move(connecting->callback));
+                    });
 }
 
 void Target::Probe(absl::Time deadline, ConnectCallback callback) {
-  const absl::Duration timeout = std::clamp(deadline - absl::Now(), absl::Seconds(1), absl::Seconds(30));
+  const absl::Duration timeout = std::clamp(deadline - Now(), absl::Seconds(1), absl::Seconds(30));
   shard_.shared().executor.Run([this, settings = settings_, timeout, callback = std::move(callback)]() mutable {
     const auto ask = [&]() -> absl::StatusOr<postgres::ServerInfo> {
       absl::StatusOr<std::string> password = settings.ReadPassword();
@@ -94,7 +96,7 @@ void Target::Probe(absl::Time deadline, ConnectCallback callback) {
 }
 
 bool Target::LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<void()> callback) {
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   absl::erase_if(looked_up_, [&](const auto& entry) { return now - entry.second > kTypeLookupInterval; });
   bool news = false;
   for (const uint32_t oid : oids) news = looked_up_.emplace(oid, now).second || news;
@@ -166,7 +168,7 @@ const Target::Tombstone* Target::FindTombstone(const std::string& id, const std:
 }
 
 void Target::EndTransaction(Transaction& transaction, v1::TransactionState state, bool in_doubt) {
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   while (!burial_order_.empty() && (burial_order_.size() >= kMaxTombstones ||
                                     now - tombstones_.at(burial_order_.front()).buried_at > kTombstoneLifetime)) {
     tombstones_.erase(burial_order_.front());

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/gateway/shard.h"
 #include "server/gateway/statement_call.h"
 #include "server/gateway/target.h"
@@ -29,7 +29,7 @@ Transaction::Transaction(Target& target, std::string id, const Work& work, pool:
       id_(std::move(id)),
       connection_id_(work.connection_id),
       session_(work.begin->outlives_session() ? SessionId{0} : work.session),
-      began_(absl::Now()),
+      began_(Now()),
       read_only_(work.begin->read_only()),
       idle_timeout_(OrDefault(work.begin->idle_timeout_ms(), target.shard().shared().settings.limits.transaction_idle)),
       max_duration_(
@@ -87,7 +87,7 @@ void Transaction::RunNext() {
 
 void Transaction::CallEnded() {
   running_ = nullptr;
-  idle_since_ = absl::Now();
+  idle_since_ = Now();
   if (abort_reason_ != StopReason::kNone) {
     Conclude(abort_reason_ == StopReason::kTransactionExpired ? v1::TRANSACTION_STATE_EXPIRED
                                                               : v1::TRANSACTION_STATE_ROLLED_BACK,
@@ -116,7 +116,7 @@ void Transaction::Conclude(v1::TransactionState state, observe::Conclusion concl
     observe::LogWarning("transaction ended badly", {{"pool", target_.metrics().name()},
                                                     {"transaction", HandlePrefix(id_)},
                                                     {"state", v1::TransactionState_Name(state)},
-                                                    {"age_seconds", absl::Now() - began_},
+                                                    {"age_seconds", Now() - began_},
                                                     {"statements", statements_},
                                                     {"last_fingerprint", last_fingerprint_}});
   }
@@ -138,20 +138,20 @@ void Transaction::Abort(StopReason reason) {
 }
 
 void Transaction::KeepAlive() {
-  idle_since_ = absl::Now();
+  idle_since_ = Now();
   if (running_ == nullptr && queue_.empty()) ArmIdleTimer();
 }
 
 void Transaction::ArmIdleTimer() {
   loop_.CancelTimer(idle_timer_);
-  idle_timer_ = loop_.RunAt(absl::Now() + idle_timeout_, [this] {
+  idle_timer_ = loop_.RunAt(Now() + idle_timeout_, [this] {
     idle_timer_ = {};
     Abort(StopReason::kTransactionExpired);
   });
 }
 
 v1::TransactionStatus Transaction::Status() const {
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   v1::TransactionStatus status;
   status.set_transaction_id(id_);
   status.set_state(lost()                                  ? v1::TRANSACTION_STATE_LOST
@@ -164,7 +164,7 @@ v1::TransactionStatus Transaction::Status() const {
 }
 
 v1::TransactionInfo Transaction::Info() const {
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   v1::TransactionInfo info;
   info.set_transaction_prefix(HandlePrefix(id_));
   info.set_pool(target_.metrics().name());

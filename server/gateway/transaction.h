@@ -67,7 +67,10 @@ class Transaction {
   void MarkWritten() { only_read_ = false; }
   // What its fate can be asked by; nothing while that is not known.
   [[nodiscard]] const std::optional<postgres::TransactionMark>& mark() const { return mark_; }
-  void SetMark(std::optional<postgres::TransactionMark> mark) { mark_ = std::move(mark); }
+  void SetMark(std::optional<postgres::TransactionMark> mark) {
+    mark_ = std::move(mark);
+    if (mark_.has_value()) mark_->replayable = replay_ != nullptr;
+  }
   // Begins its idle time anew.
   void KeepAlive();
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/error.h"
 #include "server/pool/slot.h"
 
@@ -58,6 +58,14 @@ void Lease::WillRun(std::shared_ptr<const sql::Statement> statement, OwnerId own
   slot_->statement = std::move(statement);
 }
 
+void Lease::HasSent(const sql::Statement& statement) {
+  if (!statement.forgets_prepared() && !statement.changes_schema()) return;
+  slot_->backend->ForgetPreparedStatements();
+  slot_->session_changed = true;  // the server still has them
+  // What is temporary is nobody else's.
+  if (statement.changes_schema() && !statement.changes_session()) slot_->schema_changed = true;
+}
+
 void Lease::OnDrained(absl::AnyInvocable<void()> callback) { slot_->drained = std::move(callback); }
 
 void Lease::Release() {
@@ -82,14 +90,14 @@ Pool::~Pool() {
   Close();
 }
 
-Pool::Ticket Pool::Acquire(Purpose purpose, int max_attempts, LeaseCallback callback) {
+Pool::Ticket Pool::Acquire(Purpose purpose, const Patience& patience, LeaseCallback callback) {
   if (absl::Status status = CheckQueue(); !status.ok()) {
     callback(std::move(status));
     return 0;
   }
   const Ticket ticket = next_ticket_++;
   auto& queue = purpose == Purpose::kTransaction ? transaction_queue_ : autocommit_queue_;
-  queue.push_back(Waiter{ticket, purpose, max_attempts, 0, absl::Now(), std::move(callback)});
+  queue.push_back(Waiter{ticket, purpose, patience, 0, Now(), std::move(callback)});
   Dispatch();
   return ticket;
 }
@@ -128,7 +136,7 @@ void Pool::RunRead(SharedRead& read) {
     loop_.Post([receiver = read.receiver, status = std::move(status)] { receiver->OnEnd(status); });
     return;
   }
-  read.asked_at = absl::Now();
+  read.asked_at = Now();
   read.connect_failures = 0;
   read.queued = true;
   read_queue_.push_back(&read);
@@ -159,7 +167,7 @@ void Pool::AbandonRead(SharedRead& read) {
   slot->draining = true;
   // A server that does not react, or a link that has fallen silent, would keep the place for ever.
   loop_.CancelTimer(slot->cleaning_timer);
-  slot->cleaning_timer = loop_.RunAt(absl::Now() + kCancelPatience, [this, slot] {
+  slot->cleaning_timer = loop_.RunAt(Now() + kCancelPatience, [this, slot] {
     slot->cleaning_timer = {};
     CloseSlot(*slot, observe::CloseReason::kUnclean);
     Dispatch();
@@ -236,7 +244,7 @@ Slot* Pool::FindIdle(bool for_read) {
       if (slot->guarded == for_read) break;
     }
     // If not, OnLost closes it. A read is simply repeated, so that a look each time costs more than it saves.
-    if (!for_read || absl::Now() - best->since > kSurelyAlive) best->backend->CheckAlive();
+    if (!for_read || Now() - best->since > kSurelyAlive) best->backend->CheckAlive();
     if (best->state == SlotState::kIdle) return best;
   }
   return nullptr;
@@ -249,7 +257,7 @@ void Pool::Grant(Slot& slot, Waiter waiter) {
   slot.session_changed = false;
   slot.statement.reset();
   if (slot.guarded) SetGuard(slot, false);
-  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - waiter.asked_at));
+  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(Now() - waiter.asked_at));
   waiter.callback(Lease(this, &slot));
 }
 
@@ -298,7 +306,7 @@ void Pool::StartRead(Slot& slot, SharedRead& read) {
   read.queued = false;
   read.slot = &slot;
   slot.reads.push_back(&read);
-  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - read.asked_at));
+  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(Now() - read.asked_at));
   postgres::Operation operation;
   operation.text = read.text;
   operation.parameters = read.parameters;
@@ -307,7 +315,7 @@ void Pool::StartRead(Slot& slot, SharedRead& read) {
   // Reads that stand in line could run side by side.
   if (slot.reads.size() > ReadsTogether() && opening_ == 0 && idle_ == 0) OpenAnother();
   if (slot.reads.size() > 1 && slow_read_timer_.second == 0) {
-    slow_read_timer_ = loop_.RunAt(absl::Now() + kSlowRead, [this] { WatchSlowReads(); });
+    slow_read_timer_ = loop_.RunAt(Now() + kSlowRead, [this] { WatchSlowReads(); });
   }
 }
 
@@ -334,7 +342,7 @@ void Pool::DrainForWaiters(size_t count) {
 
 void Pool::WatchSlowReads() {
   slow_read_timer_ = {};
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   bool crowded = false;
   bool moved = false;
   for (const auto& slot : slots_) {

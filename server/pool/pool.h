@@ -63,6 +63,8 @@ class Lease {
   // What the holder is about to run: decides, by its text, what has to be done before anyone else gets the backend (a
   // reset, or closing it where no reset helps), and is named by "pool exhausted" errors.
   void WillRun(std::shared_ptr<const sql::Statement> statement, OwnerId owner);
+  // What the holder was about to run stands in the pipeline now: decides what holds for whatever comes behind it.
+  void HasSent(const sql::Statement& statement);
   // Calls back once, when nothing is in flight on the backend any more, or it is lost. Not after Release().
   void OnDrained(absl::AnyInvocable<void()> callback);
   // Gives the backend back, in whatever state it is.
@@ -76,13 +78,19 @@ class Lease {
   Slot* slot_ = nullptr;
 };
 
+// What somebody who waits for a backend sits through, while none can be opened.
+struct Patience {
+  int max_attempts = 1;
+  absl::Time until = absl::InfiniteFuture();
+};
+
 // A read that may share a pipeline. Belongs to whoever runs it, and stays where it is until its receiver's OnEnd, or
 // AbandonRead(). The receiver tells the pool by ReadEnded(), first thing in OnEnd.
 struct SharedRead {
   std::shared_ptr<const sql::BoundText> text;
   const sql::BoundParameters* parameters = nullptr;
   postgres::ResultReceiver* receiver = nullptr;
-  int max_attempts = 1;  // failures to connect that it sits through while it waits
+  Patience patience;
 
   // The pool's own.
   Slot* slot = nullptr;
@@ -114,8 +122,8 @@ class Pool {
   void Start();
 
   // Calls back with a backend, perhaps at once, or with an error: the queue is full, or no backend can be opened
-  // although that was tried `max_attempts` times. Who waits too long withdraws the ticket.
-  [[nodiscard]] Ticket Acquire(Purpose purpose, int max_attempts, LeaseCallback callback);
+  // although that was tried as `patience` allows. Who waits too long withdraws the ticket.
+  [[nodiscard]] Ticket Acquire(Purpose purpose, const Patience& patience, LeaseCallback callback);
   // The callback will not be called. Does nothing for a ticket that was served.
   void Withdraw(Ticket ticket);
 
@@ -156,7 +164,7 @@ class Pool {
   struct Waiter {
     Ticket ticket;
     Purpose purpose;
-    int max_attempts;
+    Patience patience;
     int connect_failures;
     absl::Time asked_at;
     LeaseCallback callback;
@@ -194,6 +202,7 @@ class Pool {
   void StartCleaning(Slot& slot);
   void RunInternal(Slot& slot, postgres::Operation operation);
   void Reset(Slot& slot);
+  void OnSchemaChanged(Slot& by);
   void SetGuard(Slot& slot, bool on);
   void ForgetSequences(Slot& slot, bool sync);
   void OnDrained(Slot& slot);

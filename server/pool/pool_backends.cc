@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/error.h"
 #include "server/observe/log.h"
 #include "server/pool/backoff.h"
@@ -49,14 +49,14 @@ constexpr char kNewSeed[] =
 void Pool::Start() {
   while (Size() < static_cast<size_t>(settings_.min_pool_size) && OpenAnother()) {
   }
-  idle_timer_ = loop_.RunAt(absl::Now() + kIdleLifetime / 5, [this] { CloseIdle(); });
+  idle_timer_ = loop_.RunAt(Now() + kIdleLifetime / 5, [this] { CloseIdle(); });
 }
 
 size_t Pool::Size() const { return opening_ + idle_ + leased_ + shared_ + cleaning_; }
 
 bool Pool::OpenAnother() {
   if (closed_ || Size() >= static_cast<size_t>(settings_.max_pool_size)) return false;
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   if (now < next_open_at_) {
     if (reopen_timer_.second == 0) {
       reopen_timer_ = loop_.RunAt(next_open_at_, [this] {
@@ -98,7 +98,7 @@ void Pool::OpenWithPassword(absl::StatusOr<std::string> password) {
   events.lost = [this, &slot](const absl::Status& status) { OnLost(slot, status); };
   slot.backend =
       std::make_unique<Backend>(loop_, executor_, postgres::ConnectParameters(settings_, *std::move(password)),
-                                absl::Now() + settings_.timeout, std::move(events));
+                                Now() + settings_.timeout, std::move(events));
 }
 
 void Pool::OnOpened(Slot& slot, const absl::Status& status) {
@@ -130,7 +130,7 @@ void Pool::OnOpenFailed(const absl::Status& status) {
                                                {"sqlstate", detail.sqlstate()},
                                                {"failures", open_failures_}});
   // One at a time tries for all who wait: the delay spares nobody, it only keeps them waiting when the server is back.
-  next_open_at_ = absl::Now() + std::min(kLongestReopenDelay, BackoffDelay(settings_.retry, open_failures_, random_));
+  next_open_at_ = Now() + std::min(kLongestReopenDelay, BackoffDelay(settings_.retry, open_failures_, random_));
   // The file may have been about to change when it was read: nobody hears of the first refusal.
   const bool may_be_old = !settings_.password_file.empty() && postgres::MayMeanOldSecret(detail.sqlstate());
   if (!may_be_old || std::exchange(secret_reloaded_, true)) FailWaiters(status);
@@ -141,12 +141,15 @@ void Pool::OnOpenFailed(const absl::Status& status) {
 void Pool::FailWaiters(const absl::Status& status) {
   if (idle_ + leased_ + shared_ + cleaning_ > 0) return;
   const bool permanent = status.code() == absl::StatusCode::kFailedPrecondition;
+  const absl::Time now = Now();
+  const auto gives_up = [&](const Patience& patience, int failures) {
+    return permanent || failures >= patience.max_attempts || now >= patience.until;
+  };
   std::vector<Waiter> failed;
   for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
     std::deque<Waiter> left;
     for (Waiter& waiter : *queue) {
-      const bool give_up = ++waiter.connect_failures >= waiter.max_attempts || permanent;
-      if (give_up) {
+      if (gives_up(waiter.patience, ++waiter.connect_failures)) {
         failed.push_back(std::move(waiter));
       } else {
         left.push_back(std::move(waiter));
@@ -156,7 +159,7 @@ void Pool::FailWaiters(const absl::Status& status) {
   }
   std::vector<SharedRead*> failed_reads;
   std::erase_if(read_queue_, [&](SharedRead* read) {
-    const bool give_up = ++read->connect_failures >= read->max_attempts || permanent;
+    const bool give_up = gives_up(read->patience, ++read->connect_failures);
     if (give_up) failed_reads.push_back(read);
     return give_up;
   });
@@ -182,7 +185,7 @@ void Pool::CloseSlot(Slot& slot, observe::CloseReason reason) {
 }
 
 void Pool::CloseIdle() {
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   std::vector<Slot*> surplus;
   size_t open = Size();
   for (const auto& slot : slots_) {
@@ -255,7 +258,7 @@ void Pool::Release(Slot& slot) {
 
 void Pool::StartCleaning(Slot& slot) {
   SetState(slot, SlotState::kCleaning);
-  slot.cleaning_timer = loop_.RunAt(absl::Now() + kCleaningTime, [this, &slot] {
+  slot.cleaning_timer = loop_.RunAt(Now() + kCleaningTime, [this, &slot] {
     slot.cleaning_timer = {};
     CloseSlot(slot, observe::CloseReason::kUnclean);
     Dispatch();
@@ -266,6 +269,7 @@ void Pool::StartCleaning(Slot& slot) {
 // Decides what becomes of a backend that was given back: one step at a time, again after each, until it is clean or
 // closed.
 void Pool::Clean(Slot& slot) {
+  if (slot.schema_changed && !slot.backend->busy()) OnSchemaChanged(slot);
   if (!slot.backend->usable()) {
     CloseSlot(slot, observe::CloseReason::kLost);
   } else if (slot.retired) {
@@ -291,6 +295,18 @@ void Pool::Clean(Slot& slot) {
     SetState(slot, SlotState::kIdle);
   }
   Dispatch();
+}
+
+// PostgreSQL notices that a prepared statement's tables have changed, but goes on with the parameter types that it had
+// inferred before: a timestamp's time zone would be dropped where the column has become a timestamptz.
+void Pool::OnSchemaChanged(Slot& by) {
+  by.schema_changed = false;
+  for (Slot* slot : AllSlots()) {
+    if (slot == &by || slot->state == SlotState::kOpening || slot->state == SlotState::kClosed) continue;
+    slot->backend->ForgetPreparedStatements();
+    slot->session_changed = true;  // the server still has them
+    if (slot->state == SlotState::kIdle) StartCleaning(*slot);
+  }
 }
 
 void Pool::Reset(Slot& slot) {
@@ -333,7 +349,7 @@ void Pool::OnDrained(Slot& slot) {
         CloseSlot(slot, observe::CloseReason::kRetired);
       } else if (slot.internal_failed) {  // the guard could not be set: never seen, but then nothing is proven
         CloseSlot(slot, observe::CloseReason::kUnclean);
-      } else if (slot.backend->ReportedSettingsChanged()) {
+      } else if (slot.session_changed || slot.backend->ReportedSettingsChanged()) {
         StartCleaning(slot);
       } else {
         SetState(slot, SlotState::kIdle);
@@ -388,7 +404,7 @@ void Pool::SetState(Slot& slot, SlotState state) {
     if (size_t* after = count(state)) ++*after;
   }
   slot.state = state;
-  slot.since = absl::Now();
+  slot.since = Now();
   metrics_.opening.Set(static_cast<double>(opening_));
   metrics_.idle.Set(static_cast<double>(idle_));
   metrics_.leased.Set(static_cast<double>(leased_ + cleaning_));

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/error.h"
 #include "server/pool/pool.h"
 #include "server/pool/slot.h"
@@ -36,7 +36,7 @@ std::string Pool::DescribeUse() const {
   std::sort(holders.begin(), holders.end(), [](const Slot* a, const Slot* b) { return a->since < b->since; });
   if (holders.size() > 3) holders.resize(3);
   if (holders.empty()) return text;
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   absl::StrAppend(&text, "; oldest holders: ", absl::StrJoin(holders, ", ", [&](std::string* out, const Slot* slot) {
     absl::StrAppend(
         out, slot->purpose == Purpose::kTransaction ? "a transaction" : "a statement", " for ",

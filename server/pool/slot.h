@@ -19,6 +19,8 @@ struct Slot {
   // Leased.
   Purpose purpose = Purpose::kAutocommit;
   bool session_changed = false;
+  // The others' prepared statements may be out of date.
+  bool schema_changed = false;
   // No reset undoes what was run: it is closed.
   bool outlasts_reset = false;
   // Who may have set what currval() and lastval() return; 0: nobody.

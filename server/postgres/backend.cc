@@ -11,7 +11,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/error.h"
 #include "server/postgres/sqlstate.h"
 
@@ -140,7 +140,7 @@ void Backend::OnConnected() {
     return;
   }
   state_ = State::kOpen;
-  opened_at_ = absl::Now();
+  opened_at_ = Now();
   pid_ = PQbackendPID(connection_);
   AcceptReportedSettings();
   watched_fd_ = PQsocket(connection_);
@@ -162,7 +162,7 @@ Backend::OperationId Backend::Run(const Operation& operation) {
   entry.sync = operation.sync;
   const OperationId id = entry.id;
   const bool sent = usable() && Send(operation, entry);
-  if (in_flight_.empty()) front_since_ = absl::Now();
+  if (in_flight_.empty()) front_since_ = Now();
   in_flight_.push_back(std::move(entry));
   if (!sent) {
     // libpq refuses to send only when the link is broken. Told later: callers of Run() expect no callback from within.
@@ -501,7 +501,7 @@ void Backend::HandleStatementResult(InFlight& front, const PGresult& result) {
 void Backend::FinishFront() {
   InFlight done = std::move(in_flight_.front());
   in_flight_.pop_front();
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   front_took_ = now - front_since_;
   front_since_ = now;
   if (!done.error.ok() && done.text != nullptr && ErrorDetail(done.error).reason() == "STALE_PLAN") {

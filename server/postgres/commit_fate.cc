@@ -16,22 +16,48 @@ struct Server {
   bool in_recovery = false;
   std::string timeline;
   int64_t statistics_since = 0;
+  // Its statistics began with the recovery from a crash, not because somebody reset them.
+  bool crashed = false;
   uint64_t next_xid_at_checkpoint = 0;
 };
 
+// A crash begins all kinds of statistics anew at the same moment, and recovery from it ends with a checkpoint.
 Server Look(pqxx::transaction_base& work) {
   const pqxx::result rows = work.exec(
       "SELECT system_identifier, pg_is_in_recovery(), "
       "CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END, "
-      "(extract(epoch from pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::int8, "
+      "(extract(epoch from since) * 1000000)::int8, "
+      "since = (SELECT stats_reset FROM pg_stat_archiver) AND checkpoint_time >= date_trunc('second', since), "
       "split_part(next_xid, ':', 1)::int8 << 32 | split_part(next_xid, ':', 2)::int8 "
-      "FROM pg_control_system(), pg_control_checkpoint()");
+      "FROM pg_control_system(), pg_control_checkpoint(), pg_stat_get_bgwriter_stat_reset_time() AS since");
   const pqxx::row row = rows[0];
   return {.system_identifier = static_cast<uint64_t>(row[0].as<int64_t>()),
           .in_recovery = row[1].as<bool>(),
           .timeline = row[2].as<std::string>(""),
           .statistics_since = row[3].as<int64_t>(0),
-          .next_xid_at_checkpoint = static_cast<uint64_t>(row[4].as<int64_t>())};
+          .crashed = row[4].as<bool>(false),
+          .next_xid_at_checkpoint = static_cast<uint64_t>(row[5].as<int64_t>())};
+}
+
+CommitFate Status(pqxx::transaction_base& work, uint64_t xid) {
+  const pqxx::result status = work.exec(absl::StrCat("SELECT pg_xact_status('", xid, "'::xid8)"));
+  const std::string answer = status[0][0].as<std::string>("");
+  if (answer == "committed") return CommitFate::kCommitted;
+  if (answer == "aborted") return CommitFate::kAborted;
+  if (answer == "in progress") return CommitFate::kInProgress;
+  return CommitFate::kUnknown;  // NULL: so long ago that the server has forgotten
+}
+
+// The server may have crashed since, once or many times, and each time gone on from what had reached the disk. If that
+// was nothing of the transaction, its id may be another one's by now.
+CommitFate AskAcrossACrash(pqxx::transaction_base& work, const Server& server, const CommitQuestion& question) {
+  const uint64_t xid = question.mark.xid;
+  if (server.crashed && xid >= server.next_xid_at_checkpoint) return CommitFate::kAborted;
+  const CommitFate status = Status(work, xid);
+  if (question.xid_is_durable || status == CommitFate::kAborted) return status;
+  // Nothing runs on through a crash: it is another one, and what became of this one is that nothing of it was left.
+  if (server.crashed && status == CommitFate::kInProgress) return CommitFate::kAborted;
+  return status == CommitFate::kInProgress ? status : CommitFate::kUnknown;
 }
 
 CommitFate Ask(pqxx::transaction_base& work, const Server& server, const CommitQuestion& question) {
@@ -39,11 +65,7 @@ CommitFate Ask(pqxx::transaction_base& work, const Server& server, const CommitQ
   if (server.system_identifier != mark.system_identifier) return CommitFate::kUnknown;
   if (server.in_recovery) return CommitFate::kInProgress;
   if (server.timeline != mark.timeline) return CommitFate::kUnknown;
-  // After a crash the server goes on from what had reached the disk, and writes a checkpoint. An id from beyond that
-  // had left nothing there, and may be another transaction's by now.
-  const bool crashed = server.statistics_since != mark.statistics_since;
-  if (crashed && mark.xid >= server.next_xid_at_checkpoint) return CommitFate::kAborted;
-
+  if (server.statistics_since != mark.statistics_since) return AskAcrossACrash(work, server, question);
   if (question.end_backend) {
     // By the id that only this transaction's backend has, and only where the role may: its own, that is.
     work.exec(
@@ -51,12 +73,7 @@ CommitFate Ask(pqxx::transaction_base& work, const Server& server, const CommitQ
                      "backend_xid = '",
                      mark.xid & 0xFFFF'FFFFU, "'::xid"));
   }
-  const pqxx::result status = work.exec(absl::StrCat("SELECT pg_xact_status('", mark.xid, "'::xid8)"));
-  const std::string answer = status[0][0].as<std::string>("");
-  if (answer == "committed") return CommitFate::kCommitted;
-  if (answer == "aborted") return CommitFate::kAborted;
-  if (answer == "in progress") return CommitFate::kInProgress;
-  return CommitFate::kUnknown;  // NULL: so long ago that the server has forgotten
+  return Status(work, mark.xid);
 }
 
 }  // namespace

@@ -22,6 +22,9 @@ struct CommitQuestion {
   TransactionMark mark;
   // Whether its backend is ended if it still runs. Its session is gone for sure: nobody else can be waiting for it.
   bool end_backend = false;
+  // Whether the id is known to have reached the disk before the server could crash, so that it is never given out
+  // again: a later one's COMMIT was answered.
+  bool xid_is_durable = false;
 };
 
 // One look at the server, within about `timeout`; the fates are in the order of the questions. Fails as ConnectFailed()

@@ -11,7 +11,7 @@
 #include <system_error>
 
 #include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 
 namespace engine::db::postgres {
 namespace {
@@ -153,7 +153,7 @@ void EventLoop::RunEndOfRound() {
 
 void EventLoop::RunTimers() {
   if (timers_.empty()) return;
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   while (!timers_.empty() && timers_.begin()->first.first <= now) {
     Task task = std::move(timers_.begin()->second);
     timers_.erase(timers_.begin());
@@ -175,7 +175,7 @@ int EventLoop::PollTimeoutMs() const {
   if (!end_of_round_.empty()) return 0;
   if (timers_.empty()) return -1;
   // Rounded up: a timer that woke a little early would spin.
-  const absl::Duration wait = absl::Ceil(timers_.begin()->first.first - absl::Now(), absl::Milliseconds(1));
+  const absl::Duration wait = absl::Ceil(timers_.begin()->first.first - Now(), absl::Milliseconds(1));
   return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(wait), 0, 60'000));
 }
 

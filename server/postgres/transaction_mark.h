@@ -22,19 +22,27 @@ struct TransactionMark {
   uint64_t xid = 0;
   // Of the server's write-ahead log: another one, and the id may be another transaction's.
   std::string timeline;
-  // When the server's statistics began, in microseconds: a crash begins them anew, and may give ids out again of which
-  // nothing had reached the disk.
+  // When the server's statistics began, in microseconds: an orderly restart keeps them, a crash begins them anew, and
+  // may give ids out again of which nothing had reached the disk.
   int64_t statistics_since = 0;
   // pg_control_system(): which cluster it is.
   uint64_t system_identifier = 0;
 
-  // For callers to keep: "xid.timeline.statistics.system", and back. Nothing for what is no such text.
+  // Whether its COMMIT is answered when it has reached the disk: synchronous_commit (manual, section 20.5.1). Not in
+  // the token.
+  bool synchronous = false;
+  // Whether the transaction may be run again under another id, which then is the one to ask about.
+  bool replayable = false;
+
+  // For callers to keep: "xid.timeline.statistics.system", with ".replay" for a replayable one, and back. Nothing for
+  // what is no such text.
   [[nodiscard]] std::string ToToken() const;
   [[nodiscard]] static std::optional<TransactionMark> FromToken(std::string_view token);
 };
 
-// Asks for the mark of the transaction that is open, on a server that has marks.
-[[nodiscard]] const std::shared_ptr<const sql::BoundText>& MarkText();
+// Asks for the mark of the transaction that is open, on a server that has marks. With `assigns`, one that has no id yet
+// gets one.
+[[nodiscard]] const std::shared_ptr<const sql::BoundText>& MarkText(bool assigns);
 
 // Receives MarkText()'s row.
 class MarkResult final : public ResultReceiver {

@@ -9,6 +9,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/base/clock.h"
 #include "server/gateway/gateway.h"
 
 namespace engine::db::rpc {
@@ -20,7 +21,7 @@ namespace engine::db::rpc {
   const auto deadline = context.deadline();  // time_point::max() when the caller has set none
   if (deadline != std::chrono::system_clock::time_point::max()) {
     const absl::Duration left = std::max(absl::FromChrono(deadline) - absl::Now(), absl::ZeroDuration());
-    caller.deadline = absl::FromChrono(deadline) - std::min(left / 10, absl::Milliseconds(25));
+    caller.deadline = Now() + left - std::min(left / 10, absl::Milliseconds(25));
   }
   return caller;
 }

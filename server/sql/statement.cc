@@ -278,6 +278,7 @@ absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql) {
     facts.changes_session = syntax->changes_session;
     facts.outlasts_reset = syntax->outlasts_reset;
     facts.reads_sequences = syntax->reads_sequences;
+    facts.notifies = syntax->notifies;
   }
   facts.may_commit_itself = MayCommitItself(words, first, text);
   facts.summary = Summary(words, first, syntax);

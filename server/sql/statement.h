@@ -60,6 +60,7 @@ class Statement {
     bool may_commit_itself = false;
     bool outlasts_reset = false;
     bool reads_sequences = true;
+    bool notifies = false;
     bool parsed = false;
     std::string_view summary;  // lives for ever
   };
@@ -89,8 +90,17 @@ class Statement {
   bool outlasts_reset() const { return facts_.outlasts_reset; }
   // Whether it looks at what the session's sequences have given, by currval() or lastval(), or runs code that may.
   bool reads_sequences() const { return facts_.reads_sequences; }
+  // Whether it may change a setting of the session or the transaction: SET, SET LOCAL, and what changes_session().
+  bool may_change_settings() const { return facts_.summary == "SET" || facts_.changes_session; }
+  // Whether it is NOTIFY or calls pg_notify(), as far as its text tells.
+  bool notifies() const { return facts_.summary == "NOTIFY" || facts_.notifies; }
   // Whether it takes away prepared statements, the gateway's own too: DEALLOCATE and DISCARD.
   bool forgets_prepared() const { return facts_.summary == "DEALLOCATE" || facts_.summary == "DISCARD"; }
+  // Whether names may mean something else after it: CREATE, ALTER and DROP. A statement that was prepared before keeps
+  // the parameter types of then.
+  bool changes_schema() const {
+    return facts_.summary == "CREATE" || facts_.summary == "ALTER" || facts_.summary == "DROP";
+  }
   // Whether the parser knows the text. If not, it is sent all the same.
   bool parsed() const { return facts_.parsed; }
 

@@ -256,6 +256,7 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
     functions_ = std::max(functions_, effect);
     syntax_.outlasts_reset |= LeavesSomethingForGood(function_.back());
     syntax_.reads_sequences |= function_.back() == "currval" || function_.back() == "lastval";
+    syntax_.notifies |= function_.back() == "pg_notify";
     function_.clear();
   }
 

@@ -19,6 +19,7 @@ struct Syntax {
   bool changes_session = false;  // Statement::changes_session()
   bool outlasts_reset = false;   // Statement::outlasts_reset()
   bool reads_sequences = false;  // Statement::reads_sequences()
+  bool notifies = false;         // it calls pg_notify()
 };
 
 // Whether the tree of a text with these tokens is sure to be small and shallow enough: libpg_query guards neither

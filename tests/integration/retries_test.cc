@@ -7,6 +7,7 @@
 #include <future>
 
 #include "tests/integration/integration_test.h"
+#include "tests/support/network.h"
 
 namespace engine::db::test {
 namespace {
@@ -93,6 +94,40 @@ TEST_F(US006Retries, BackoffNeverOutlivesTheDeadline) {
   const auto start = Now();
   static_cast<void>(Catch([&] { connector->execute(Flaky(), {1000, "40001"}, {.timeout = milliseconds(500)}); }));
   EXPECT_LT(Since(start), milliseconds(500) + kSlack);
+}
+
+TEST_F(US006Retries, NoRetryBeginsPastTheBudget) {
+  const RetryConfig retry{
+      .max_attempts = 100, .initial_delay_ms = 20, .max_delay_ms = 20, .multiplier = 1, .budget_ms = 300};
+  const auto connector = Connect(Config(2, retry));
+  const auto ran_up_to_the_budget = [&](auto call) {
+    const auto start = Now();
+    call();
+    EXPECT_GE(Since(start), milliseconds(300));
+    EXPECT_LT(Since(start), milliseconds(300) + kSlack);
+  };
+  ran_up_to_the_budget([&] {
+    const auto error = Catch<DatabaseTransactionError>([&] { connector->execute(Flaky(), {1000, "40001"}); });
+    EXPECT_EQ(error.sqlstate(), "40001") << "the last failure, not a timeout";
+    EXPECT_EQ(error.outcome(), Outcome::kRolledBack);
+  });
+  EXPECT_GT(RunCount(), 5);
+  EXPECT_LT(RunCount(), 100);
+  ran_up_to_the_budget([&] {
+    static_cast<void>(Catch<DatabaseTransactionError>([&] {
+      connector->run_transaction(
+          [&](Transaction& transaction) {
+            transaction.execute(Flaky(), {1000, "40001"});
+          },
+          {}, retry);
+    }));
+  });
+  // Nor is a backend waited for any longer.
+  ran_up_to_the_budget([&] {
+    ConnectionConfig nobody = Config(2, retry);
+    nobody.port = FreePort();
+    static_cast<void>(Catch<DatabaseConnectionError>([&] { static_cast<void>(Connect(nobody)); }));
+  });
 }
 
 TEST_F(US006Retries, InATransactionNothingIsRetriedByItself) {

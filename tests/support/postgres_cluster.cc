@@ -72,14 +72,14 @@ fs::path PostgresProgram(const std::string& name) {
 }
 
 PostgresCluster::PostgresCluster(const PostgresOptions& options)
-    : data_dir_(folder_.path() / "data"), socket_dir_(folder_.path() / "socket") {
+    : data_dir_(folder_.path() / "data"), host_(options.host), socket_dir_(folder_.path() / "socket") {
   fs::permissions(folder_.path(), fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec);
   fs::create_directory(socket_dir_);
   InitializeData(options.own_system_identifier);
   if (const auto account = UnprivilegedAccount()) ChangeOwner(folder_.path(), *account);
   constexpr int kAttempts = 5;  // another process may have taken the port since it was found free
   for (int attempt = 1; port_ == 0; ++attempt) {
-    port_ = FreePort();
+    port_ = options.port != 0 ? options.port : FreePort();
     Configure(options.settings);
     if (TryStart()) return;
     if (attempt == kAttempts) throw std::runtime_error("PostgreSQL does not start:\n" + Log());
@@ -164,7 +164,7 @@ void PostgresCluster::Configure(const std::map<std::string, std::string>& settin
             "local all postgres trust\n"
             "local replication postgres trust\n"
             "local all all scram-sha-256\n"
-            "host all all 127.0.0.1/32 scram-sha-256\n");
+            "host all all 127.0.0.0/8 scram-sha-256\n");
 }
 
 void PostgresCluster::Start() {

@@ -20,6 +20,9 @@ struct PostgresOptions {
   // Runs initdb (seconds) instead of copying a cluster that was made before. All copies share one system_identifier, so
   // a test that tells servers apart by it needs this.
   bool own_system_identifier = false;
+  // Where it listens: an address of this machine's own (127.0.0.0/8), and a port; 0 for one that is free.
+  std::string host = "127.0.0.1";
+  int port = 0;
 };
 
 // PostgreSQL in a temporary folder, listening on a unix socket in that folder and on a port of 127.0.0.1, both of which
@@ -84,7 +87,7 @@ class PostgresCluster {
 
   TemporaryFolder folder_;
   std::filesystem::path data_dir_;
-  std::string host_ = "127.0.0.1";
+  const std::string host_;
   int port_ = 0;
   std::string socket_dir_;
   std::string user_ = "app";

@@ -219,6 +219,7 @@ void write_retry(const RetryConfig& retry, v1::RetrySettings& message) {
   message.set_initial_delay_ms(retry.initial_delay_ms);
   message.set_max_delay_ms(retry.max_delay_ms);
   message.set_multiplier(retry.multiplier);
+  message.set_budget_ms(retry.budget_ms);
 }
 
 uint32_t checked_timeout_ms(const CallOptions& options) { return checked_ms(options.timeout, kDayMs, "timeout"); }

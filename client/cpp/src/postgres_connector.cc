@@ -139,6 +139,7 @@ Outcome PostgresSyncConnector::transaction_outcome(std::string_view recovery_tok
 void PostgresSyncConnector::repeat_transaction(const std::function<void(Transaction&)>& work,
                                                const TransactionOptions& options, const RetryConfig& retry) {
   if (auto faults = retry.validate(); !faults.empty()) throw ConfigurationError(std::move(faults));
+  const auto began = std::chrono::steady_clock::now();
   for (int attempt = 1;; ++attempt) {
     std::chrono::milliseconds pause{0};
     try {
@@ -147,7 +148,7 @@ void PostgresSyncConnector::repeat_transaction(const std::function<void(Transact
       return transaction.commit();
     } catch (const DatabaseError& error) {
       // The transaction is destroyed by now, and so being rolled back.
-      const auto next = internal::pause_before_repeating(retry, attempt, error);
+      const auto next = internal::pause_before_repeating(retry, attempt, began, error);
       if (!next) throw;
       pause = *next;
     }

@@ -11,13 +11,20 @@
 namespace engine::db::internal {
 
 std::optional<std::chrono::milliseconds> pause_before_repeating(const RetryConfig& retry, int attempt,
+                                                                std::chrono::steady_clock::time_point began,
                                                                 const DatabaseError& error) {
   const bool nothing_left = error.outcome() != Outcome::kUnknown && error.outcome() != Outcome::kCommitted;
   const bool failed_as_a_whole = error.kind() == ErrorKind::kTransaction && error.retryable();
   // A statement of it was lost with the gateway; its Begin was, or its backend.
   const bool lost = error.reason() == "GATEWAY_LOST" || error.reason() == "TRANSACTION_LOST";
   if (!nothing_left || !(failed_as_a_whole || lost) || attempt >= retry.max_attempts) return std::nullopt;
-  return std::max(random_pause(retry.max_delay_before(attempt + 1)), error.info().retry_after);
+  const std::chrono::milliseconds pause =
+      std::max(random_pause(retry.max_delay_before(attempt + 1)), error.info().retry_after);
+  if (retry.budget_ms == 0) return pause;
+  const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+  const std::chrono::milliseconds left = std::chrono::milliseconds(retry.budget_ms) - elapsed;
+  if (left <= std::chrono::milliseconds(0)) return std::nullopt;
+  return std::min(pause, left);
 }
 
 std::chrono::milliseconds random_pause(std::chrono::milliseconds longest) {

@@ -93,7 +93,8 @@ class ServerReader {
                            {{"maxAttempts", setting("retry.max_attempts")},
                             {"initialDelayMs", setting("retry.initial_delay_ms")},
                             {"maxDelayMs", setting("retry.max_delay_ms")},
-                            {"multiplier", setting("retry.multiplier")}});
+                            {"multiplier", setting("retry.multiplier")},
+                            {"budgetMs", setting("retry.budget_ms")}});
          }},
     };
   }
@@ -161,7 +162,8 @@ class ServerReader {
                    {"retry.max_attempts", std::to_string(config.retry.max_attempts)},
                    {"retry.initial_delay_ms", std::to_string(config.retry.initial_delay_ms)},
                    {"retry.max_delay_ms", std::to_string(config.retry.max_delay_ms)},
-                   {"retry.multiplier", std::to_string(config.retry.multiplier)}});
+                   {"retry.multiplier", std::to_string(config.retry.multiplier)},
+                   {"retry.budget_ms", std::to_string(config.retry.budget_ms)}});
     ConnectionConfig result = ConnectionConfig::from_map(merged);
     if (!settings_.contains("tls_mode")) result.tls_mode = config.tls_mode;
     return result;

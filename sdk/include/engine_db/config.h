@@ -44,6 +44,9 @@ struct RetryConfig {
   int max_delay_ms = 2000;
   // 1.0 to 10.0.
   double multiplier = 2.0;
+  // No retry begins later than so long after the call (or run_transaction): 0 to 86,400,000. 0: no limit but the call's
+  // timeout, which holds anyway.
+  int budget_ms = 0;
 
   // The longest wait before `attempt` (from 2 on; 0 before the first).
   [[nodiscard]] std::chrono::milliseconds max_delay_before(int attempt) const;

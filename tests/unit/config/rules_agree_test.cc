@@ -140,7 +140,8 @@ TEST(RulesAgree, OnNumbers) {
                                            "timeout_ms",
                                            "retry.max_attempts",
                                            "retry.initial_delay_ms",
-                                           "retry.max_delay_ms"};
+                                           "retry.max_delay_ms",
+                                           "retry.budget_ms"};
   std::set<int64_t> values = {std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
   for (const int64_t edge : {0, 1, 10, 50, 100, 1000, 2000, 60'000, 65'535, 600'000, 86'400'000}) {
     values.insert({edge - 1, edge, edge + 1});
@@ -225,6 +226,7 @@ TEST(RulesAgree, OnDefaults) {
   EXPECT_EQ(sdk.retry.initial_delay_ms, contract.retry().initial_delay_ms());
   EXPECT_EQ(sdk.retry.max_delay_ms, contract.retry().max_delay_ms());
   EXPECT_EQ(sdk.retry.multiplier, contract.retry().multiplier());
+  EXPECT_EQ(sdk.retry.budget_ms, contract.retry().budget_ms());
 }
 
 std::string Source(const std::string& path) {
@@ -295,7 +297,7 @@ TEST(RulesAgree, WithTheDocumentationOfTheContractAndTheSdk) {
   };
   check(defaults, "");
   check(defaults.retry(), "retry.");
-  EXPECT_EQ(documented, 7);
+  EXPECT_EQ(documented, 8);
 }
 
 }  // namespace

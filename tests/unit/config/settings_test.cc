@@ -98,7 +98,7 @@ dataSources:
     tlsMode: verify-full
     tlsRootCertificate: /etc/ca.pem
     applicationName: orders-app
-    retry: {maxAttempts: 5, initialDelayMs: 10, maxDelayMs: 100, multiplier: 1.5}
+    retry: {maxAttempts: 5, initialDelayMs: 10, maxDelayMs: 100, multiplier: 1.5, budgetMs: 700}
   audit:
     url: postgresql://auditor@audit/audit
 )");
@@ -117,6 +117,7 @@ dataSources:
   EXPECT_EQ(orders.application_name, "orders-app");
   EXPECT_EQ(orders.retry.max_attempts, 5);
   EXPECT_EQ(orders.retry.multiplier, 1.5);
+  EXPECT_EQ(orders.retry.budget, absl::Milliseconds(700));
 }
 
 TEST_F(SettingsTest, AnUnsetVariableIsNamedWithThePathAndTheLine) {

@@ -215,6 +215,7 @@ TEST(RetrySettings, RangesAreChecked) {
   EXPECT_EQ(refused([](auto& retry) { retry.set_max_delay_ms(49); }), "retry.max_delay_ms");
   EXPECT_EQ(refused([](auto& retry) { retry.set_max_delay_ms(600'001); }), "retry.max_delay_ms");
   EXPECT_EQ(refused([](auto& retry) { retry.set_multiplier(0.99); }), "retry.multiplier");
+  EXPECT_EQ(refused([](auto& retry) { retry.set_budget_ms(-1); }), "retry.budget_ms");
 }
 
 TEST(RetrySettings, WhatIsNotSetComesFromTheConnection) {
@@ -248,6 +249,7 @@ TEST(TargetSettings, WhatIsShownHasNoPassword) {
   EXPECT_EQ(shown.port(), 5432);
   EXPECT_EQ(shown.retry().max_delay_ms(), 2000);
   EXPECT_EQ(shown.retry().multiplier(), 2.0);
+  EXPECT_EQ(shown.retry().budget_ms(), 0) << "no limit";
 
   v1::ConnectionConfig again = shown;
   again.set_password(kCanary);

@@ -160,7 +160,8 @@ TEST(US002ConfigurationValidation, AllSettingsCanBeGivenAsTexts) {
                                                     {"retry.max_attempts", "7"},
                                                     {"retry.initial_delay_ms", "10"},
                                                     {"retry.max_delay_ms", "100"},
-                                                    {"retry.multiplier", "1.5"}});
+                                                    {"retry.multiplier", "1.5"},
+                                                    {"retry.budget_ms", "900"}});
   const ConnectionConfig config = ConnectionConfig::from_map(settings);
   EXPECT_EQ(config.host, "db");
   EXPECT_EQ(config.port, 6543);
@@ -169,7 +170,7 @@ TEST(US002ConfigurationValidation, AllSettingsCanBeGivenAsTexts) {
   EXPECT_EQ(config.timeout_ms, 1500);
   EXPECT_EQ(config.tls_mode, TlsMode::kVerifyFull);
   EXPECT_EQ(config.application_name, "app");
-  EXPECT_EQ(config.retry, (RetryConfig{7, 10, 100, 1.5}));
+  EXPECT_EQ(config.retry, (RetryConfig{7, 10, 100, 1.5, 900}));
 }
 
 TEST(US002ConfigurationValidation, TlsModeHasLibpqsWords) {
@@ -253,6 +254,8 @@ TEST(US006RetryConfig, EachFieldKeepsItsBounds) {
   EXPECT_THAT(fields({.initial_delay_ms = -1}), ElementsAre("initial_delay_ms"));
   EXPECT_THAT(fields({.initial_delay_ms = 100, .max_delay_ms = 99}), ElementsAre("max_delay_ms"));
   EXPECT_THAT(fields({.max_delay_ms = 600'001}), ElementsAre("max_delay_ms"));
+  EXPECT_THAT(fields({.budget_ms = -1}), ElementsAre("budget_ms"));
+  EXPECT_THAT(fields({.budget_ms = 86'400'001}), ElementsAre("budget_ms"));
   EXPECT_THAT(fields({.multiplier = 0.9}), ElementsAre("multiplier"));
   EXPECT_THAT(fields({.multiplier = 10.1}), ElementsAre("multiplier"));
   EXPECT_THAT(fields({.multiplier = std::numeric_limits<double>::quiet_NaN()}), ElementsAre("multiplier"));

@@ -211,6 +211,23 @@ TEST(StatementClass, WhatReadsTheSessionsSequencesIsToldSo) {
   }
 }
 
+TEST(StatementClass, WhatNotifiesAndWhatChangesSettingsIsToldSo) {
+  const auto statement = [](std::string_view sql) { return Analysed(sql); };
+  for (const std::string_view sql : {"NOTIFY a", "SELECT pg_notify('a', '')"}) {
+    EXPECT_TRUE(statement(sql)->notifies()) << sql;
+    EXPECT_FALSE(statement(sql)->may_change_settings()) << sql;
+  }
+  for (const std::string_view sql :
+       {"SET a.b = 1", "SET LOCAL synchronous_commit = off", "SELECT set_config('a.b', '', true)", "SELECT f()"}) {
+    EXPECT_TRUE(statement(sql)->may_change_settings()) << sql;
+    EXPECT_FALSE(statement(sql)->notifies()) << sql;
+  }
+  for (const std::string_view sql : {"INSERT INTO t VALUES (1)", "SELECT 1"}) {
+    EXPECT_FALSE(statement(sql)->may_change_settings()) << sql;
+    EXPECT_FALSE(statement(sql)->notifies()) << sql;
+  }
+}
+
 TEST(StatementClass, TextThatTheParserDoesNotKnowIsAWriteThatMayDoAnything) {
   for (const std::string_view sql : {"SELECT FROM WHERE", "FROBNICATE t",
                                      "SELECT * FROM JSON_TABLE('[]', '$[*]' COLUMNS (a int PATH '$')) x", "( SELECT"}) {

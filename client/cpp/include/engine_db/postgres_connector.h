@@ -71,6 +71,7 @@ class PostgresAsyncConnector final : public AsyncDatabaseConnector {
   template <typename Work>
   std::invoke_result_t<Work&, AsyncTransaction&> async_run_transaction(Work work, TransactionOptions options = {},
                                                                        RetryConfig retry = {}) {
+    const auto began = std::chrono::steady_clock::now();
     for (int attempt = 1;; ++attempt) {
       std::chrono::milliseconds pause{0};
       try {
@@ -85,7 +86,7 @@ class PostgresAsyncConnector final : public AsyncDatabaseConnector {
           co_return returned;
         }
       } catch (const DatabaseError& error) {
-        const auto next = internal::pause_before_repeating(retry, attempt, error);
+        const auto next = internal::pause_before_repeating(retry, attempt, began, error);
         if (!next) throw;
         pause = *next;
       }
