@@ -7,6 +7,7 @@
 
 #include "tests/integration/gateway_calls.h"
 #include "tests/support/network.h"
+#include "tests/support/temporary_folder.h"
 
 namespace engine::db::test {
 namespace {
@@ -44,7 +45,9 @@ class Shutdown : public IntegrationTest {
 TEST_F(Shutdown, SigtermLetsRunningStatementsFinish) {
   const auto gateway = StartGateway({{"ENGINE_DB_DRAIN_GRACE", "10s"}});
   EXPECT_EQ(Health(gateway->address()), 1);
-  PostgresSyncConnector connector(Config(3), At(*gateway));
+  engine::db::GatewayOptions impatient = At(*gateway);
+  impatient.wait = false;
+  PostgresSyncConnector connector(Config(3), impatient);
   connector.connect();
   auto read = std::async(std::launch::async, [&] { return connector.execute("SELECT 7 AS n FROM pg_sleep(1.5)"); });
   auto write = std::async(std::launch::async,
@@ -78,13 +81,49 @@ TEST_F(Shutdown, SigtermLetsOpenTransactionsEnd) {
   EXPECT_EQ(Rows(), 2);
 }
 
+TEST_F(Shutdown, WhatADrainingGatewayRefusesItsSuccessorDoes) {
+  const TemporaryFolder folder;
+  const std::string address = "unix:" + (folder.path() / "gateway.sock").string();
+  auto gateway = std::make_unique<GatewayProcess>(test::GatewayOptions{.listen = {address}});
+  PostgresSyncConnector connector(Config(3), {.address = address});
+  connector.connect();
+  // Keeps it from ending until the others have been refused.
+  Transaction open = connector.begin_transaction();
+  open.execute("INSERT INTO " + name() + " VALUES (1)");
+  gateway->Signal(SIGTERM);
+  ASSERT_TRUE(WaitUntil(
+      kSoon, [&] { return Health(address) == 2; }, milliseconds(50)));
+  auto read =
+      std::async(std::launch::async, [&] { return connector.execute("SELECT 7 AS n").rows()[0]["n"].as<int>(); });
+  auto write = std::async(std::launch::async,
+                          [&] { return connector.execute("INSERT INTO " + name() + " VALUES (2)").rowcount(); });
+  auto transaction = std::async(std::launch::async, [&] {
+    connector.run_transaction([&](Transaction& t) { t.execute("INSERT INTO " + name() + " VALUES (3)"); });
+  });
+  PostgresSyncConnector newcomer(Config(3), {.address = address});
+  auto connecting = std::async(std::launch::async, [&] { newcomer.connect(); });
+  EXPECT_EQ(connecting.wait_for(milliseconds(300)), std::future_status::timeout) << "it waits";
+  open.execute("INSERT INTO " + name() + " VALUES (1)");
+  open.commit();
+  EXPECT_EQ(gateway->Wait(seconds(12)), 0);
+  gateway = std::make_unique<GatewayProcess>(test::GatewayOptions{.listen = {address}});
+  EXPECT_EQ(read.get(), 7);
+  EXPECT_EQ(write.get(), 1);
+  transaction.get();
+  connecting.get();
+  EXPECT_EQ(Scalar("SELECT string_agg(n::text, ' ' ORDER BY n) FROM " + name()), "1 1 2 3");
+  EXPECT_EQ(newcomer.execute("SELECT 8 AS n").rows()[0]["n"].as<int>(), 8);
+}
+
 TEST_F(Shutdown, SigtermRollsBackWhatIsLeftWithinTheGraceTime) {
   const auto gateway = StartGateway({{"ENGINE_DB_DRAIN_GRACE", "2s"}});
   PostgresSyncConnector connector(Config(3), At(*gateway));
   connector.connect();
   connector.begin();
   connector.execute("INSERT INTO " + name() + " VALUES (1)");
-  PostgresSyncConnector other(Config(3), At(*gateway));
+  engine::db::GatewayOptions impatient = At(*gateway);
+  impatient.wait = false;
+  PostgresSyncConnector other(Config(3), impatient);
   other.connect();
   auto running = std::async(std::launch::async, [&] { other.execute("SELECT pg_sleep(60)"); });
   ASSERT_TRUE(WaitForBackends(1, "state = 'active'"));

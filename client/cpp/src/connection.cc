@@ -29,7 +29,7 @@ std::shared_ptr<Session> Connection::session() {
     info.message = "the connector is not connected: call connect() first";
     throw_error(std::move(info));
   }
-  if (!session_ || session_->ended()) session_ = open_session();
+  if (!session_ || session_->ended() || session_->draining()) session_ = open_session();
   return session_;
 }
 

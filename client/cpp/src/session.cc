@@ -28,6 +28,7 @@ constexpr milliseconds kSweepEvery{50};
 
 constexpr char kGatewayLost[] = "GATEWAY_LOST";
 constexpr char kGatewayUnreachable[] = "GATEWAY_UNREACHABLE";
+constexpr char kDraining[] = "DRAINING";
 
 constexpr char kMethod[] = "/engine.db.v1.DatabaseConnector/Session";
 
@@ -296,7 +297,8 @@ void Session::lose(const std::shared_ptr<Call>& call, ErrorInfo info) {
   const bool unsent = info.outcome == Outcome::kNotExecuted;
   const bool may_go_on = call->if_lost == IfLost::kRepeat ? unsent || call->attempts_ < call->max_attempts
                                                           : call->if_lost == IfLost::kRepeatUnsent && unsent;
-  const bool lost_gateway = info.reason == kGatewayLost || info.reason == kGatewayUnreachable;
+  const bool lost_gateway =
+      info.reason == kGatewayLost || info.reason == kGatewayUnreachable || info.reason == kDraining;
   if (may_go_on && lost_gateway && opening_.gateway->wait && Clock::now() < call->deadline_ - kGrace) {
     v1::SessionCall message;
     const std::shared_ptr<Session> next = opening_.successor();
@@ -465,27 +467,27 @@ void Session::OnReadDone(bool ok) {
         due_.emplace_back(is_last(reply) || reply.has_error() ? release(*slot) : slot->call, &reply);
       }
     }
-    for (auto& [call, reply] : due_) deliver(*call, *reply);
+    for (auto& [call, reply] : due_) deliver(call, *reply);
     due_.clear();
   }
   StartRead(&read_buffer_);
 }
 
-void Session::deliver(Call& call, v1::SessionReply& reply) {
+void Session::deliver(const std::shared_ptr<Call>& call, v1::SessionReply& reply) {
   try {
-    if (reply.has_error()) {
-      call.end_with(read_error(*reply.mutable_error()));
-    } else {
-      call.reply(reply);
-    }
+    if (!reply.has_error()) return call->reply(reply);
+    ErrorInfo info = read_error(*reply.mutable_error());
+    if (info.reason != kDraining) return call->end_with(std::move(info));
+    draining_.store(true, std::memory_order_release);
+    lose(call, std::move(info));
   } catch (const std::exception& fault) {
-    abandon(call);
+    abandon(*call);
     ErrorInfo info = make_info(
         ErrorKind::kConnection, "MALFORMED_REPLY",
         "the gateway at " + opening_.gateway->address + " sent an answer that can't be read: " + fault.what());
     info.outcome = Outcome::kUnknown;
-    info.phase = call.phase;
-    call.end_with(std::move(info));
+    info.phase = call->phase;
+    call->end_with(std::move(info));
   }
 }
 
@@ -515,7 +517,9 @@ void Session::end(ErrorInfo info) {
   {
     const std::scoped_lock lock(mutex_);
     ended_.store(true, std::memory_order_release);
-    if (info.reason == kGatewayUnreachable) unreachable_.store(true, std::memory_order_release);
+    if (info.reason == kGatewayUnreachable || info.reason == kDraining) {
+      unreachable_.store(true, std::memory_order_release);
+    }
     if (!end_info_) end_info_ = std::move(info);
   }
   context_.TryCancel();

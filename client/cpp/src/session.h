@@ -72,7 +72,10 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   // Whether no call can succeed any more.
   [[nodiscard]] bool ended() const { return ended_.load(std::memory_order_acquire); }
 
-  // Whether it ended because the gateway could not be reached.
+  // Whether its gateway is shutting down, and takes nothing that is new: what is open on it may go on.
+  [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_acquire); }
+
+  // Whether it ended because the gateway could not be reached, or sends everyone away.
   [[nodiscard]] bool was_unreachable() const { return unreachable_.load(std::memory_order_acquire); }
 
   // For calls that name no timeout.
@@ -127,7 +130,7 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
 
   // Without it.
   void write_next();
-  void deliver(Call& call, v1::SessionReply& reply);
+  void deliver(const std::shared_ptr<Call>& call, v1::SessionReply& reply);
   // The end of a call that this session has lost: it fails, or goes to the next session.
   void lose(const std::shared_ptr<Call>& call, ErrorInfo info);
   void set_alarm();
@@ -138,6 +141,7 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   const Opening opening_;
   grpc::ClientContext context_;
   std::atomic<bool> ended_ = false;
+  std::atomic<bool> draining_ = false;
   std::atomic<bool> connected_ = false;
   std::atomic<bool> unreachable_ = false;
   std::atomic<bool> gives_tokens_ = false;
