@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-from typing import Any, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 from support.processes import Gateway, Postgres, hold_port, port_of, running_gateway, wait_until
@@ -164,7 +164,9 @@ def test_async_lost_commits(config: edb.ConnectionConfig, own_gateway: Gateway, 
 
 def test_a_token_is_there_once_something_was_written_whichever_the_call(db: DB, items: str) -> None:
     insert = "INSERT INTO items VALUES (1, 'a') RETURNING id"
-    for write in (lambda t: t.execute(insert), lambda t: t.execute_batch([insert]), lambda t: list(t.execute_stream(insert))):
+    writes: List[Callable[[edb.Transaction], object]] = [
+        lambda t: t.execute(insert), lambda t: t.execute_batch([insert]), lambda t: list(t.execute_stream(insert))]
+    for write in writes:
         transaction = db.begin_transaction()
         transaction.execute("SELECT 1")
         assert transaction.recovery_token == "" and transaction.outcome() is edb.Outcome.UNSPECIFIED
@@ -235,10 +237,10 @@ def test_a_repeated_call_with_a_key_gets_the_first_one_s_result(db: DB, config: 
         db.execute(insert, [2], idempotency_key="käse-1")
     assert caught.value.reason == "IDEMPOTENCY_KEY_REUSED"
 
-    batch = [edb.Statement(insert, [(2,), (3,)]), "SELECT count(*) AS n FROM items"]
+    batch: List[Any] = [edb.Statement(insert, [(2,), (3,)]), "SELECT count(*) AS n FROM items"]
     answers = [db.execute_batch(batch, atomic=True, idempotency_key="batch-1") for _ in range(2)]
     assert [[entry.result.answered_before for entry in entries] for entries in answers] == [[False] * 3, [True] * 3]
-    assert [[entry.result.rows for entry in entries] for entries in answers][0] == [e.result.rows for e in answers[1]]
+    assert [entry.result.rows for entry in answers[0]] == [entry.result.rows for entry in answers[1]]
     assert postgres.psql("SELECT count(*) FROM items") == "3"
 
 
@@ -278,7 +280,7 @@ def test_a_transaction_with_replay_outlives_its_backend(db: DB, items: str, post
 # What is refused before anything is sent.
 
 TOO_LONG = "ä" * 100 + "x"
-WRONG = [
+WRONG: List[Tuple[Dict[str, Any], str, str]] = [
     ({"exactly_once": 1}, "UNSUPPORTED_TYPE", "exactly_once"),
     ({"exactly_once": None}, "UNSUPPORTED_TYPE", "exactly_once"),
     ({"idempotency_key": ""}, "MALFORMED_KEY", "idempotency_key"),
@@ -293,7 +295,9 @@ WRONG = [
 def test_wrong_options_are_refused_before_anything_is_sent(db: DB, items: str, postgres: Postgres, options: Dict[str, Any],
                                                           reason: str, field: str) -> None:
     insert = "INSERT INTO items VALUES (1, 'a')"
-    for call in (lambda: db.execute(insert, **options), lambda: db.execute_batch([insert], atomic=True, **options)):
+    calls: List[Callable[[], object]] = [
+        lambda: db.execute(insert, **options), lambda: db.execute_batch([insert], atomic=True, **options)]
+    for call in calls:
         with pytest.raises(edb.DatabaseRequestError) as caught:
             call()
         error = caught.value
@@ -302,14 +306,16 @@ def test_wrong_options_are_refused_before_anything_is_sent(db: DB, items: str, p
 
 
 def test_once_is_for_autocommit_and_for_atomic_batches(db: DB, items: str) -> None:
-    for options, field in (({"exactly_once": True}, "exactly_once"), ({"idempotency_key": "k"}, "idempotency_key")):
-        arguments: Dict[str, Any] = dict(options)
+    for field, value in (("exactly_once", True), ("idempotency_key", "k")):
+        arguments: Dict[str, Any] = {field: value}
         with pytest.raises(edb.DatabaseRequestError) as caught:
             db.execute_batch(["SELECT 1"], **arguments)
         assert (caught.value.reason, caught.value.field) == ("EXACTLY_ONCE_NOT_ATOMIC", field)
         with db.transaction():
-            for call in (lambda: db.execute("SELECT 1", **arguments),
-                         lambda: db.execute_batch(["SELECT 1"], atomic=True, **arguments)):
+            calls: List[Callable[[], object]] = [
+                lambda: db.execute("SELECT 1", **arguments),
+                lambda: db.execute_batch(["SELECT 1"], atomic=True, **arguments)]
+            for call in calls:
                 with pytest.raises(edb.DatabaseRequestError) as caught:
                     call()
                 assert (caught.value.reason, caught.value.field) == ("EXACTLY_ONCE_IN_TRANSACTION", field)

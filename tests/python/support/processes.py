@@ -227,6 +227,24 @@ class Gateway:
         assert self._process is not None
         return self._process.pid
 
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Every thread of it, which is not so yet when the signal has been sent."""
+        threads = pathlib.Path(f"/proc/{self.pid}/task")
+
+        def all_stopped() -> bool:
+            try:
+                return all("\nState:\tT" in (thread / "status").read_text() for thread in threads.iterdir())
+            except OSError:  # One has just ended.
+                return False
+
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            wait_until(all_stopped, "the gateway to stand still")
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
