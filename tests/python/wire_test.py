@@ -46,6 +46,25 @@ def test_a_call_is_written_as_the_generated_classes_read_it() -> None:
     assert message.calls[0].correlation_id == 700 and message.calls[0].execute == request
 
 
+def test_the_kinds_of_calls_and_replies_are_those_of_the_contract() -> None:
+    calls, replies = connector_pb2.SessionCall.DESCRIPTOR, connector_pb2.SessionReply.DESCRIPTOR
+    for name, field in calls.fields_by_name.items():
+        if name in replies.fields_by_name and field.message_type is not None:
+            assert _wire.reply_kind(field.number) == replies.fields_by_name[name].number, name
+    request = connector_pb2.GetTransactionOutcomeRequest(connection_id="c", recovery_token="t")
+    encoded = _wire.session_call(5, _wire.CALL_OUTCOME, request.SerializeToString())
+    (call,) = connector_pb2.SessionRequest.FromString(encoded).calls
+    assert call.get_transaction_outcome == request
+
+
+def test_summaries_are_read_as_the_generated_classes_write_them() -> None:
+    summary = connector_pb2.StreamSummary(rows_affected=300, command_tag="SELECT 300", row_count=300, attempts=2)
+    summary.transaction.recovery_token = "token"
+    assert _wire.read_summary(summary.SerializeToString()) == (
+        300, "SELECT 300", 300, 2, summary.transaction.SerializeToString())
+    assert _wire.read_summary(b"") == (0, "", 0, 0, b"")
+
+
 def random_answer(source: random.Random) -> Any:
     """An ExecuteResponse in columns, and the cells it holds."""
     response = connector_pb2.ExecuteResponse(
@@ -85,16 +104,19 @@ def random_answer(source: random.Random) -> Any:
 @pytest.mark.parametrize("seed", range(200))
 def test_answers_are_read_as_the_generated_classes_write_them(seed: int) -> None:
     response, cells = random_answer(random.Random(seed))
-    response.transaction.transaction_id = "t" * 200  # A field that is skipped.
+    response.transaction.transaction_id = "t" * 200
+    response.answered_before = seed % 2 == 0
     reply = connector_pb2.SessionReply(correlation_id=2**40 + seed, execute=response)
     other = connector_pb2.SessionReply(correlation_id=1, begin=connector_pb2.BeginResponse(transaction_id="x"))
     message = connector_pb2.SessionResponse(replies=[other, reply]).SerializeToString()
     (first, second) = _wire.read_replies(message)
     assert first == (1, _wire.CALL_BEGIN + 1, other.begin.SerializeToString())
     assert second[:2] == (2**40 + seed, _wire.CALL_EXECUTE + 1)
-    result = Result(_wire.read_answer(second[2]))
-    assert (result.rowcount, result.command_tag, result.bound_sql, result.attempts) == (
-        response.rows_affected, "SELECT 5", "SELECT 'ä'", 3)
+    answer = _wire.read_answer(second[2])
+    assert answer.transaction == response.transaction.SerializeToString()
+    result = Result(answer)
+    assert (result.rowcount, result.command_tag, result.bound_sql, result.attempts, result.answered_before) == (
+        response.rows_affected, "SELECT 5", "SELECT 'ä'", 3, response.answered_before)
     assert [column.name for column in result.columns] == [column.name for column in response.columns]
     assert result.tuples == list(zip(*cells))
     names = [column.name for column in result.columns]

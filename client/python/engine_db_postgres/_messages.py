@@ -78,8 +78,9 @@ def begin_request(connection_id: str, options: TransactionOptions, timeout_ms: i
     """A BeginRequest."""
     message = connector_pb2.BeginRequest(connection_id=connection_id, timeout_ms=timeout_ms)
     message.options.isolation_level = _ISOLATION_LEVELS[IsolationLevel(options.isolation_level)]
-    message.options.read_only = options.read_only
-    message.options.deferrable = options.deferrable
+    message.options.read_only = checked_bool(options.read_only, "read_only")
+    message.options.deferrable = checked_bool(options.deferrable, "deferrable")
+    message.options.replay = checked_bool(options.replay, "replay")
     message.options.idle_timeout_ms = checked_ms(options.idle_timeout_ms, "idle_timeout_ms", _HOUR_MS)
     message.options.max_duration_ms = checked_ms(options.max_duration_ms, "max_duration_ms")
     return bytes(message.SerializeToString())
@@ -96,6 +97,18 @@ def checked_ms(duration: Optional[int], field: str, limit: int = _DAY_MS) -> int
     return duration
 
 
+def checked_bool(value: bool, field: str) -> bool:
+    """A bool, and nothing that merely counts as one."""
+    if type(value) is not bool:
+        raise request_error("UNSUPPORTED_TYPE", field, f"is a bool, not a {type(value).__name__}")
+    return value
+
+
+def read_outcome(number: int) -> Outcome:
+    """An Outcome of the contract."""
+    return _OUTCOMES.get(number, Outcome.UNKNOWN)  # The careful reading of a newer gateway's.
+
+
 def read_error(data: bytes) -> ErrorInfo:
     """A DatabaseError of the contract."""
     return error_info(error_pb2.DatabaseError.FromString(data))
@@ -106,7 +119,7 @@ def error_info(message: error_pb2.DatabaseError) -> ErrorInfo:
     return ErrorInfo(
         message=message.message,
         kind=_KINDS.get(message.kind, ErrorKind.EXECUTION),  # Also kinds of a newer gateway.
-        outcome=_OUTCOMES.get(message.outcome, Outcome.UNKNOWN),  # The careful reading of a newer gateway's.
+        outcome=read_outcome(message.outcome),
         phase=_PHASES.get(message.phase, Phase.UNSPECIFIED),
         reason=message.reason,
         sqlstate=message.sqlstate,

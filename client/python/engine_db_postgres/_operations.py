@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
-from typing import Callable, Collection, Generic, List, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Callable, Collection, Generic, List, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
 
 from engine_db_postgres import _wire
-from engine_db_postgres._messages import begin_request, checked_ms, connect_request, error_info, read_error, retry_settings
+from engine_db_postgres._messages import (begin_request, checked_bool, checked_ms, connect_request, error_info, read_error,
+                                          read_outcome, retry_settings)
 from engine_db_postgres._proto import connector_pb2
 from engine_db_postgres._session import MAX_REQUEST_BYTES, Call, Reply, Session
 from engine_db_postgres.config import ConnectTarget, RetryConfig
@@ -21,24 +22,39 @@ from engine_db_postgres.values import Parameters, encode_parameters, varint
 T = TypeVar("T")
 
 CLOSE_TIMEOUT_MS = 5000
+# How long to wait before the gateway, which may be starting, is asked again what became of a COMMIT.
+ASK_AGAIN_S = 0.05
 MAX_RUNS_IN_BATCH = 10_000
 _MAX_CACHED_PREFIXES = 1024
+_MAX_IDEMPOTENCY_KEY_BYTES = 200
 
 
 class OpenTransaction:
     """A transaction that is open, or (with `ended`) has been or is just being ended."""
 
-    __slots__ = ("session", "id", "savepoints", "_may_end")
+    __slots__ = ("session", "id", "savepoints", "recovery_token", "_replay", "_may_end")
 
-    def __init__(self, session: Session, transaction_id: str) -> None:
+    def __init__(self, session: Session, transaction_id: str, replay: bool = False) -> None:
         self.session = session
         self.id = transaction_id
         self.savepoints = 0
+        self.recovery_token = ""
+        self._replay = replay
         self._may_end = [True]  # Who takes it out, which is atomic, is the one to end the transaction.
 
     @property
     def ended(self) -> bool:
         return not self._may_end
+
+    def heard(self, status: connector_pb2.TransactionStatus) -> None:
+        """A reply to a statement has said where the transaction stands after it."""
+        if status.recovery_token:
+            self.recovery_token = status.recovery_token
+
+    def known(self, outcome: Outcome) -> Outcome:
+        """What the outcome that is found by the recovery token says about the transaction: with replay, it may be that of a
+        run that another one has followed."""
+        return Outcome.UNKNOWN if self._replay and outcome is not Outcome.COMMITTED else outcome
 
     def begin_ending(self) -> None:
         """Only one may end it."""
@@ -68,6 +84,11 @@ class Scope:
         if self.session.ended:
             raise _lost()
 
+    def heard(self, status: bytes) -> None:
+        """The TransactionStatus of a reply."""
+        if self.transaction is not None:
+            self.transaction.heard(connector_pb2.TransactionStatus.FromString(status))
+
     @property
     def outcome_if_lost(self) -> Outcome:
         """What a lost stream leaves of a statement."""
@@ -82,10 +103,10 @@ def _lost() -> DatabaseError:
 class Operation(Generic[T]):
     """A request, and how to read its answer."""
 
-    __slots__ = ("session", "kind", "request", "guarded_ms", "phase", "outcome_if_lost", "read")
+    __slots__ = ("session", "kind", "request", "guarded_ms", "phase", "outcome_if_lost", "read", "repeatable")
 
     def __init__(self, session: Session, kind: int, request: bytes, timeout_ms: int, phase: Phase,
-                 outcome_if_lost: Outcome, read: Callable[[bytes], T]) -> None:
+                 outcome_if_lost: Outcome, read: Callable[[bytes], T], repeatable: bool = False) -> None:
         self.session = session
         self.kind = kind
         self.request = request
@@ -93,7 +114,8 @@ class Operation(Generic[T]):
         self.guarded_ms = timeout_ms or session.default_timeout_ms
         self.phase = phase
         self.outcome_if_lost = outcome_if_lost
-        self.read = read
+        self.read = read  # Of a streamed result, its summary.
+        self.repeatable = repeatable
 
     def finish(self, reply: Reply) -> T:
         """The answer's meaning, or its error."""
@@ -102,7 +124,7 @@ class Operation(Generic[T]):
         kind, body = reply
         if kind == _wire.REPLY_ERROR:
             raise make_error(read_error(body))
-        if kind != self.kind + 1:
+        if kind != _wire.reply_kind(self.kind):
             raise malformed(self.session, self.phase, "another method's answer")
         try:
             return self.read(body)
@@ -133,25 +155,33 @@ def connect(session: Session, target: ConnectTarget, timeout_ms: int) -> Operati
                      Outcome.NOT_EXECUTED, read)
 
 
-def _require_sql(sql: str, field: str = "sql") -> bytes:
-    if not isinstance(sql, str):
-        raise request_error("UNSUPPORTED_TYPE", field, f"is a str, not a {type(sql).__name__}")
-    if "\0" in sql:
+class CallOptions(NamedTuple):
+    """What a caller may say about one call."""
+
+    timeout_ms: Optional[int] = None
+    retry: Optional[RetryConfig] = None
+    exactly_once: bool = False
+    idempotency_key: Optional[str] = None
+
+
+def _require_text(text: str, field: str) -> bytes:
+    if not isinstance(text, str):
+        raise request_error("UNSUPPORTED_TYPE", field, f"is a str, not a {type(text).__name__}")
+    if "\0" in text:
         raise request_error("NUL_IN_TEXT", field, "has a NUL character, which PostgreSQL's text can't hold")
     try:
-        return sql.encode()
+        return text.encode()
     except UnicodeEncodeError:
         raise request_error("INVALID_UTF8", field, "has a lone surrogate, which no UTF-8 text can hold") from None
 
 
-def _statement(scope: Scope, sql: str, parameters: Parameters, timeout_ms: Optional[int],
-               retry: Optional[RetryConfig]) -> Tuple[bytes, int]:
-    """What ExecuteRequest and ExecuteStreamRequest have in common, and the timeout."""
+def _statement(scope: Scope, sql: str, parameters: Parameters, options: CallOptions) -> bytes:
+    """What ExecuteRequest and ExecuteStreamRequest have in common."""
     scope.require_open()
     session = scope.session
     prefix = session.prefixes.get(sql) if type(sql) is str else None
     if prefix is None:
-        text = _require_sql(sql)
+        text = _require_text(sql, "sql")
         prefix = _wire.field(b"\x0a", session.connection_id.encode()) + _wire.field(b"\x12", text) + _wire.COLUMN_FORMAT
         if len(session.prefixes) >= _MAX_CACHED_PREFIXES:
             session.prefixes.clear()
@@ -160,45 +190,77 @@ def _statement(scope: Scope, sql: str, parameters: Parameters, timeout_ms: Optio
     parts = [prefix, *encode_parameters(parameters, _wire.PARAMETER_TAG)] if parameters else [prefix]
     if scope.transaction is not None:
         parts.append(_wire.field(b"\x22", scope.transaction.id.encode()))
-    return b"".join(parts) + _options(timeout_ms, retry), timeout_ms or 0
+    return b"".join(parts) + _options(scope, options)
 
 
-def _options(timeout_ms: Optional[int], retry: Optional[RetryConfig]) -> bytes:
-    """timeout_ms and retry, whose numbers are the same in all requests."""
-    encoded = b"\x40" + varint(checked_ms(timeout_ms, "timeout_ms")) if timeout_ms is not None else b""
-    return encoded + _wire.field(b"\x4a", retry_settings(retry)) if retry is not None else encoded
+def _options(scope: Scope, options: CallOptions) -> bytes:
+    """The options, whose numbers are the same in all requests."""
+    encoded = b""
+    if options.timeout_ms is not None:
+        encoded = b"\x40" + varint(checked_ms(options.timeout_ms, "timeout_ms"))
+    if options.retry is not None:
+        encoded += _wire.field(b"\x4a", retry_settings(options.retry))
+    if options.exactly_once is not False or options.idempotency_key is not None:
+        encoded += _once(scope, options)
+    return encoded
 
 
-def execute(scope: Scope, sql: str, parameters: Parameters, timeout_ms: Optional[int], retry: Optional[RetryConfig],
+def _once(scope: Scope, options: CallOptions) -> bytes:
+    """exactly_once and idempotency_key."""
+    encoded = b"\x50\x01" if checked_bool(options.exactly_once, "exactly_once") else b""
+    if options.idempotency_key is not None:
+        key = _require_text(options.idempotency_key, "idempotency_key")
+        if not 1 <= len(key) <= _MAX_IDEMPOTENCY_KEY_BYTES:
+            raise request_error("MALFORMED_KEY", "idempotency_key",
+                                f"is 1 to {_MAX_IDEMPOTENCY_KEY_BYTES} bytes, not {len(key)}")
+        encoded += _wire.field(b"\x5a", key)
+    if scope.transaction is not None:
+        raise _once_error("EXACTLY_ONCE_IN_TRANSACTION", options,
+                          "is for autocommit: a transaction's commit always knows as much")
+    return encoded
+
+
+def _once_error(reason: str, options: CallOptions, message: str) -> DatabaseError:
+    return request_error(reason, "exactly_once" if options.exactly_once else "idempotency_key", message)
+
+
+def execute(scope: Scope, sql: str, parameters: Parameters, options: CallOptions,
             text_columns: Collection[str]) -> Operation[Result]:
     """One statement and its whole result."""
-    request, timeout = _statement(scope, sql, parameters, timeout_ms, retry)
 
     def read(body: bytes) -> Result:
-        return Result(_wire.read_answer(body), text_columns)
+        answer = _wire.read_answer(body)
+        scope.heard(answer.transaction)
+        return Result(answer, text_columns)
 
-    return Operation(scope.session, _wire.CALL_EXECUTE, request, timeout, Phase.EXECUTING, scope.outcome_if_lost, read)
+    return Operation(scope.session, _wire.CALL_EXECUTE, _statement(scope, sql, parameters, options), options.timeout_ms or 0,
+                     Phase.EXECUTING, scope.outcome_if_lost, read, options.idempotency_key is not None)
 
 
-def execute_stream(scope: Scope, sql: str, parameters: Parameters, timeout_ms: Optional[int],
-                   retry: Optional[RetryConfig]) -> Operation[None]:
+def execute_stream(scope: Scope, sql: str, parameters: Parameters, options: CallOptions) -> Operation[_wire.Summary]:
     """One statement whose rows come in parts."""
-    request, timeout = _statement(scope, sql, parameters, timeout_ms, retry)
-    return Operation(scope.session, _wire.CALL_STREAM, request, timeout, Phase.STREAMING, scope.outcome_if_lost, _nothing)
+
+    def read(body: bytes) -> _wire.Summary:
+        summary = _wire.read_summary(body)
+        scope.heard(summary.transaction)
+        return summary
+
+    return Operation(scope.session, _wire.CALL_STREAM, _statement(scope, sql, parameters, options), options.timeout_ms or 0,
+                     Phase.STREAMING, scope.outcome_if_lost, read)
 
 
 BatchItem = Union[Statement, str, Tuple[str, Sequence[Parameters]]]
 
 
-def execute_batch(scope: Scope, statements: Sequence[BatchItem], atomic: bool, timeout_ms: Optional[int],
-                  retry: Optional[RetryConfig]) -> Operation[List[BatchEntry]]:
+def execute_batch(scope: Scope, statements: Sequence[BatchItem], atomic: bool,
+                  options: CallOptions) -> Operation[List[BatchEntry]]:
     """Many statements in one round trip."""
     scope.require_open()
     parts = [_wire.field(b"\x0a", scope.session.connection_id.encode())]
     for index, item in enumerate(statements):
         sql, lists = (item, ()) if isinstance(item, str) else item
         path = f"statements[{index}]"
-        body = [_wire.field(b"\x0a", _require_sql(sql, path + ".sql"))]
+        body = [_wire.field(b"\x0a", _require_text(sql, path + ".sql"))]
         for number, parameters in enumerate(lists):
             encoded = encode_parameters(parameters, _wire.LIST_PARAMETER_TAG,
                                         f"{path}.parameter_lists[{number}].parameters")
@@ -208,19 +270,26 @@ def execute_batch(scope: Scope, statements: Sequence[BatchItem], atomic: bool, t
         parts.append(_wire.field(b"\x1a", scope.transaction.id.encode()))
     elif atomic:
         parts.append(b"\x30\x01")
-    parts += (_wire.COLUMN_FORMAT, _options(timeout_ms, retry))
+    elif options.exactly_once or options.idempotency_key is not None:
+        raise _once_error("EXACTLY_ONCE_NOT_ATOMIC", options, "is for a batch that is one transaction of its own: set atomic")
+    parts += (_wire.COLUMN_FORMAT, _options(scope, options))
+
+    def read_result(response: connector_pb2.ExecuteResponse, answered_before: bool) -> Result:
+        return Result(_wire.read_answer(response.SerializeToString())._replace(answered_before=answered_before))
 
     def read(body: bytes) -> List[BatchEntry]:
         message = connector_pb2.ExecuteBatchResponse.FromString(body)
+        if scope.transaction is not None:
+            scope.transaction.heard(message.transaction)
         return [
             BatchEntry(entry.statement_index, entry.parameter_list_index, None, make_error(error_info(entry.error)))
             if entry.WhichOneof("result") == "error" else
             BatchEntry(entry.statement_index, entry.parameter_list_index,
-                       Result(_wire.read_answer(entry.response.SerializeToString())), None)
+                       read_result(entry.response, message.answered_before), None)
             for entry in message.results]
 
-    return Operation(scope.session, _wire.CALL_BATCH, b"".join(parts), timeout_ms or 0, Phase.EXECUTING,
-                     scope.outcome_if_lost, read)
+    return Operation(scope.session, _wire.CALL_BATCH, b"".join(parts), options.timeout_ms or 0, Phase.EXECUTING,
+                     scope.outcome_if_lost, read, options.idempotency_key is not None)
 
 
 def split_runs(sql: str, parameter_lists: Sequence[Parameters]) -> List[Statement]:
@@ -242,7 +311,7 @@ def split_runs(sql: str, parameter_lists: Sequence[Parameters]) -> List[Statemen
 def describe(scope: Scope, sql: str, timeout_ms: Optional[int]) -> Operation[StatementDescription]:
     """What a statement would return and take."""
     scope.require_open()
-    _require_sql(sql)
+    _require_text(sql, "sql")
     request = connector_pb2.DescribeRequest(
         connection_id=scope.session.connection_id, sql=sql, timeout_ms=checked_ms(timeout_ms, "timeout_ms"),
         transaction_id=scope.transaction.id if scope.transaction is not None else "")
@@ -261,7 +330,7 @@ def begin(session: Session, options: TransactionOptions, timeout_ms: Optional[in
     """Opens a transaction."""
 
     def read(body: bytes) -> OpenTransaction:
-        return OpenTransaction(session, connector_pb2.BeginResponse.FromString(body).transaction_id)
+        return OpenTransaction(session, connector_pb2.BeginResponse.FromString(body).transaction_id, options.replay)
 
     timeout = checked_ms(timeout_ms, "timeout_ms")
     return Operation(session, _wire.CALL_BEGIN, begin_request(session.connection_id, options, timeout), timeout,
@@ -304,6 +373,40 @@ def end_failed(transaction: OpenTransaction, commit: bool, error: DatabaseError)
     if may_be_open:
         transaction.reopen()
     return True
+
+
+def transaction_outcome(session: Session, transaction: Union[OpenTransaction, str],
+                        timeout_ms: Optional[int]) -> Operation[Outcome]:
+    """What became of a transaction: one of this session, or one that is named by its recovery token."""
+    timeout = checked_ms(timeout_ms, "timeout_ms")
+    request = connector_pb2.GetTransactionOutcomeRequest(connection_id=session.connection_id, timeout_ms=timeout)
+    if isinstance(transaction, OpenTransaction):
+        request.transaction_id = transaction.id
+    else:
+        if not _require_text(transaction, "recovery_token"):
+            raise request_error("MALFORMED_TOKEN", "recovery_token", "is empty: that transaction had written nothing yet")
+        request.recovery_token = transaction
+
+    def read(body: bytes) -> Outcome:
+        return read_outcome(connector_pb2.GetTransactionOutcomeResponse.FromString(body).outcome)
+
+    return Operation(session, _wire.CALL_OUTCOME, request.SerializeToString(), timeout, Phase.EXECUTING, Outcome.UNSPECIFIED,
+                     read)
+
+
+def commit_in_doubt(transaction: OpenTransaction, commit: bool, error: DatabaseError) -> bool:
+    """Whether the answer to a COMMIT was lost with the link to the gateway, and PostgreSQL can be asked over another one."""
+    return (commit and error.outcome is Outcome.UNKNOWN and transaction.session.ended
+            and transaction.recovery_token != "")
+
+
+def conclude(transaction: OpenTransaction, outcome: Outcome, error: DatabaseError) -> None:
+    """The end of a commit that failed with `error`, and was found to have `outcome`."""
+    outcome = transaction.known(outcome)
+    if outcome is Outcome.ROLLED_BACK:
+        raise _lost() from error
+    if outcome is not Outcome.COMMITTED:
+        raise error
 
 
 def savepoint(transaction: OpenTransaction, name: str, back: bool) -> Operation[None]:
@@ -372,7 +475,7 @@ class StreamState:
         self._rows_arrived = 0
         self._consumed = 0
 
-    def take(self, operation: Operation[None], reply: Reply) -> Optional[Result]:
+    def take(self, operation: Operation[_wire.Summary], reply: Reply) -> Optional[Result]:
         """The rows of one part, if it has some. Raises the error with which the stream broke off."""
         if isinstance(reply, ErrorInfo) or reply[0] == _wire.REPLY_ERROR:
             self.complete = True
@@ -380,11 +483,11 @@ class StreamState:
             raise make_error(replace(info, rows_delivered=self._rows_arrived,
                                      retryable=info.retryable and self._rows_arrived == 0))
         try:
-            return self._take(_wire.read_part(reply[1]))
+            return self._take(operation, _wire.read_part(reply[1]))
         except (ValueError, IndexError) as fault:
             raise malformed(operation.session, operation.phase, str(fault)) from fault
 
-    def _take(self, part: _wire.Part) -> Optional[Result]:
+    def _take(self, operation: Operation[_wire.Summary], part: _wire.Part) -> Optional[Result]:
         self._consumed += len(part.data)
         if part.bound_sql:
             self.bound_sql = part.bound_sql
@@ -398,8 +501,9 @@ class StreamState:
         if part.batch is not None:
             self._rows_arrived += _wire.read_row_count(part.data, *part.batch)
         if part.summary is not None:
-            self.rowcount, self.command_tag, row_count, self.attempts = _wire.read_summary(part.data, *part.summary)
-            if row_count != self._rows_arrived:
+            summary = operation.read(part.summary)
+            self.rowcount, self.command_tag, self.attempts = summary.rowcount, summary.command_tag, summary.attempts
+            if summary.rows_sent != self._rows_arrived:
                 raise ValueError("rows are missing from the stream")
             self.complete = True
         return rows if part.batch is not None else None

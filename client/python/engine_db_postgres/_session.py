@@ -39,13 +39,14 @@ Reply = Union[Tuple[int, bytes], ErrorInfo]
 class Call:
     """One call, as the session sees it. What waits for its answer is added by whoever makes it."""
 
-    __slots__ = ("id", "sent", "phase", "outcome_if_lost")
+    __slots__ = ("id", "sent", "phase", "outcome_if_lost", "repeatable")
 
-    def __init__(self, phase: Phase, outcome_if_lost: Outcome) -> None:
+    def __init__(self, phase: Phase, outcome_if_lost: Outcome, repeatable: bool = False) -> None:
         self.id = 0
         self.sent = False  # Whether the gateway may have it.
         self.phase = phase
         self.outcome_if_lost = outcome_if_lost
+        self.repeatable = repeatable  # By the caller, whatever its outcome is.
 
     def put(self, reply: Reply) -> None:
         """Hears of an answer, on the thread that reads. Must not block."""
@@ -127,7 +128,7 @@ class Session:
             outcome = call.outcome_if_lost if call.outcome_if_lost is Outcome.UNSPECIFIED else Outcome.UNKNOWN
         kind = ErrorKind.CONNECTION if call.phase is Phase.CONNECTING else ErrorKind.TIMEOUT
         return ErrorInfo(f"the gateway at {self.address} gave no answer within {timeout_ms} ms", kind, outcome,
-                         call.phase, "NO_ANSWER")
+                         call.phase, "NO_ANSWER", retryable=call.repeatable)
 
     def end(self, reason: str, message: str) -> None:
         """Fails every call with DatabaseConnectionError, and ends the stream."""
@@ -151,7 +152,8 @@ class Session:
         if not call.sent:
             return replace(self._end, outcome=Outcome.NOT_EXECUTED)
         return replace(self._end, outcome=call.outcome_if_lost, phase=call.phase,
-                       retryable=self._end.retryable and call.outcome_if_lost is Outcome.UNSPECIFIED)
+                       retryable=self._end.retryable
+                       and (call.repeatable or call.outcome_if_lost is Outcome.UNSPECIFIED))
 
     def _fail_all(self) -> None:
         self._outgoing.clear()

@@ -17,8 +17,8 @@ from engine_db_postgres.values import varint
 # Kinds of calls and of replies: the fields' numbers in SessionCall and SessionReply.
 CALL_CONNECT, CALL_EXECUTE, CALL_STREAM, CALL_BATCH, CALL_DESCRIBE, CALL_BEGIN = 2, 3, 4, 5, 6, 7
 CALL_COMMIT, CALL_ROLLBACK, CALL_SAVEPOINT, CALL_ROLLBACK_TO, CALL_CLOSE = 8, 9, 10, 11, 13
-CALL_CANCEL, CALL_CREDIT = 14, 15
-REPLY_ERROR = 2
+CALL_CANCEL, CALL_CREDIT, CALL_OUTCOME = 14, 15, 16
+REPLY_ERROR, REPLY_OUTCOME = 2, 15
 
 PARAMETER_TAG = b"\x1a"  # ExecuteRequest.parameters
 LIST_PARAMETER_TAG = b"\x0a"  # ParameterList.parameters
@@ -35,9 +35,14 @@ def field(tag: bytes, data: bytes) -> bytes:
     return tag + varint(len(data)) + data
 
 
+def reply_kind(call: int) -> int:
+    """The kind of the replies to a kind of calls."""
+    return call + 1 if call != CALL_OUTCOME else REPLY_OUTCOME
+
+
 def session_call(correlation_id: int, kind: int, request: bytes) -> bytes:
     """One entry of SessionRequest.calls."""
-    body = b"".join((b"\x08", varint(correlation_id), bytes((kind << 3 | 2,)), varint(len(request)), request))
+    body = b"".join((b"\x08", varint(correlation_id), varint(kind << 3 | 2), varint(len(request)), request))
     return b"\x0a" + varint(len(body)) + body
 
 
@@ -111,6 +116,8 @@ class Answer(NamedTuple):
     bound_sql: str
     attempts: int
     data: bytes
+    transaction: bytes = b""  # A TransactionStatus, as it came; empty outside of transactions.
+    answered_before: bool = False
 
 
 def _columns_end(data: bytes) -> int:
@@ -127,8 +134,9 @@ def read_answer(data: bytes) -> Answer:
     at = _columns_end(data)
     columns = data[:at]
     batch: Optional[Tuple[int, int]] = None
-    rowcount, attempts = 0, 0
+    rowcount, attempts, answered_before = 0, 0, 0
     command_tag = bound_sql = ""
+    transaction = b""
     end = len(data)
     while at < end:
         tag, at = read_varint(data, at)
@@ -136,19 +144,23 @@ def read_answer(data: bytes) -> Answer:
             rowcount, at = read_varint(data, at)
         elif tag == 0x40:
             attempts, at = read_varint(data, at)
-        elif tag in (0x1A, 0x2A, 0x32):
+        elif tag == 0x48:
+            answered_before, at = read_varint(data, at)
+        elif tag in (0x1A, 0x2A, 0x32, 0x3A):
             length, at = read_varint(data, at)
             stop = at + length
             if tag == 0x1A:
                 batch = (at, stop)
             elif tag == 0x2A:
                 command_tag = data[at:stop].decode()
-            else:
+            elif tag == 0x32:
                 bound_sql = data[at:stop].decode()
+            else:
+                transaction = data[at:stop]
             at = stop
         else:
             at = _skip(data, tag, at)
-    return Answer(columns, batch, rowcount, command_tag, bound_sql, attempts, data)
+    return Answer(columns, batch, rowcount, command_tag, bound_sql, attempts, data, transaction, bool(answered_before))
 
 
 class Part(NamedTuple):
@@ -157,7 +169,7 @@ class Part(NamedTuple):
     columns: bytes
     batch: Optional[Tuple[int, int]]
     bound_sql: str
-    summary: Optional[Tuple[int, int]]  # Where in `data` the StreamSummary is; only in the last part.
+    summary: Optional[bytes]  # A StreamSummary, as it came; only in the last part.
     data: bytes
 
 
@@ -165,7 +177,8 @@ def read_part(data: bytes) -> Part:
     """A part of a streamed result."""
     at = _columns_end(data)
     columns = data[:at]
-    batch = summary = None
+    batch: Optional[Tuple[int, int]] = None
+    summary: Optional[bytes] = None
     bound_sql = ""
     end = len(data)
     while at < end:
@@ -180,30 +193,46 @@ def read_part(data: bytes) -> Part:
         elif tag == 0x22:
             bound_sql = data[at:stop].decode()
         elif tag == 0x2A:
-            summary = (at, stop)
+            summary = data[at:stop]
         at = stop
     return Part(columns, batch, bound_sql, summary, data)
 
 
-def read_summary(data: bytes, at: int, end: int) -> Tuple[int, str, int, int]:
-    """A StreamSummary: rows affected, command tag, rows sent, attempts."""
-    rowcount = row_count = attempts = 0
+class Summary(NamedTuple):
+    """A StreamSummary."""
+
+    rowcount: int
+    command_tag: str
+    rows_sent: int
+    attempts: int
+    transaction: bytes  # As in Answer.
+
+
+def read_summary(data: bytes) -> Summary:
+    """A StreamSummary."""
+    rowcount = rows_sent = attempts = 0
     command_tag = ""
+    transaction = b""
+    at, end = 0, len(data)
     while at < end:
         tag, at = read_varint(data, at)
         if tag == 0x08:
             rowcount, at = read_varint(data, at)
         elif tag == 0x18:
-            row_count, at = read_varint(data, at)
+            rows_sent, at = read_varint(data, at)
         elif tag == 0x28:
             attempts, at = read_varint(data, at)
-        elif tag == 0x12:
+        elif tag in (0x12, 0x22):
             length, at = read_varint(data, at)
-            command_tag = data[at:at + length].decode()
-            at += length
+            stop = at + length
+            if tag == 0x12:
+                command_tag = data[at:stop].decode()
+            else:
+                transaction = data[at:stop]
+            at = stop
         else:
             at = _skip(data, tag, at)
-    return rowcount, command_tag, row_count, attempts
+    return Summary(rowcount, command_tag, rows_sent, attempts, transaction)
 
 
 class Cells(NamedTuple):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import time
 import weakref
 from types import TracebackType
 from typing import Any, AsyncIterator, Awaitable, Callable, Collection, Deque, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from engine_db_postgres import _operations as operations
-from engine_db_postgres._operations import BatchItem, OpenTransaction, Operation, Scope, StreamState, StreamSummary
+from engine_db_postgres import _wire
+from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Operation, Scope, StreamState, StreamSummary
 from engine_db_postgres._session import GRACE_S, Call, LoopSession, Reply, Session
 from engine_db_postgres._state import ConnectorState
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import AsyncDatabaseConnector
-from engine_db_postgres.errors import DatabaseError, DatabaseTransactionError, connection_error
+from engine_db_postgres.errors import DatabaseError, DatabaseTransactionError, Outcome, connection_error
 from engine_db_postgres.local import LocalGateway
 from engine_db_postgres.options import BatchEntry, StatementDescription, TransactionOptions
 from engine_db_postgres.result import Column, Result, Row
@@ -61,7 +63,7 @@ class _AwaitedCall(Call):
     __slots__ = ("future", "deadline", "_operation")
 
     def __init__(self, operation: Operation[Any], loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(operation.phase, operation.outcome_if_lost)
+        super().__init__(operation.phase, operation.outcome_if_lost, operation.repeatable)
         self.future: asyncio.Future[Reply] = loop.create_future()
         self.deadline = loop.time() + operation.guarded_ms / 1000 + GRACE_S
         self._operation = operation
@@ -117,13 +119,13 @@ class AsyncRowStream(StreamSummary):
     a time.
     """
 
-    def __init__(self, connector: PostgresAsyncConnector, make: Callable[[Scope], Operation[None]],
+    def __init__(self, connector: PostgresAsyncConnector, make: Callable[[Scope], Operation[_wire.Summary]],
                  scope: Optional[Scope], text_columns: Collection[str]) -> None:
         self._connector = connector
         self._make = make
         self._scope = scope
         self._state = StreamState(text_columns)
-        self._operation: Optional[Operation[None]] = None
+        self._operation: Optional[Operation[_wire.Summary]] = None
         self._call: Optional[_StreamedCall] = None
         self._deadline = 0.0
         self._ahead: Optional[Result] = None
@@ -244,19 +246,21 @@ class AsyncTransaction:
     async def async_execute(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                             text_columns: Collection[str] = ()) -> Result:
         """As PostgresAsyncConnector.async_execute(), in this transaction."""
-        return await self._connector._run(operations.execute(self._scope, sql, params, timeout_ms, None, text_columns))
+        options = CallOptions(timeout_ms)
+        return await self._connector._run(operations.execute(self._scope, sql, params, options, text_columns))
 
     def async_execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                              text_columns: Collection[str] = ()) -> AsyncRowStream:
         """As PostgresAsyncConnector.async_execute_stream(), in this transaction."""
-        return AsyncRowStream(self._connector,
-                              lambda scope: operations.execute_stream(scope, sql, params, timeout_ms, None),
+        options = CallOptions(timeout_ms)
+        return AsyncRowStream(self._connector, lambda scope: operations.execute_stream(scope, sql, params, options),
                               self._scope, text_columns)
 
     async def async_execute_batch(self, statements: Sequence[BatchItem], *,
                                   timeout_ms: Optional[int] = None) -> List[BatchEntry]:
         """As PostgresAsyncConnector.async_execute_batch(), in this transaction: the first failure fails it."""
-        return await self._connector._run(operations.execute_batch(self._scope, statements, False, timeout_ms, None))
+        options = CallOptions(timeout_ms)
+        return await self._connector._run(operations.execute_batch(self._scope, statements, False, options))
 
     async def async_savepoint(self, name: str) -> None:
         """Sets a savepoint: a letter or "_", then letters, digits and "_", at most 63."""
@@ -267,12 +271,27 @@ class AsyncTransaction:
         await self._connector._run(operations.savepoint(self._open, name, back=True))
 
     async def async_commit(self, *, timeout_ms: Optional[int] = None) -> None:
-        """When it fails with Outcome.UNKNOWN because of a timeout, a repeated commit tells what became of it."""
+        """As Transaction.commit()."""
         await self._connector._end_transaction(self._open, True, timeout_ms)
 
     async def async_rollback(self) -> None:
         """Also right when the transaction is gone already."""
         await self._connector._end_transaction(self._open, False)
+
+    @property
+    def recovery_token(self) -> str:
+        """As Transaction.recovery_token."""
+        return self._open.recovery_token
+
+    async def async_outcome(self, *, timeout_ms: Optional[int] = None) -> Outcome:
+        """As Transaction.outcome()."""
+        session = self._open.session
+        if not session.ended:
+            return await self._connector._run(operations.transaction_outcome(session, self._open, timeout_ms))
+        if not self.recovery_token:
+            return Outcome.UNKNOWN
+        outcome = await self._connector.async_transaction_outcome(self.recovery_token, timeout_ms=timeout_ms)
+        return self._open.known(outcome)
 
 
 async def _leave(transaction: AsyncTransaction, error: Optional[BaseException]) -> None:
@@ -413,11 +432,29 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         operation = operations.end(transaction, commit, timeout_ms)
         if operation is None:
             return
+        deadline = time.monotonic() + operation.guarded_ms / 1000
         try:
             await self._run(operation)
         except DatabaseError as error:
-            if operations.end_failed(transaction, commit, error):
+            if operations.commit_in_doubt(transaction, commit, error):
+                await self._find_out(transaction, error, deadline)
+            elif operations.end_failed(transaction, commit, error):
                 raise
+
+    async def _find_out(self, transaction: OpenTransaction, loss: DatabaseError, deadline: float) -> None:
+        """What became of a commit whose answer was lost. Waits for a gateway that is being started."""
+        while True:
+            left_ms = int((deadline - time.monotonic()) * 1000)
+            if left_ms <= 0:
+                raise loss
+            try:
+                outcome = await self.async_transaction_outcome(transaction.recovery_token, timeout_ms=left_ms)
+            except DatabaseError as error:
+                if not error.retryable:
+                    raise loss from error
+            else:
+                return operations.conclude(transaction, outcome, loss)
+            await asyncio.sleep(operations.ASK_AGAIN_S)
 
     def _scope_now(self) -> Optional[Scope]:
         """Where a statement runs, unless a session has to be opened first."""
@@ -437,23 +474,27 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         await self._session()
 
     async def async_execute(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
-                            retry: Optional[RetryConfig] = None, text_columns: Collection[str] = ()) -> Result:
+                            retry: Optional[RetryConfig] = None, text_columns: Collection[str] = (),
+                            exactly_once: bool = False, idempotency_key: Optional[str] = None) -> Result:
         """As PostgresSyncConnector.execute()."""
         scope = self._scope_now() or await self._scope()
-        return await self._run(operations.execute(scope, sql, params, timeout_ms, retry, text_columns))
+        options = CallOptions(timeout_ms, retry, exactly_once, idempotency_key)
+        return await self._run(operations.execute(scope, sql, params, options, text_columns))
 
     def async_execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                              retry: Optional[RetryConfig] = None, text_columns: Collection[str] = ()) -> AsyncRowStream:
         """As PostgresSyncConnector.execute_stream(). Not awaited itself; errors come with the first rows. It runs in the
         transaction that is the current one now."""
-        return AsyncRowStream(self, lambda scope: operations.execute_stream(scope, sql, params, timeout_ms, retry),
-                              self._scope_now(), text_columns)
+        options = CallOptions(timeout_ms, retry)
+        return AsyncRowStream(self, lambda scope: operations.execute_stream(scope, sql, params, options), self._scope_now(),
+                              text_columns)
 
     async def async_execute_batch(self, statements: Sequence[BatchItem], *, atomic: bool = False,
-                                  timeout_ms: Optional[int] = None,
-                                  retry: Optional[RetryConfig] = None) -> List[BatchEntry]:
+                                  timeout_ms: Optional[int] = None, retry: Optional[RetryConfig] = None,
+                                  exactly_once: bool = False, idempotency_key: Optional[str] = None) -> List[BatchEntry]:
         """As PostgresSyncConnector.execute_batch()."""
-        return await self._run(operations.execute_batch(await self._scope(), statements, atomic, timeout_ms, retry))
+        options = CallOptions(timeout_ms, retry, exactly_once, idempotency_key)
+        return await self._run(operations.execute_batch(await self._scope(), statements, atomic, options))
 
     async def async_execute_many(self, sql: str, params_list: Sequence[Parameters], *,
                                  timeout_ms: Optional[int] = None) -> List[Result]:
@@ -463,7 +504,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
             return []
         scope = await self._scope()
         if len(batches) == 1:
-            entries = await self._run(operations.execute_batch(scope, batches, True, timeout_ms, None))
+            entries = await self._run(operations.execute_batch(scope, batches, True, CallOptions(timeout_ms)))
             return [entry.result for entry in entries]
         if scope.transaction is not None:
             return await _execute_all(AsyncTransaction(self, scope.transaction), batches, timeout_ms)
@@ -506,6 +547,10 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         """A transaction as an object, whether or not there is a current one. Its async_commit() or async_rollback() ends
         it."""
         return AsyncTransaction(self, await self._begin(options))
+
+    async def async_transaction_outcome(self, recovery_token: str, *, timeout_ms: Optional[int] = None) -> Outcome:
+        """As PostgresSyncConnector.transaction_outcome()."""
+        return await self._run(operations.transaction_outcome(await self._session(), recovery_token, timeout_ms))
 
     def transaction(self, options: TransactionOptions = TransactionOptions()) -> _TransactionBlock:
         """``async with connector.transaction():`` runs what this task, and those that it starts inside, execute in the block

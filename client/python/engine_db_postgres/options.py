@@ -32,6 +32,12 @@ class TransactionOptions:
     idle_timeout_ms: int = 0
     # Rolled back after so long in all: up to a day; 0 for the gateway's default, half an hour.
     max_duration_ms: int = 0
+    # Transparent replay. When the transaction fails with 40001 or 40P01, or its backend is lost before COMMIT was sent, the
+    # gateway runs all of its statements again on another backend, and goes on if each of them comes to the very result that
+    # was given before; else the caller gets the first error. As often as the connection's retry settings allow. Not past
+    # 1,000 statements or 1 MiB of their text and parameters, nor in the middle of a stream. For transactions whose statements
+    # have no effects outside of them.
+    replay: bool = False
 
 
 class Statement(NamedTuple):

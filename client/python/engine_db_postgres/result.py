@@ -136,8 +136,8 @@ class Result:
     does not hide that the statement worked.
     """
 
-    __slots__ = ("rowcount", "command_tag", "bound_sql", "attempts", "_schema", "_text_columns", "_data", "_batch", "_values",
-                 "_rows")
+    __slots__ = ("rowcount", "command_tag", "bound_sql", "attempts", "answered_before", "_schema", "_text_columns", "_data",
+                 "_batch", "_values", "_rows")
 
     def __init__(self, answer: _wire.Answer, text_columns: Collection[str] = ()) -> None:
         # Rows inserted, updated, deleted, merged or returned.
@@ -148,6 +148,8 @@ class Result:
         self.bound_sql: str = answer.bound_sql
         # How often it was tried; 1 when the first attempt worked.
         self.attempts: int = answer.attempts
+        # Whether an earlier call with the same idempotency_key did it, and this is that one's result.
+        self.answered_before: bool = answer.answered_before
         self._schema = Schema.of(answer.columns) if answer.columns else NO_COLUMNS
         self._text_columns = text_columns
         self._data: Optional[bytes] = answer.data

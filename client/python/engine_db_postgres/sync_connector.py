@@ -10,12 +10,13 @@ from types import TracebackType
 from typing import Any, Callable, Collection, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from engine_db_postgres import _operations as operations
-from engine_db_postgres._operations import BatchItem, OpenTransaction, Operation, Scope, StreamState, StreamSummary
+from engine_db_postgres import _wire
+from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Operation, Scope, StreamState, StreamSummary
 from engine_db_postgres._session import GRACE_S, Call, Reply, Session, ThreadSession
 from engine_db_postgres._state import ConnectorState
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import DatabaseConnector
-from engine_db_postgres.errors import DatabaseError, DatabaseTransactionError
+from engine_db_postgres.errors import DatabaseError, DatabaseTransactionError, Outcome
 from engine_db_postgres.local import LocalGateway
 from engine_db_postgres.options import BatchEntry, StatementDescription, TransactionOptions
 from engine_db_postgres.result import Column, Result, Row
@@ -30,7 +31,7 @@ class _WaitingCall(Call):
     __slots__ = ("_done", "reply")
 
     def __init__(self, operation: Operation[Any]) -> None:
-        super().__init__(operation.phase, operation.outcome_if_lost)
+        super().__init__(operation.phase, operation.outcome_if_lost, operation.repeatable)
         self._done = _thread.allocate_lock()
         self._done.acquire()
         self.reply: Optional[Reply] = None
@@ -62,17 +63,6 @@ def _run(operation: Operation[T]) -> T:
     return operation.finish(reply)
 
 
-def _end(transaction: OpenTransaction, commit: bool, timeout_ms: Optional[int] = None) -> None:
-    operation = operations.end(transaction, commit, timeout_ms)
-    if operation is None:
-        return
-    try:
-        _run(operation)
-    except DatabaseError as error:
-        if operations.end_failed(transaction, commit, error):
-            raise
-
-
 class _StreamedCall(Call):
     """A thread waits for one part after the other."""
 
@@ -94,7 +84,7 @@ class RowStream(StreamSummary):
     cancels its statement (which fails the transaction that it runs in, if any). One thread at a time.
     """
 
-    def __init__(self, operation: Operation[None], text_columns: Collection[str]) -> None:
+    def __init__(self, operation: Operation[_wire.Summary], text_columns: Collection[str]) -> None:
         self._operation = operation
         self._state = StreamState(text_columns)
         self._call = _StreamedCall(operation)
@@ -184,7 +174,8 @@ class Transaction:
     the block raises.
     """
 
-    def __init__(self, open_transaction: OpenTransaction) -> None:
+    def __init__(self, connector: PostgresSyncConnector, open_transaction: OpenTransaction) -> None:
+        self._connector = connector
         self._open = open_transaction
 
     @property
@@ -194,16 +185,16 @@ class Transaction:
     def execute(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                 text_columns: Collection[str] = ()) -> Result:
         """As PostgresSyncConnector.execute(), in this transaction."""
-        return _run(operations.execute(self._scope, sql, params, timeout_ms, None, text_columns))
+        return _run(operations.execute(self._scope, sql, params, CallOptions(timeout_ms), text_columns))
 
     def execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                        text_columns: Collection[str] = ()) -> RowStream:
         """As PostgresSyncConnector.execute_stream(), in this transaction."""
-        return RowStream(operations.execute_stream(self._scope, sql, params, timeout_ms, None), text_columns)
+        return RowStream(operations.execute_stream(self._scope, sql, params, CallOptions(timeout_ms)), text_columns)
 
     def execute_batch(self, statements: Sequence[BatchItem], *, timeout_ms: Optional[int] = None) -> List[BatchEntry]:
         """As PostgresSyncConnector.execute_batch(), in this transaction: the first failure fails it."""
-        return _run(operations.execute_batch(self._scope, statements, False, timeout_ms, None))
+        return _run(operations.execute_batch(self._scope, statements, False, CallOptions(timeout_ms)))
 
     def savepoint(self, name: str) -> None:
         """Sets a savepoint: a letter or "_", then letters, digits and "_", at most 63."""
@@ -214,12 +205,38 @@ class Transaction:
         _run(operations.savepoint(self._open, name, back=True))
 
     def commit(self, *, timeout_ms: Optional[int] = None) -> None:
-        """When it fails with Outcome.UNKNOWN because of a timeout, a repeated commit tells what became of it."""
-        _end(self._open, True, timeout_ms)
+        """Returns when the transaction is durable.
+
+        When its answer is lost with the link to the gateway, or with the gateway itself, PostgreSQL is asked through another
+        link, as soon as there is one, what became of the transaction. So it fails with Outcome.UNKNOWN only when `timeout_ms`
+        was too short for that, when the transaction has no recovery_token, when PostgreSQL can't tell any more (a failover to
+        a standby), or, with TransactionOptions.replay, unless the transaction is committed. outcome() asks again; after a
+        DatabaseTimeoutError a repeated commit() does so, too."""
+        self._connector._end_transaction(self._open, True, timeout_ms)
 
     def rollback(self) -> None:
         """Also right when the transaction is gone already."""
-        _end(self._open, False)
+        self._connector._end_transaction(self._open, False)
+
+    @property
+    def recovery_token(self) -> str:
+        """Names the transaction to PostgresSyncConnector.transaction_outcome(), also of another process: to be kept, by an
+        engine that wants to know after its own crash, before it commits. Empty while the transaction has written nothing as
+        far as the replies to its statements have come, and where the gateway can't tell (before PostgreSQL 13). With
+        TransactionOptions.replay it may change with every reply."""
+        return self._open.recovery_token
+
+    def outcome(self, *, timeout_ms: Optional[int] = None) -> Outcome:
+        """What became of the transaction: Outcome.COMMITTED, ROLLED_BACK, or UNKNOWN, when that can't be found out; UNSPECIFIED
+        while it is open. For after a commit() that failed with Outcome.UNKNOWN.
+
+        When the link to the gateway is lost, PostgreSQL is asked by the recovery_token over another (which may fail with
+        DatabaseConnectionError: ask again). Without a token the outcome is UNKNOWN."""
+        if not self._open.session.ended:
+            return _run(operations.transaction_outcome(self._open.session, self._open, timeout_ms))
+        if not self.recovery_token:
+            return Outcome.UNKNOWN
+        return self._open.known(self._connector.transaction_outcome(self.recovery_token, timeout_ms=timeout_ms))
 
 
 class _TransactionBlock:
@@ -238,7 +255,7 @@ class _TransactionBlock:
         if self._outer is not None:
             self._outer.savepoints += 1
             self._savepoint = f"engine_db_{self._outer.savepoints}"
-            self._transaction = Transaction(self._outer)
+            self._transaction = Transaction(self._connector, self._outer)
             self._transaction.savepoint(self._savepoint)
             return self._transaction
         self._transaction = self._connector.begin_transaction(self._options)
@@ -328,29 +345,46 @@ class PostgresSyncConnector(DatabaseConnector):
         self._session()
 
     def execute(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
-                retry: Optional[RetryConfig] = None, text_columns: Collection[str] = ()) -> Result:
+                retry: Optional[RetryConfig] = None, text_columns: Collection[str] = (), exactly_once: bool = False,
+                idempotency_key: Optional[str] = None) -> Result:
         """Runs one statement with a parameter for each "?" and returns its whole result.
 
         `timeout_ms` bounds the call: waiting for a backend, running, and reading; None: the connection's. `retry` replaces
         the connection's. `text_columns` names columns ("*": all) whose values are given as PostgreSQL's text.
+
+        `exactly_once` is for a write in autocommit: it takes effect once or not at all, and a failure says which, even if
+        PostgreSQL or the link to it breaks at the worst moment, at the price of a second round trip to it. Needs PostgreSQL
+        13. Of no effect on reads; refused within a transaction. What it does not cover is the gateway itself: when that is
+        lost while the call runs, the outcome is UNKNOWN.
+
+        `idempotency_key`, 1 to 200 bytes, is for a call that may be repeated, by whom and when ever, be it after the gateway
+        or this process was lost: the first call with the key runs, and every other one gets its result, which says so
+        (answered_before). Implies exactly_once, with its conditions. Keys belong to the database user, and are kept for 24
+        hours, with the response, in the table engine_db.calls of the database itself, which the first such call makes. A call
+        that fails leaves no key; a key that was used for another statement or other parameters is refused.
         """
-        return _run(operations.execute(self._scope(), sql, params, timeout_ms, retry, text_columns))
+        options = CallOptions(timeout_ms, retry, exactly_once, idempotency_key)
+        return _run(operations.execute(self._scope(), sql, params, options, text_columns))
 
     def execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                        retry: Optional[RetryConfig] = None, text_columns: Collection[str] = ()) -> RowStream:
         """Runs one statement; its rows are read while they come. Errors come with the first rows. `timeout_ms` bounds the
         reading too."""
-        return RowStream(operations.execute_stream(self._scope(), sql, params, timeout_ms, retry), text_columns)
+        return RowStream(operations.execute_stream(self._scope(), sql, params, CallOptions(timeout_ms, retry)), text_columns)
 
     def execute_batch(self, statements: Sequence[BatchItem], *, atomic: bool = False, timeout_ms: Optional[int] = None,
-                      retry: Optional[RetryConfig] = None) -> List[BatchEntry]:
+                      retry: Optional[RetryConfig] = None, exactly_once: bool = False,
+                      idempotency_key: Optional[str] = None) -> List[BatchEntry]:
         """Runs many statements in one round trip: 1 to 10,000 runs, one result each.
 
         `atomic`: all in one transaction; either every statement is committed or none, and the first failure is raised.
         Otherwise each run commits by itself, and one that fails leaves the others alone. In a transaction the first
         failure is raised, too.
+
+        `exactly_once` and `idempotency_key` are for the batch as a whole, and need `atomic`; see execute().
         """
-        return _run(operations.execute_batch(self._scope(), statements, atomic, timeout_ms, retry))
+        options = CallOptions(timeout_ms, retry, exactly_once, idempotency_key)
+        return _run(operations.execute_batch(self._scope(), statements, atomic, options))
 
     def execute_many(self, sql: str, params_list: Sequence[Parameters], *,
                      timeout_ms: Optional[int] = None) -> List[Result]:
@@ -361,10 +395,10 @@ class PostgresSyncConnector(DatabaseConnector):
             return []
         scope = self._scope()
         if len(batches) == 1:
-            entries = _run(operations.execute_batch(scope, batches, True, timeout_ms, None))
+            entries = _run(operations.execute_batch(scope, batches, True, CallOptions(timeout_ms)))
             return [entry.result for entry in entries]
         if scope.transaction is not None:
-            transaction = Transaction(scope.transaction)
+            transaction = Transaction(self, scope.transaction)
             return [entry.result for batch in batches for entry in transaction.execute_batch([batch], timeout_ms=timeout_ms)]
         with _Own(self.begin_transaction()) as own:
             return [entry.result for batch in batches for entry in own.execute_batch([batch], timeout_ms=timeout_ms)]
@@ -391,13 +425,47 @@ class PostgresSyncConnector(DatabaseConnector):
     def _end(self, name: str) -> None:
         transaction = self._state.current(name)
         try:
-            _end(transaction, name == "commit")
+            self._end_transaction(transaction, name == "commit")
         finally:
             self._state.end_current(transaction)
 
+    def _end_transaction(self, transaction: OpenTransaction, commit: bool, timeout_ms: Optional[int] = None) -> None:
+        operation = operations.end(transaction, commit, timeout_ms)
+        if operation is None:
+            return
+        deadline = time.monotonic() + operation.guarded_ms / 1000
+        try:
+            _run(operation)
+        except DatabaseError as error:
+            if operations.commit_in_doubt(transaction, commit, error):
+                self._find_out(transaction, error, deadline)
+            elif operations.end_failed(transaction, commit, error):
+                raise
+
+    def _find_out(self, transaction: OpenTransaction, loss: DatabaseError, deadline: float) -> None:
+        """What became of a commit whose answer was lost. Waits for a gateway that is being started."""
+        while True:
+            left_ms = int((deadline - time.monotonic()) * 1000)
+            if left_ms <= 0:
+                raise loss
+            try:
+                outcome = self.transaction_outcome(transaction.recovery_token, timeout_ms=left_ms)
+            except DatabaseError as error:
+                if not error.retryable:
+                    raise loss from error
+            else:
+                return operations.conclude(transaction, outcome, loss)
+            time.sleep(operations.ASK_AGAIN_S)
+
     def begin_transaction(self, options: TransactionOptions = TransactionOptions()) -> Transaction:
         """A transaction as an object, whether or not there is a current one. Its commit() or rollback() ends it."""
-        return Transaction(_run(operations.begin(self._session(), options, None)))
+        return Transaction(self, _run(operations.begin(self._session(), options, None)))
+
+    def transaction_outcome(self, recovery_token: str, *, timeout_ms: Optional[int] = None) -> Outcome:
+        """What became of the transaction whose Transaction.recovery_token this is, on this connector's database cluster: of
+        this process or another, now or after a restart of everything. Outcome.COMMITTED or ROLLED_BACK, for good; or UNKNOWN:
+        PostgreSQL can't tell any more. One that is still open, or committing, is waited for, then DatabaseTimeoutError."""
+        return _run(operations.transaction_outcome(self._session(), recovery_token, timeout_ms))
 
     def transaction(self, options: TransactionOptions = TransactionOptions()) -> _TransactionBlock:
         """``with connector.transaction():`` runs what this thread executes inside the block in a transaction of its own,

@@ -30,10 +30,17 @@ def wait_until(condition: Callable[[], T], what: str, timeout_s: float = START_T
         time.sleep(0.01)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def hold_port() -> socket.socket:
+    """A port of 127.0.0.1 that nobody else is given before it is closed, be it for listening or for a connection of their
+    own. A server that is told to can listen on it all the same, and again after a restart, as both say SO_REUSEADDR."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    return held
+
+
+def port_of(held: socket.socket) -> int:
+    return int(held.getsockname()[1])
 
 
 def postgres_program(name: str) -> str:
@@ -101,7 +108,8 @@ class Postgres:
         self._folder.chmod(0o755)
         self._data = self._folder / "data"
         self._process: Optional[Process] = None
-        self.port = free_port()
+        self._held = hold_port()
+        self.port = port_of(self._held)
         self._initialize()
         merged = {
             "listen_addresses": self.host, "port": str(self.port), "unix_socket_directories": str(self._folder),
@@ -163,6 +171,7 @@ class Postgres:
         if self._process is not None:
             self._process.stop(signal.SIGQUIT)
             self._process = None
+        self._held.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def psql(self, sql: str) -> str:
@@ -217,6 +226,24 @@ class Gateway:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Every thread of it, which is not so yet when the signal has been sent."""
+        threads = pathlib.Path(f"/proc/{self.pid}/task")
+
+        def all_stopped() -> bool:
+            try:
+                return all("\nState:\tT" in (thread / "status").read_text() for thread in threads.iterdir())
+            except OSError:  # One has just ended.
+                return False
+
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            wait_until(all_stopped, "the gateway to stand still")
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         if self._process is not None:

@@ -1,0 +1,363 @@
+"""What became of a write: exactly_once, idempotency keys, replay, and COMMITs whose answer was lost with the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+import pytest
+from support.processes import Gateway, Postgres, hold_port, port_of, running_gateway, wait_until
+
+import engine_db_postgres as edb
+
+DB = edb.PostgresSyncConnector
+THREADS = concurrent.futures.ThreadPoolExecutor
+
+IN_COMMIT = "SELECT pid FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'active' AND wait_event_type = 'Lock'"
+
+
+@pytest.fixture
+def own_gateway() -> Iterator[Gateway]:
+    with hold_port() as held, running_gateway(f"127.0.0.1:{port_of(held)}") as process:
+        yield process
+
+
+class Gate:
+    """Where COMMITs that inserted into `gated` wait in PostgreSQL: for a lock that this holds."""
+
+    def __init__(self, holder: DB, postgres: Postgres) -> None:
+        self._transaction = holder.begin_transaction()
+        self._transaction.execute("SELECT pg_advisory_xact_lock(4711)")
+        self._postgres = postgres
+
+    def wait_for_commit(self) -> str:
+        """Returns the process id of the backend whose COMMIT waits here."""
+        return wait_until(lambda: self._postgres.psql(IN_COMMIT), "the COMMIT")
+
+    def open(self) -> None:
+        self._transaction.rollback()
+
+
+@pytest.fixture
+def gate(db: DB, postgres: Postgres) -> Iterator[Gate]:
+    """With the table gated (id int primary key)."""
+    postgres.psql("""
+        DROP TABLE IF EXISTS gated;
+        CREATE TABLE gated (id int PRIMARY KEY);
+        ALTER TABLE gated OWNER TO app;
+        CREATE OR REPLACE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS
+          $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON gated DEFERRABLE INITIALLY DEFERRED
+          FOR EACH ROW EXECUTE FUNCTION wait_at_gate();""")
+    closed = Gate(db, postgres)
+    yield closed
+    with contextlib.suppress(edb.DatabaseTransactionError):  # It is open already.
+        closed.open()
+
+
+def gated(postgres: Postgres) -> str:
+    return postgres.psql("SELECT count(*) FROM gated")
+
+
+# COMMITs whose answer was lost.
+
+
+def test_a_commit_that_was_lost_with_the_gateway_and_done_succeeds(config: edb.ConnectionConfig, own_gateway: Gateway,
+                                                                  postgres: Postgres, gate: Gate) -> None:
+    with DB(config, own_gateway.address) as db, THREADS(1) as threads:
+        transaction = db.begin_transaction()
+        transaction.execute("INSERT INTO gated VALUES (1)")
+        committing = threads.submit(transaction.commit)
+        gate.wait_for_commit()
+        own_gateway.kill()
+        own_gateway.start()
+        gate.open()
+        committing.result(timeout=60)
+        assert gated(postgres) == "1" and transaction.outcome() is edb.Outcome.COMMITTED
+
+
+def test_a_commit_that_was_lost_with_the_gateway_and_undone_is_rolled_back(
+        config: edb.ConnectionConfig, own_gateway: Gateway, postgres: Postgres, gate: Gate) -> None:
+    with DB(config, own_gateway.address) as db, THREADS(1) as threads:
+        db.begin()  # The current transaction has no other rules.
+        db.execute("INSERT INTO gated VALUES (1)")
+        committing = threads.submit(db.commit)
+        backend = gate.wait_for_commit()
+        own_gateway.kill()
+        own_gateway.start()
+        postgres.psql(f"SELECT pg_terminate_backend({backend})")
+        with pytest.raises(edb.DatabaseTransactionError) as caught:
+            committing.result(timeout=60)
+        assert (caught.value.reason, caught.value.outcome) == ("TRANSACTION_LOST", edb.Outcome.ROLLED_BACK)
+        assert gated(postgres) == "0" and db.execute("SELECT 1 AS one").rows == [{"one": 1}]
+
+
+def test_a_lost_commit_is_unknown_while_no_gateway_is_there_and_known_to_whoever_has_the_token(
+        config: edb.ConnectionConfig, own_gateway: Gateway, db: DB, gate: Gate) -> None:
+    with DB(config, own_gateway.address) as lost, THREADS(1) as threads:
+        transaction = lost.begin_transaction()
+        transaction.execute("INSERT INTO gated VALUES (1)")
+        committing = threads.submit(lambda: transaction.commit(timeout_ms=2000))
+        gate.wait_for_commit()
+        own_gateway.kill()
+        with pytest.raises(edb.DatabaseConnectionError) as caught:
+            committing.result(timeout=60)
+        assert caught.value.outcome is edb.Outcome.UNKNOWN and not caught.value.retryable
+        with pytest.raises(edb.DatabaseConnectionError):
+            transaction.outcome()
+        with pytest.raises(edb.DatabaseTimeoutError):  # PostgreSQL is still committing.
+            db.transaction_outcome(transaction.recovery_token, timeout_ms=200)
+        gate.open()
+        assert db.transaction_outcome(transaction.recovery_token) is edb.Outcome.COMMITTED
+        own_gateway.start()
+        assert transaction.outcome() is edb.Outcome.COMMITTED
+
+
+def test_a_commit_that_took_too_long_is_known_by_its_handle(config: edb.ConnectionConfig, own_gateway: Gateway,
+                                                           gate: Gate) -> None:
+    with DB(config, own_gateway.address) as db:
+        transaction = db.begin_transaction()
+        transaction.execute("INSERT INTO gated VALUES (1)")
+        with pytest.raises(edb.DatabaseTimeoutError) as caught:
+            transaction.commit(timeout_ms=200)
+        assert caught.value.outcome is edb.Outcome.UNKNOWN
+        with pytest.raises(edb.DatabaseTimeoutError):
+            transaction.outcome(timeout_ms=200)
+        gate.open()
+        assert transaction.outcome() is edb.Outcome.COMMITTED
+        transaction.commit()  # Gets the stored answer.
+
+
+def test_async_lost_commits(config: edb.ConnectionConfig, own_gateway: Gateway, postgres: Postgres, gate: Gate) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with edb.PostgresAsyncConnector(config, own_gateway.address) as db:
+            async def commit_while_the_gateway_dies(number: int) -> "tuple[asyncio.Task[None], edb.AsyncTransaction, str]":
+                transaction = await db.async_begin_transaction()
+                await transaction.async_execute("INSERT INTO gated VALUES (?)", [number])
+                committing = asyncio.create_task(transaction.async_commit())
+                backend = await loop.run_in_executor(None, gate.wait_for_commit)
+                own_gateway.kill()
+                await loop.run_in_executor(None, own_gateway.start)
+                return committing, transaction, backend
+
+            committing, transaction, backend = await commit_while_the_gateway_dies(1)
+            postgres.psql(f"SELECT pg_terminate_backend({backend})")
+            with pytest.raises(edb.DatabaseTransactionError) as caught:
+                await committing
+            assert caught.value.outcome is edb.Outcome.ROLLED_BACK
+            assert await transaction.async_outcome() is edb.Outcome.ROLLED_BACK
+            committing, transaction, _ = await commit_while_the_gateway_dies(2)
+            gate.open()
+            await committing
+            assert await transaction.async_outcome() is edb.Outcome.COMMITTED
+            assert await db.async_transaction_outcome(transaction.recovery_token) is edb.Outcome.COMMITTED
+
+    asyncio.run(main())
+    assert postgres.psql("SELECT id FROM gated") == "2"
+
+
+# Outcomes that are asked for.
+
+
+def test_a_token_is_there_once_something_was_written_whichever_the_call(db: DB, items: str) -> None:
+    insert = "INSERT INTO items VALUES (1, 'a') RETURNING id"
+    writes: List[Callable[[edb.Transaction], object]] = [
+        lambda t: t.execute(insert), lambda t: t.execute_batch([insert]), lambda t: list(t.execute_stream(insert))]
+    for write in writes:
+        transaction = db.begin_transaction()
+        transaction.execute("SELECT 1")
+        assert transaction.recovery_token == "" and transaction.outcome() is edb.Outcome.UNSPECIFIED
+        write(transaction)
+        token = transaction.recovery_token
+        assert token
+        with pytest.raises(edb.DatabaseTimeoutError):  # It is open.
+            db.transaction_outcome(token, timeout_ms=100)
+        transaction.rollback()
+        assert transaction.outcome() is edb.Outcome.ROLLED_BACK
+        assert db.transaction_outcome(token) is edb.Outcome.ROLLED_BACK
+        assert transaction.recovery_token == token
+    with db.transaction() as block:
+        block.execute(insert)
+        with db.transaction() as savepoint:
+            assert savepoint.recovery_token == block.recovery_token != ""
+    assert db.transaction_outcome(block.recovery_token) is edb.Outcome.COMMITTED
+
+
+def test_a_transaction_that_wrote_nothing_and_was_lost_is_unknown(config: edb.ConnectionConfig, own_gateway: Gateway) -> None:
+    with DB(config, own_gateway.address) as db:
+        transaction = db.begin_transaction()
+        transaction.execute("SELECT 1")
+        own_gateway.kill()
+        with pytest.raises((edb.DatabaseTransactionError, edb.DatabaseConnectionError)):
+            transaction.execute("SELECT 1")
+        assert transaction.outcome() is edb.Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("token, reason", [("", "MALFORMED_TOKEN"), ("no token", "MALFORMED_TOKEN"), ("a\0b", "NUL_IN_TEXT"),
+                                           ("\ud800", "INVALID_UTF8"), (5, "UNSUPPORTED_TYPE"), (None, "UNSUPPORTED_TYPE")])
+def test_a_wrong_token_is_refused(db: DB, token: Any, reason: str) -> None:
+    with pytest.raises(edb.DatabaseRequestError) as caught:
+        db.transaction_outcome(token)
+    assert (caught.value.reason, caught.value.field) == (reason, "recovery_token")
+
+
+# exactly_once.
+
+
+def test_exactly_once_tells_what_became_of_a_write(db: DB, postgres: Postgres, gate: Gate) -> None:
+    with THREADS(1) as threads:
+        retry = edb.RetryConfig(max_attempts=1)
+        insert = threads.submit(lambda: db.execute("INSERT INTO gated VALUES (1)", exactly_once=True, retry=retry))
+        postgres.psql(f"SELECT pg_terminate_backend({gate.wait_for_commit()})")
+        with pytest.raises(edb.DatabaseError) as caught:
+            insert.result(timeout=60)
+        assert caught.value.outcome is edb.Outcome.ROLLED_BACK and gated(postgres) == "0"
+    gate.open()
+    assert db.execute("INSERT INTO gated VALUES (?)", [1], exactly_once=True).rowcount == 1
+    entries = db.execute_batch([edb.Statement("INSERT INTO gated VALUES (?)", [(2,), (3,)])], atomic=True, exactly_once=True)
+    assert len(entries) == 2 and gated(postgres) == "3"
+    assert db.execute("SELECT 1 AS one", exactly_once=True).rows == [{"one": 1}]
+
+
+# Idempotency keys.
+
+
+def test_a_repeated_call_with_a_key_gets_the_first_one_s_result(db: DB, config: edb.ConnectionConfig, gateway: Gateway,
+                                                               items: str, postgres: Postgres) -> None:
+    insert = "INSERT INTO items VALUES (?, clock_timestamp()::text) RETURNING id, name"
+    first = db.execute(insert, [1], idempotency_key="käse-1")
+    assert not first.answered_before
+    with DB(config, gateway.address) as other:
+        again = other.execute(insert, [1], idempotency_key="käse-1")
+    assert again.answered_before and again.rows == first.rows and again.command_tag == "INSERT 0 1"
+    with pytest.raises(edb.DatabaseRequestError) as caught:
+        db.execute(insert, [2], idempotency_key="käse-1")
+    assert caught.value.reason == "IDEMPOTENCY_KEY_REUSED"
+
+    batch: List[Any] = [edb.Statement(insert, [(2,), (3,)]), "SELECT count(*) AS n FROM items"]
+    answers = [db.execute_batch(batch, atomic=True, idempotency_key="batch-1") for _ in range(2)]
+    assert [[entry.result.answered_before for entry in entries] for entries in answers] == [[False] * 3, [True] * 3]
+    assert [entry.result.rows for entry in answers[0]] == [entry.result.rows for entry in answers[1]]
+    assert postgres.psql("SELECT count(*) FROM items") == "3"
+
+
+def test_a_call_with_a_key_that_was_lost_with_the_gateway_may_be_repeated(config: edb.ConnectionConfig, own_gateway: Gateway,
+                                                                         postgres: Postgres, gate: Gate) -> None:
+    insert: Dict[str, Any] = {"sql": "INSERT INTO gated VALUES (1)", "idempotency_key": "lost-1"}
+    with DB(config, own_gateway.address) as db, THREADS(1) as threads:
+        under_way = threads.submit(lambda: db.execute(**insert))
+        gate.wait_for_commit()
+        own_gateway.kill()
+        with pytest.raises(edb.DatabaseConnectionError) as caught:
+            under_way.result(timeout=60)
+        assert caught.value.outcome is edb.Outcome.UNKNOWN and caught.value.retryable
+        own_gateway.start()
+        gate.open()
+        assert db.execute(**insert).answered_before and gated(postgres) == "1"
+
+
+# replay.
+
+
+@pytest.mark.parametrize("replay", [False, True])
+def test_a_transaction_with_replay_outlives_its_backend(db: DB, items: str, postgres: Postgres, replay: bool) -> None:
+    transaction = db.begin_transaction(edb.TransactionOptions(replay=replay))
+    transaction.execute("INSERT INTO items VALUES (1, 'a')")
+    postgres.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+    if replay:
+        transaction.execute("INSERT INTO items VALUES (2, 'b')")
+        transaction.commit()
+    else:
+        with pytest.raises(edb.DatabaseTransactionError):
+            transaction.execute("INSERT INTO items VALUES (2, 'b')")
+        transaction.rollback()
+    assert postgres.psql("SELECT count(*) FROM items") == ("2" if replay else "0")
+
+
+# What is refused before anything is sent.
+
+TOO_LONG = "ä" * 100 + "x"
+WRONG: List[Tuple[Dict[str, Any], str, str]] = [
+    ({"exactly_once": 1}, "UNSUPPORTED_TYPE", "exactly_once"),
+    ({"exactly_once": None}, "UNSUPPORTED_TYPE", "exactly_once"),
+    ({"idempotency_key": ""}, "MALFORMED_KEY", "idempotency_key"),
+    ({"idempotency_key": TOO_LONG}, "MALFORMED_KEY", "idempotency_key"),
+    ({"idempotency_key": "a\0"}, "NUL_IN_TEXT", "idempotency_key"),
+    ({"idempotency_key": 7}, "UNSUPPORTED_TYPE", "idempotency_key"),
+    ({"idempotency_key": b"key"}, "UNSUPPORTED_TYPE", "idempotency_key"),
+]
+
+
+@pytest.mark.parametrize("options, reason, field", WRONG)
+def test_wrong_options_are_refused_before_anything_is_sent(db: DB, items: str, postgres: Postgres, options: Dict[str, Any],
+                                                          reason: str, field: str) -> None:
+    insert = "INSERT INTO items VALUES (1, 'a')"
+    calls: List[Callable[[], object]] = [
+        lambda: db.execute(insert, **options), lambda: db.execute_batch([insert], atomic=True, **options)]
+    for call in calls:
+        with pytest.raises(edb.DatabaseRequestError) as caught:
+            call()
+        error = caught.value
+        assert (error.reason, error.field, error.phase) == (reason, field, edb.Phase.VALIDATING)
+    assert postgres.psql("SELECT count(*) FROM items") == "0"
+
+
+def test_once_is_for_autocommit_and_for_atomic_batches(db: DB, items: str) -> None:
+    for field, value in (("exactly_once", True), ("idempotency_key", "k")):
+        arguments: Dict[str, Any] = {field: value}
+        with pytest.raises(edb.DatabaseRequestError) as caught:
+            db.execute_batch(["SELECT 1"], **arguments)
+        assert (caught.value.reason, caught.value.field) == ("EXACTLY_ONCE_NOT_ATOMIC", field)
+        with db.transaction():
+            calls: List[Callable[[], object]] = [
+                lambda: db.execute("SELECT 1", **arguments),
+                lambda: db.execute_batch(["SELECT 1"], atomic=True, **arguments)]
+            for call in calls:
+                with pytest.raises(edb.DatabaseRequestError) as caught:
+                    call()
+                assert (caught.value.reason, caught.value.field) == ("EXACTLY_ONCE_IN_TRANSACTION", field)
+            db.execute("SELECT 1")  # The transaction has not heard of any of it.
+
+
+@pytest.mark.parametrize("field", ["read_only", "deferrable", "replay"])
+def test_a_wrong_transaction_option_is_refused(db: DB, field: str) -> None:
+    arguments: Dict[str, Any] = {field: "yes"}
+    with pytest.raises(edb.DatabaseRequestError, match=field):
+        db.begin_transaction(edb.TransactionOptions(**arguments))
+
+
+def test_async_is_the_same(config: edb.ConnectionConfig, gateway: Gateway, items: str, postgres: Postgres) -> None:
+    insert = "INSERT INTO items VALUES (?, clock_timestamp()::text) RETURNING name"
+
+    async def main() -> None:
+        async with edb.PostgresAsyncConnector(config, gateway.address) as db:
+            assert (await db.async_execute(insert, [1], exactly_once=True)).rowcount == 1
+            first = await db.async_execute(insert, [2], idempotency_key="async-1")
+            again = await db.async_execute(insert, [2], idempotency_key="async-1")
+            assert (first.answered_before, again.answered_before, again.rows) == (False, True, first.rows)
+            batch = [edb.Statement(insert, [(3,)])]
+            for before in (False, True):
+                (entry,) = await db.async_execute_batch(batch, atomic=True, exactly_once=True, idempotency_key="async-2")
+                assert entry.result.answered_before is before
+            for options, reason, field in WRONG:
+                with pytest.raises(edb.DatabaseRequestError) as caught:
+                    await db.async_execute(insert, [4], **options)
+                assert (caught.value.reason, caught.value.field) == (reason, field)
+            with pytest.raises(edb.DatabaseRequestError, match="atomic"):
+                await db.async_execute_batch(batch, exactly_once=True)
+
+            transaction = await db.async_begin_transaction(edb.TransactionOptions(replay=True))
+            assert await transaction.async_outcome() is edb.Outcome.UNSPECIFIED
+            await transaction.async_execute("INSERT INTO items VALUES (5, 'a')")
+            postgres.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+            async for row in transaction.async_execute_stream("SELECT count(*) AS n FROM items"):
+                assert row == {"n": 4}
+            await transaction.async_commit()
+            assert await transaction.async_outcome() is edb.Outcome.COMMITTED
+            assert await db.async_transaction_outcome(transaction.recovery_token) is edb.Outcome.COMMITTED
+
+    asyncio.run(main())
+    assert postgres.psql("SELECT count(*) FROM items") == "4"
