@@ -165,11 +165,15 @@ void Pool::AbandonRead(SharedRead& read) {
     return;  // others wait for the same
   }
   slot->draining = true;
-  // A server that does not react, or a link that has fallen silent, would keep the place for ever.
-  loop_.CancelTimer(slot->cleaning_timer);
-  slot->cleaning_timer = loop_.RunAt(Now() + kCancelPatience, [this, slot] {
-    slot->cleaning_timer = {};
-    CloseSlot(*slot, observe::CloseReason::kUnclean);
+  CloseUnlessDrained(*slot);
+}
+
+// A server that does not react, or a link that has fallen silent, would keep the place for ever.
+void Pool::CloseUnlessDrained(Slot& slot) {
+  loop_.CancelTimer(slot.cleaning_timer);
+  slot.cleaning_timer = loop_.RunAt(Now() + kCancelPatience, [this, &slot] {
+    slot.cleaning_timer = {};
+    CloseSlot(slot, observe::CloseReason::kUnclean);
     Dispatch();
   });
 }
@@ -346,7 +350,12 @@ void Pool::WatchSlowReads() {
   bool crowded = false;
   bool moved = false;
   for (const auto& slot : slots_) {
-    if (slot->state != SlotState::kShared || slot->reads.size() < 2) continue;
+    if (slot->state != SlotState::kShared) continue;
+    if (slot->reads.empty() && slot->backend->in_flight() > 0) {
+      crowded = true;
+      StopAbandoned(*slot, now);
+    }
+    if (slot->reads.size() < 2) continue;
     crowded = true;
     if (now - slot->backend->front_since() < kSlowRead || !HasRoomBeside(*slot, now)) continue;
     slot->draining = true;
@@ -366,6 +375,15 @@ bool Pool::HasRoomBeside(const Slot& slow, absl::Time now) const {
            slot->reads.size() < static_cast<size_t>(shared_reads_.depth) &&
            now - slot->backend->front_since() < kSlowRead;
   });
+}
+
+// What runs there runs for nobody, and so does all behind it: a slow one is stopped. Most end sooner by themselves.
+void Pool::StopAbandoned(Slot& slot, absl::Time now) {
+  slot.draining = true;
+  if (now - slot.backend->front_since() < kSlowRead || slot.backend->cancelling()) return;
+  if (slot.cleaning_timer.second == 0) CloseUnlessDrained(slot);
+  metrics_.cancels.Increment();
+  slot.backend->Cancel();
 }
 
 // Puts the reads behind the one that runs back to the head of the queue. The server still runs them here, for nobody.

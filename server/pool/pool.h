@@ -212,6 +212,8 @@ class Pool {
   void WatchSlowReads();
   [[nodiscard]] bool HasRoomBeside(const Slot& slow, absl::Time now) const;
   void MoveReads(Slot& slot);
+  void StopAbandoned(Slot& slot, absl::Time now);
+  void CloseUnlessDrained(Slot& slot);
 
   // The one door for a slot's state; keeps the counts.
   void SetState(Slot& slot, SlotState state);

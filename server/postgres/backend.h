@@ -89,6 +89,8 @@ class Backend {
   void ForgetPreparedStatements() { prepared_.Clear(); }
 
   [[nodiscard]] bool usable() const { return state_ == State::kOpen; }
+  // Whether a Cancel() is not over yet.
+  [[nodiscard]] bool cancelling() const { return cancels_pending_ > 0; }
   [[nodiscard]] bool busy() const { return !in_flight_.empty() || cancels_pending_ > 0; }
   [[nodiscard]] size_t in_flight() const { return in_flight_.size(); }
   // The operation that the server works on, and since when. Only when in_flight() > 0.

@@ -94,6 +94,27 @@ TEST_F(SharedReads, ASlowReadDoesNotHoldUpTheOthers) {
   EXPECT_EQ(slow.get().rows()[0]["n"].as<int>(), 1);
 }
 
+// Those behind a slow read are run elsewhere; the server would run them here as well, one after the other, for nobody.
+TEST_F(SharedReads, WhatWasMovedAwayFromASlowReadDoesNotKeepItsBackend) {
+  const auto connector = ConnectAsync(Config(2));
+  sync_wait(connector->async_execute("SELECT 1"));
+  std::vector<std::future<Result>> slow;
+  slow.reserve(8);
+  for (int i = 0; i < 8; ++i) {
+    slow.push_back(
+        connector->async_execute("SELECT pg_sleep(?) AS moved", {i == 0 ? 1.0 : 30.0}, {.timeout = milliseconds(1500)})
+            .future());
+  }
+  for (auto& call : slow) {
+    try {
+      call.get();
+    } catch (const DatabaseTimeoutError&) {  // as it should
+    }
+  }
+  EXPECT_TRUE(WaitForBackends(0, "state = 'active'", seconds(10)));
+  EXPECT_EQ(sync_wait(connector->async_execute("SELECT 5 AS n")).rows()[0]["n"].as<int>(), 5);
+}
+
 TEST_F(SharedReads, ASelectWithAFunctionThatWritesRunsOnce) {
   CreateTable("n int");
   Sql("CREATE FUNCTION " + name() + "_write(n int) RETURNS int LANGUAGE sql AS $$ INSERT INTO " + name() +

@@ -59,7 +59,7 @@ def test_pool_sizes_at_their_bounds(low: int, high: int, good: bool) -> None:
 
 @pytest.mark.parametrize("fields", [{"max_attempts": 101}, {"initial_delay_ms": -1}, {"multiplier": 0.5},
                                     {"multiplier": float("nan")}, {"initial_delay_ms": 100, "max_delay_ms": 99},
-                                    {"max_delay_ms": 600_001}])
+                                    {"max_delay_ms": 600_001}, {"budget_ms": -1}, {"budget_ms": 86_400_001}])
 def test_a_wrong_retry_configuration_is_refused(fields: Dict[str, Any]) -> None:
     with pytest.raises(pydantic.ValidationError, match=list(fields)[-1]):
         edb.RetryConfig(**fields)

@@ -68,6 +68,18 @@ def test_after_the_last_attempt_the_error_is_raised(gateway: Gateway, config: ed
     assert caught.value.outcome is edb.Outcome.NOT_EXECUTED
 
 
+def test_nothing_is_retried_past_its_budget(db: DB) -> None:
+    retry = edb.RetryConfig(max_attempts=100, initial_delay_ms=20, max_delay_ms=20, budget_ms=300)
+    fail = "DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$"
+    for call in (lambda: db.execute(fail, retry=retry),
+                 lambda: db.run_transaction(lambda transaction: transaction.execute(fail), retry=retry)):
+        begin = time.monotonic()
+        with pytest.raises(edb.DatabaseTransactionError) as caught:
+            call()
+        assert caught.value.sqlstate == "40001"
+        assert 0.3 <= time.monotonic() - begin < 15
+
+
 def test_serialization_failures_are_retried(db: DB, items: str, postgres: Postgres) -> None:
     postgres.psql("INSERT INTO items VALUES (1, '0')")
     with concurrent.futures.ThreadPoolExecutor(8) as threads:

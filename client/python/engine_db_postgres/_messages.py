@@ -65,6 +65,7 @@ def _fill_retry(settings: config_pb2.RetrySettings, retry: RetryConfig) -> None:
     settings.initial_delay_ms = retry.initial_delay_ms
     settings.max_delay_ms = retry.max_delay_ms
     settings.multiplier = retry.multiplier
+    settings.budget_ms = retry.budget_ms
 
 
 def retry_settings(retry: RetryConfig) -> bytes:

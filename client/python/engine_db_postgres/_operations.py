@@ -4,6 +4,7 @@ own use."""
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass, replace
 from typing import Callable, Collection, Generic, List, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
 
@@ -428,12 +429,17 @@ def close(session: Session) -> Operation[None]:
                      Outcome.UNSPECIFIED, _nothing)
 
 
-def pause_before_repeating(retry: RetryConfig, attempt: int, error: DatabaseError) -> Optional[float]:
-    """How many seconds to wait before the next attempt when `attempt`, counted from 1, failed; None for no more."""
+def pause_before_repeating(retry: RetryConfig, attempt: int, began: float, error: DatabaseError) -> Optional[float]:
+    """How many seconds to wait before the next attempt when `attempt`, counted from 1, failed, and the first one began at
+    `began` (time.monotonic()); None for no more."""
     if not error.retryable or attempt >= retry.max_attempts:
         return None
     # "Full jitter": those who collided come back at different times.
-    return max(random.uniform(0, retry.max_delay_before(attempt + 1)), float(error.info.retry_after_ms)) / 1000
+    pause = max(random.uniform(0, retry.max_delay_before(attempt + 1)), float(error.info.retry_after_ms)) / 1000
+    if retry.budget_ms == 0:
+        return pause
+    left = began + retry.budget_ms / 1000 - time.monotonic()
+    return min(pause, left) if left > 0 else None
 
 
 class StreamSummary:

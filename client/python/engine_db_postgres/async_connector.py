@@ -562,12 +562,13 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
                                     options: TransactionOptions = TransactionOptions(),
                                     retry: RetryConfig = RetryConfig()) -> T:
         """As PostgresSyncConnector.run_transaction(); work is a coroutine function."""
+        began = time.monotonic()
         attempt = 1
         while True:
             try:
                 return await self._in_transaction(work, options)
             except DatabaseTransactionError as error:
-                pause = operations.pause_before_repeating(retry, attempt, error)
+                pause = operations.pause_before_repeating(retry, attempt, began, error)
                 if pause is None:
                     raise
             await asyncio.sleep(pause)

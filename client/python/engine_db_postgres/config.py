@@ -23,6 +23,7 @@ _MAX_PASSWORD = 1024
 if TYPE_CHECKING:
     from builtins import float as _Multiplier
     from builtins import int as _Attempts
+    from builtins import int as _Budget
     from builtins import int as _InitialDelay
     from builtins import int as _MaxDelay
     from builtins import int as _MaxPool
@@ -39,6 +40,7 @@ else:
     _Attempts = integer(1, 100)
     _InitialDelay = integer(0, 60_000)
     _MaxDelay = integer(0, 600_000)
+    _Budget = integer(0, 86_400_000)
     _Multiplier = real(1.0, 10.0)
     _Required = text(required=True)
     _Text = text()
@@ -69,6 +71,9 @@ class RetryConfig(Model):
     max_delay_ms: _MaxDelay = 2000
     # 1.0 to 10.0.
     multiplier: _Multiplier = 2.0
+    # No retry begins later than so long after the call (or run_transaction): 0 to 86,400,000. 0: no limit but the call's
+    # timeout, which holds anyway.
+    budget_ms: _Budget = 0
 
     def faults(self) -> List[str]:
         """What no single field can tell."""
@@ -207,7 +212,7 @@ class DataSource(Model):
 ConnectTarget = Union[ConnectionConfig, DataSource]
 
 _INTEGERS = frozenset({"port", "min_pool_size", "max_pool_size", "timeout_ms", "max_attempts", "initial_delay_ms",
-                       "max_delay_ms"})
+                       "max_delay_ms", "budget_ms"})
 
 
 def _from_text(name: str, value: str) -> Any:

@@ -478,6 +478,7 @@ class PostgresSyncConnector(DatabaseConnector):
         """Runs work(transaction), commits, and returns what work returned. When the transaction fails as a whole because of
         others (serialization failure, deadlock), all of it runs again, as `retry` says; so work must have no effects outside
         the transaction that do harm when repeated. Any other exception rolls back and is passed on."""
+        began = time.monotonic()
         attempt = 1
         while True:
             try:
@@ -485,7 +486,7 @@ class PostgresSyncConnector(DatabaseConnector):
                     returned = work(transaction)
                 return returned
             except DatabaseTransactionError as error:
-                pause = operations.pause_before_repeating(retry, attempt, error)
+                pause = operations.pause_before_repeating(retry, attempt, began, error)
                 if pause is None:
                     raise
             time.sleep(pause)
