@@ -23,8 +23,9 @@ dictionary=tests/fuzz/$target.dict
 export ASAN_OPTIONS=detect_container_overflow=0:detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS=print_stacktrace=1
 status=0
+# A minute for one input, which takes milliseconds: libFuzzer's clock also runs while other programs have the processor.
 # libFuzzer's own exit code for a find is 77, which would be taken for "skipped".
-"$program" -error_exitcode=1 -timeout_exitcode=1 -seed="$seed" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$finds/" \
+"$program" -error_exitcode=1 -timeout_exitcode=1 -seed="$seed" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$finds/" \
   ${dictionary:+$([[ -f $dictionary ]] && echo "-dict=$dictionary")} "$learnt" "tests/fuzz/corpus/$target" || status=$?
 if [[ $status != 0 ]]; then
   echo "The input for which it fails is the newest file of $finds; run: $program $finds/FILE" >&2

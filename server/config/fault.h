@@ -9,7 +9,8 @@
 
 namespace engine::db::config {
 
-// One of them. Never quotes a text value, which might be a secret in the wrong place.
+// One of them. Never quotes a text value, which might be a secret in the wrong place, nor a key that is not plainly a
+// name, which might be a piece of one.
 struct Fault {
   std::string field;     // the path of what is wrong: "config.port"
   std::string expected;  // what is wrong and what was expected: "must be 1 to 65535, got 70000"

@@ -1,5 +1,6 @@
 #include "server/config/reference.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <iterator>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace engine::db::config {
@@ -18,11 +20,22 @@ constexpr std::string_view kEnv = "ENV:";
 constexpr std::string_view kFile = "FILE:";
 constexpr size_t kMaxFileBytes = 64 << 10;
 
+// What a message shows of a variable's name or a file's path. Where it is neither, the "}" may be missing, and it is
+// whatever stands before the next one: a password too.
+std::string Shown(std::string_view name) {
+  constexpr size_t kMaxBytes = 255;
+  constexpr std::string_view kMarks = "/._-+@~";
+  const bool plain = !name.empty() && name.size() <= kMaxBytes && std::all_of(name.begin(), name.end(), [=](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || kMarks.find(c) != std::string_view::npos;
+  });
+  return plain ? std::string(name) : "? (not shown, since it is no plain name: is its \"}\" missing?)";
+}
+
 absl::StatusOr<std::string> Resolve(std::string_view reference, const Environment& environment) {
   if (reference.substr(0, kEnv.size()) == kEnv) {
     const std::string name(reference.substr(kEnv.size()));
     if (auto value = environment(name)) return *std::move(value);
-    return absl::NotFoundError(absl::StrCat("environment variable ", name, " is not set"));
+    return absl::NotFoundError(absl::StrCat("environment variable ", Shown(name), " is not set"));
   }
   if (reference.substr(0, kFile.size()) == kFile) return ReadSecretFile(std::string(reference.substr(kFile.size())));
   return absl::InvalidArgumentError("a \"${\" must begin ${ENV:NAME} or ${FILE:PATH}");
@@ -71,7 +84,7 @@ absl::StatusOr<std::string> ReadSecretFile(const std::string& path) {
   const std::filesystem::file_status status = std::filesystem::status(path, failure);
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
     // Opening a pipe would wait for a writer.
-    return absl::NotFoundError(absl::StrCat("cannot read file ", path, ": it is not a regular file"));
+    return absl::NotFoundError(absl::StrCat("cannot read file ", Shown(path), ": it is not a regular file"));
   }
   errno = 0;
   std::ifstream file(path, std::ios::binary);
@@ -82,7 +95,7 @@ absl::StatusOr<std::string> ReadSecretFile(const std::string& path) {
   if (!file.is_open() || file.bad() || !file.eof()) {
     const std::string why = content.size() > kMaxFileBytes ? absl::StrCat("it has more than ", kMaxFileBytes, " bytes")
                                                            : std::string(std::strerror(errno));
-    return absl::NotFoundError(absl::StrCat("cannot read file ", path, ": ", why));
+    return absl::NotFoundError(absl::StrCat("cannot read file ", Shown(path), ": ", why));
   }
   if (!content.empty() && content.back() == '\n') content.pop_back();
   if (!content.empty() && content.back() == '\r') content.pop_back();

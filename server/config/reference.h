@@ -17,14 +17,14 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 
 // `text` with every reference replaced by the variable's value or the file's content (see ReadSecretFile). What comes
 // in is not looked through again. Fails on a variable that is not set, a file that can't be read, and a "${" that
-// begins neither form; the message names the variable or the file, and never a value.
+// begins neither form; the message names the variable or the file where that is plainly a name, and never a value.
 [[nodiscard]] absl::StatusOr<std::string> ResolveReferences(std::string_view text, const Environment& environment);
 
 // PATH when the whole of `text` is one ${FILE:PATH}.
 [[nodiscard]] std::optional<std::string> WholeFileReference(std::string_view text);
 
-// The content of a small file (at most 64 KiB) without the line end that editors add. The error names the file and the
-// reason.
+// The content of a small file (at most 64 KiB) without the line end that editors add. The error names the file (as
+// ResolveReferences does) and the reason.
 [[nodiscard]] absl::StatusOr<std::string> ReadSecretFile(const std::string& path);
 
 }  // namespace engine::db::config

@@ -26,6 +26,7 @@ namespace {
 
 constexpr size_t kMaxFileBytes = 1 << 20;
 constexpr size_t kMaxNameBytes = 63;
+constexpr char kHidden[] = "?";
 constexpr char kNoValue[] = "has no value (is what belongs to it not indented?)";
 
 // What to do with the value of each key of a map.
@@ -33,6 +34,21 @@ using Handlers = std::map<std::string, std::function<void(const YAML::Node& valu
 
 std::string Join(const std::string& path, const std::string& key) {
   return path.empty() ? key : absl::StrCat(path, ".", key);
+}
+
+bool IsName(const std::string& text) {
+  return !text.empty() && text.size() <= kMaxNameBytes && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.';
+  });
+}
+
+// What a fault shows of a key. Where it is no name, it may be a piece of a value, as a quote that is not closed makes
+// one, and has what neither a log nor a terminal should get.
+std::string Shown(const std::string& key) { return IsName(key) ? key : kHidden; }
+
+// In {password: its,secret} the "secret" is a key, without a value.
+bool MayBePieceOfValue(const YAML::Node& map, const YAML::Node& value) {
+  return map.Style() == YAML::EmitterStyle::Flow && value.IsNull();
 }
 
 bool IsDataSource(const YAML::Node& value) {
@@ -142,11 +158,16 @@ class Reader {
     }
     std::set<std::string> seen;
     for (const auto& entry : node) {
-      const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
-      const std::string below = Join(path, key);
+      const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
+      const std::string below = Join(path, Shown(key));
       const auto handler = handlers.find(key);
       if (handler == handlers.end()) {
-        Fail(below, entry.first, Unknown(key, handlers));
+        if (IsName(key) && !MayBePieceOfValue(node, entry.second)) {
+          Fail(below, entry.first, absl::StrCat("is unknown", Suggestion(key, handlers), Known(handlers)));
+        } else {
+          Fail(Join(path, kHidden), entry.first,
+               absl::StrCat("is unknown (not shown, since it may be a piece of a value)", Known(handlers)));
+        }
       } else if (!seen.insert(key).second) {
         Fail(below, entry.first, "is given twice");
       } else if (entry.second.IsNull()) {
@@ -157,20 +178,22 @@ class Reader {
     }
   }
 
-  static std::string Unknown(const std::string& key, const Handlers& handlers) {
-    constexpr size_t kMaxKeyBytes = 64;  // longer ones are no slip of the pen
+  // " (did you mean maxPoolSize?)", or nothing.
+  static std::string Suggestion(const std::string& key, const Handlers& handlers) {
     constexpr size_t kMaxDistance = 2;
     std::string nearest;
     size_t distance = kMaxDistance + 1;
     for (const auto& known : handlers) {
-      if (key.size() > kMaxKeyBytes) break;
       const size_t d = Distance(Letters(key), Letters(known.first));
       if (d < distance) nearest = known.first;
       distance = std::min(distance, d);
     }
-    return absl::StrCat("is unknown", nearest.empty() ? "" : absl::StrCat(" (did you mean ", nearest, "?)"),
-                        "; known here: ", absl::StrJoin(handlers, ", ", [](std::string* out, const auto& known) {
-                          out->append(known.first);
+    return nearest.empty() ? "" : absl::StrCat(" (did you mean ", Shown(nearest), "?)");
+  }
+
+  static std::string Known(const Handlers& handlers) {
+    return absl::StrCat("; known here: ", absl::StrJoin(handlers, ", ", [](std::string* out, const auto& known) {
+                          out->append(Shown(known.first));
                         }));
   }
 
@@ -215,11 +238,12 @@ class Reader {
     if (!node.IsMap()) return Fail(path, node, "must be a map of names to data sources");
     for (const auto& entry : node) {
       const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
+      const std::string below = Join(path, MayBePieceOfValue(node, entry.second) ? kHidden : Shown(name));
       if (entry.second.IsNull()) {
-        Fail(Join(path, name), entry.first, kNoValue);
-        continue;
+        Fail(below, entry.first, kNoValue);
+      } else {
+        ReadDataSource(name, entry.second, below);
       }
-      ReadDataSource(name, entry.second, Join(path, name));
     }
   }
 
@@ -240,10 +264,7 @@ struct SourceDraft {
 };
 
 void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, const std::string& path) {
-  const bool name_is_plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.';
-  });
-  if (name.empty() || name.size() > kMaxNameBytes || !name_is_plain) {
+  if (!IsName(name)) {
     return Fail(path, node,
                 absl::StrCat("must have a name of 1 to ", kMaxNameBytes, " letters, digits, \"-\", \"_\" and \".\""));
   }
@@ -331,7 +352,7 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
                        "must hold one scheme that is a list of one entry: dbAuth: [{type: basic, username, password}]");
          }
          const std::string scheme_name = value.begin()->first.IsScalar() ? value.begin()->first.Scalar() : "";
-         ReadMap(value.begin()->second[0], absl::StrCat(where, ".", scheme_name, "[0]"), scheme);
+         ReadMap(value.begin()->second[0], absl::StrCat(Join(where, Shown(scheme_name)), "[0]"), scheme);
        }},
       {"minPoolSize", integer_field([&](int32_t n) { config.set_min_pool_size(n); })},
       {"maxPoolSize", integer_field([&](int32_t n) { config.set_max_pool_size(n); })},
@@ -365,6 +386,8 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
     if (origin == source.origin.end()) {
       draft_.faults.push_back({LocatedBelow(path, node, CamelCase(fault.field)), std::move(fault.expected)});
     } else {
+      // In "postgresql://u:1234/5@h/d", whose "/" should have been encoded, the port is a piece of the password.
+      if (fault.field == "port") fault.expected.resize(std::min(fault.expected.size(), fault.expected.find(", got ")));
       draft_.faults.push_back({origin->second, absl::StrCat(fault.field, " ", fault.expected)});
     }
   }

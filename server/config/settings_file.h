@@ -29,7 +29,8 @@
 
 namespace engine::db::config {
 
-// Takes over what the file says; adds to draft.faults what is wrong with it, each with path and line.
+// Takes over what the file says; adds to draft.faults what is wrong with it, each with path and line. In a path, a key
+// that may be a piece of a value (what is no name of letters, digits, "-", "_" and "."; {password: its,secret}) is "?".
 void ReadSettingsFile(const std::string& file, const Environment& environment, Draft& draft);
 
 }  // namespace engine::db::config

@@ -60,7 +60,6 @@ class StreamCall final : public Call {
   std::optional<ErrorInfo> error_;
   Result::Summary summary_;
   uint64_t rows_arrived_ = 0;
-  uint64_t rows_taken_ = 0;
   uint64_t credit_ = 0;    // Bytes that were taken and not given back yet.
   bool complete_ = false;  // The summary came.
   bool end_seen_ = false;  // And the reader knows.

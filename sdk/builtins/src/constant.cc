@@ -186,6 +186,7 @@ std::string suggest_expression(std::string_view text) {
     if (lower(text) == foreign) return "; did you mean \"" + std::string(ours) + "\"?";
   }
   std::vector<std::string> known;
+  known.reserve(kExpressions.size());
   for (const auto& [name, expression] : kExpressions) known.emplace_back(name);
   return did_you_mean(text, known);
 }

@@ -115,11 +115,10 @@ class Selection {
     const bool may_miss = number >= null_from_;
     std::vector<const Json*> next;
     for (const Json* value : found_) {
-      if (value->is_null() && may_miss) {
-        next.push_back(&kNull);
-      } else if (std::holds_alternative<JsonPath::All>(segment)) {
+      const bool stays_null = value->is_null() && may_miss;
+      if (!stays_null && std::holds_alternative<JsonPath::All>(segment)) {
         add_all(*value, before, next);
-      } else if (const Json* child = child_of(*value, segment, before)) {
+      } else if (const Json* child = stays_null ? &kNull : child_of(*value, segment, before)) {
         next.push_back(child);
       } else if (may_miss) {
         next.push_back(&kNull);

@@ -30,6 +30,10 @@ std::string all_faults(const std::vector<PipelineFault>& faults) {
   return message;
 }
 
+// Of yaml-cpp's words only those that quote nothing of the file, which may be a password: "*secret" is an anchor that
+// is not defined.
+std::string without_quotes(const std::string& message) { return message.substr(0, message.find_first_of(":\"")); }
+
 ErrorInfo error_info(const std::vector<PipelineFault>& faults) {
   ErrorInfo info;
   info.kind = ErrorKind::kInvalidRequest;
@@ -72,7 +76,7 @@ class Loader {
     } catch (const YAML::Exception& error) {
       const size_t line = error.mark.is_null() ? 0 : static_cast<size_t>(error.mark.line) + 1;
       return block_.fail(line, "",
-                         "is not YAML: " + error.msg +
+                         "is not YAML: " + without_quotes(error.msg) +
                              " (is what belongs together indented alike? A list behind other blocks needs \"steps:\" "
                              "or \"---\" before it)");
     }

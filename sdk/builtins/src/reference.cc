@@ -1,5 +1,6 @@
 #include "engine_db/builtins/reference.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +14,18 @@ constexpr std::string_view kEnv = "ENV:";
 constexpr std::string_view kFile = "FILE:";
 constexpr size_t kMaxFileBytes = 64 << 10;
 
+// What a message shows of a variable's name or a file's path. Where it is neither, the "}" may be missing, and it is
+// whatever stands before the next one: a password too.
+std::string shown(std::string_view name) {
+  constexpr size_t kMaxBytes = 255;
+  constexpr std::string_view kMarks = "/._-+@~";
+  const bool plain = !name.empty() && name.size() <= kMaxBytes && std::ranges::all_of(name, [=](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           kMarks.find(c) != std::string_view::npos;
+  });
+  return plain ? std::string(name) : "? (not shown, since it is no plain name: is its \"}\" missing?)";
+}
+
 std::string read_small_file(const std::string& path) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
@@ -21,7 +34,7 @@ std::string read_small_file(const std::string& path) {
   content.resize(static_cast<size_t>(file.gcount()));
   // A folder opens but does not read; eofbit comes with every file that is short enough.
   if (!file.is_open() || file.bad() || !file.eof()) {
-    throw ReferenceError("cannot read file " + path + ": " +
+    throw ReferenceError("cannot read file " + shown(path) + ": " +
                          (content.size() > kMaxFileBytes ? "it has more than 65536 bytes" : std::strerror(errno)));
   }
   if (content.ends_with('\n')) content.pop_back();
@@ -33,7 +46,7 @@ std::string resolve(std::string_view reference, const Environment& environment) 
   if (reference.starts_with(kEnv)) {
     const std::string name(reference.substr(kEnv.size()));
     if (auto value = environment(name)) return *std::move(value);
-    throw ReferenceError("environment variable " + name + " is not set");
+    throw ReferenceError("environment variable " + shown(name) + " is not set");
   }
   if (reference.starts_with(kFile)) return read_small_file(std::string(reference.substr(kFile.size())));
   throw ReferenceError("a \"${\" must begin ${ENV:NAME} or ${FILE:PATH}");

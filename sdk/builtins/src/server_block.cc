@@ -19,6 +19,7 @@ class ServerReader {
  public:
   ServerReader(std::string name, const LoadOptions& options, std::vector<PipelineFault>& faults)
       : name_(std::move(name)),
+        field_(join("", name_)),
         environment_(options.environment),
         faults_(faults),
         faults_before_(faults.size()),
@@ -26,13 +27,13 @@ class ServerReader {
 
   // Nothing when there are faults.
   std::optional<DatabaseServer> read(const YAML::Node& node) {
-    block_.read_map(node, name_, handlers());
+    block_.read_map(node, field_, handlers());
     if (!node.IsMap()) return std::nullopt;
     const bool data_source = origins_.contains("dataSource");
     std::vector<const char*> required = {"protocol", "driver"};
     if (!data_source) required.push_back("url");
     for (const char* key : required) {
-      if (!origins_.contains(key)) fail({line_of(node), join(name_, key)}, "is required");
+      if (!origins_.contains(key)) fail({line_of(node), join(field_, key)}, "is required");
     }
     if (data_source) refuse_what_the_data_source_says();
     if (failed()) return std::nullopt;  // what could not be read would only be reported again, as missing
@@ -189,6 +190,7 @@ class ServerReader {
   }
 
   std::string name_;
+  std::string field_;  // as faults show it
   const Environment& environment_;
   std::vector<PipelineFault>& faults_;
   size_t faults_before_;

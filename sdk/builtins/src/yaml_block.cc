@@ -1,19 +1,41 @@
 #include "sdk/builtins/src/yaml_block.h"
 
+#include <algorithm>
 #include <set>
 
 #include "sdk/builtins/src/suggestion.h"
 
 namespace engine::db::builtins {
+namespace {
+
+constexpr char kHidden[] = "?";
+
+bool is_name(std::string_view key) {
+  constexpr size_t kMaxBytes = 63;
+  return !key.empty() && key.size() <= kMaxBytes && std::ranges::all_of(key, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+  });
+}
+
+// In {password: its,secret} the "secret" is a key, without a value.
+bool may_be_piece_of_value(const YAML::Node& map, const YAML::Node& value) {
+  return map.Style() == YAML::EmitterStyle::Flow && value.IsNull();
+}
+
+}  // namespace
 
 size_t line_of(const YAML::Node& node) {
   const YAML::Mark mark = node.Mark();
   return mark.is_null() ? 0 : static_cast<size_t>(mark.line) + 1;
 }
 
-std::string join(const std::string& field, const std::string& key) { return field.empty() ? key : field + "." + key; }
+std::string join(const std::string& field, const std::string& key) {
+  const std::string shown = is_name(key) ? key : kHidden;
+  return field.empty() ? shown : field + "." + shown;
+}
 
-std::string key_of(const YAML::Node& key) { return key.IsScalar() ? key.Scalar() : "?"; }
+std::string key_of(const YAML::Node& key) { return key.IsScalar() ? key.Scalar() : kHidden; }
 
 void YamlBlock::fail(size_t line, std::string field, std::string message) {
   faults_.push_back({{file_, line, step_, std::move(field)}, std::move(message)});
@@ -37,7 +59,12 @@ void YamlBlock::read_map(const YAML::Node& node, const std::string& field, const
         list += (list.empty() ? "" : ", ") + name;
         known.push_back(name);
       }
-      fail(entry.first, join(field, key), "is unknown" + did_you_mean(key, known) + " (known here: " + list + ")");
+      if (is_name(key) && !may_be_piece_of_value(node, entry.second)) {
+        fail(entry.first, join(field, key), "is unknown" + did_you_mean(key, known) + " (known here: " + list + ")");
+      } else {
+        fail(entry.first, join(field, kHidden),
+             "is unknown (not shown, since it may be a piece of a value; known here: " + list + ")");
+      }
     } else if (!seen.insert(key).second) {
       fail(entry.first, join(field, key), "is given twice");
     } else if (entry.second.IsNull() && key != nullable) {

@@ -25,7 +25,8 @@ inline constexpr char kNoValue[] = "has no value (is what belongs to it not inde
 // From 1; 0 when the node is not in the file.
 [[nodiscard]] size_t line_of(const YAML::Node& node);
 
-// "a.b", or "b" when `field` is empty.
+// "a.b", or "b" when `field` is empty. A key that is not plainly one (up to 63 letters, digits, "-", "_" and ".") is
+// "?": it may be a piece of a value, as a quote that is not closed makes one.
 [[nodiscard]] std::string join(const std::string& field, const std::string& key);
 
 // The key of a map's entry; "?" for one that is no single value.

@@ -451,6 +451,25 @@ steps: []
               AllOf(HasSubstr("db.driver: is required"), HasSubstr("db.url: is required")));
 }
 
+// A comma in a password, or a quote that is not closed, makes keys of its pieces.
+TEST(PipelineServerTest, AKeyThatMayBeAPieceOfAValueIsNotQuoted) {
+  for (const std::string block :
+       {"{url: 'postgresql://u@h/d', securitySchemes: {dbAuth: [{type: basic, password: its,hush}]}}",
+        "{url: 'postgresql://u@h/d', 'password: hush': x}", "{url: 'postgresql://u@h/d', \"log\\nhush\": x}"}) {
+    EXPECT_THAT(faults_of("db: " + block + "\nsteps: []\n"),
+                AllOf(HasSubstr(".?: is unknown (not shown, since it may be a piece of a value; known here"),
+                      HasSubstr("p.yaml:1: db."), Not(HasSubstr("hush"))))
+        << block;
+  }
+  EXPECT_THAT(faults_of("'password: hush': {url: 'postgresql://u@h/d'}\nsteps: []\n"),
+              AllOf(HasSubstr("p.yaml:1: ?.driver: is required"), Not(HasSubstr("hush"))));
+  for (const std::string value : {"*hush", "\"\\q hush\"", "[hush"}) {
+    EXPECT_THAT(faults_of("db:\n  url: " + value + "\nsteps: []\n"),
+                AllOf(HasSubstr("is not YAML"), Not(HasSubstr("hush"))))
+        << value;
+  }
+}
+
 TEST(PipelineTransactionTest, BeginsWhereALaterStepEndsIt) {
   const auto plan = [](const std::vector<std::string>& operations) {
     std::string steps;

@@ -10,7 +10,9 @@
 namespace engine::db::builtins {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 std::optional<std::string> variables(const std::string& name) {
   if (name == "USER") return "app";
@@ -49,6 +51,15 @@ TEST(ReferenceTest, ErrorsNameWhatIsMissing) {
   EXPECT_THAT(resolve("${FILE:/tmp}"), HasSubstr("cannot read file /tmp"));
   EXPECT_THAT(resolve("${USER}"), HasSubstr("must begin ${ENV:NAME} or ${FILE:PATH}"));
   EXPECT_THAT(resolve("${ENV:USER"), HasSubstr("no \"}\""));
+}
+
+// A reference that lacks its "}" goes on to the next one there is, over whatever stands between.
+TEST(ReferenceTest, AReferenceWithoutItsEndIsNotQuoted) {
+  for (const std::string open : {"${FILE:/run/user", "${ENV:USER_NAME", "${FILE:", "${ENV:"}) {
+    EXPECT_THAT(resolve("postgresql://" + open + ":hush@h/${ENV:DATABASE}"),
+                AllOf(HasSubstr("is its \"}\" missing?"), Not(HasSubstr("hush"))))
+        << open;
+  }
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace engine::db::builtins {
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;
 [[nodiscard]] std::optional<std::string> process_environment(const std::string& name);
 
-// The message names the variable or the file, never a value.
+// The message names the variable or the file where that is plainly a name, and never a value.
 class ReferenceError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
