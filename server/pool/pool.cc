@@ -165,11 +165,13 @@ void Pool::AbandonRead(SharedRead& read) {
     return;  // others wait for the same
   }
   slot->draining = true;
-  CloseUnlessDrained(*slot);
+  slot->stopping = slot->backend->front_id();
+  CloseUnlessStopped(*slot);
+  WatchSoon();
 }
 
 // A server that does not react, or a link that has fallen silent, would keep the place for ever.
-void Pool::CloseUnlessDrained(Slot& slot) {
+void Pool::CloseUnlessStopped(Slot& slot) {
   loop_.CancelTimer(slot.cleaning_timer);
   slot.cleaning_timer = loop_.RunAt(Now() + kCancelPatience, [this, &slot] {
     slot.cleaning_timer = {};
@@ -318,9 +320,7 @@ void Pool::StartRead(Slot& slot, SharedRead& read) {
   read.operation = slot.backend->Run(operation);
   // Reads that stand in line could run side by side.
   if (slot.reads.size() > ReadsTogether() && opening_ == 0 && idle_ == 0) OpenAnother();
-  if (slot.reads.size() > 1 && slow_read_timer_.second == 0) {
-    slow_read_timer_ = loop_.RunAt(Now() + kSlowRead, [this] { WatchSlowReads(); });
-  }
+  if (slot.reads.size() > 1) WatchSoon();
 }
 
 // As many shared backends stop taking reads as calls wait for a backend of their own; the emptiest first.
@@ -344,6 +344,11 @@ void Pool::DrainForWaiters(size_t count) {
 
 // --- reads behind slow ones
 
+void Pool::WatchSoon() {
+  if (slow_read_timer_.second != 0) return;
+  slow_read_timer_ = loop_.RunAt(Now() + kSlowRead, [this] { WatchSlowReads(); });
+}
+
 void Pool::WatchSlowReads() {
   slow_read_timer_ = {};
   const absl::Time now = Now();
@@ -362,7 +367,7 @@ void Pool::WatchSlowReads() {
     MoveReads(*slot);
     moved = true;
   }
-  if (crowded) slow_read_timer_ = loop_.RunAt(now + kSlowRead, [this] { WatchSlowReads(); });
+  if (crowded) WatchSoon();
   if (moved) Dispatch();
 }
 
@@ -381,7 +386,7 @@ bool Pool::HasRoomBeside(const Slot& slow, absl::Time now) const {
 void Pool::StopAbandoned(Slot& slot, absl::Time now) {
   slot.draining = true;
   if (now - slot.backend->front_since() < kSlowRead || slot.backend->cancelling()) return;
-  if (slot.cleaning_timer.second == 0) CloseUnlessDrained(slot);
+  if (std::exchange(slot.stopping, slot.backend->front_id()) != slot.backend->front_id()) CloseUnlessStopped(slot);
   metrics_.cancels.Increment();
   slot.backend->Cancel();
 }

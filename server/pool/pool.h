@@ -209,11 +209,12 @@ class Pool {
   void OnLost(Slot& slot, const absl::Status& status);
 
   // Reads behind slow ones.
+  void WatchSoon();
   void WatchSlowReads();
   [[nodiscard]] bool HasRoomBeside(const Slot& slow, absl::Time now) const;
   void MoveReads(Slot& slot);
   void StopAbandoned(Slot& slot, absl::Time now);
-  void CloseUnlessDrained(Slot& slot);
+  void CloseUnlessStopped(Slot& slot);
 
   // The one door for a slot's state; keeps the counts.
   void SetState(Slot& slot, SlotState state);

@@ -31,6 +31,7 @@ struct Slot {
   // Shared: in the pipeline's order.
   std::deque<SharedRead*> reads;
   bool draining = false;  // takes no more reads, since somebody waits for the backend or it is slow
+  postgres::Backend::OperationId stopping = 0;  // which one's end is waited for, for a while
   // default_transaction_read_only is on, as of the last statement in the pipeline.
   bool guarded = false;
   postgres::EventLoop::TimerId cleaning_timer;
