@@ -128,7 +128,7 @@ TEST_F(DataSources, CheckConfigTellsEveryFaultAndFails) {
                             "\n  databaseServer.securitySchemes.dbAuth[0].username (line 10): environment variable "
                             "DB_USERNAME is not set\n",
                             "\n  databaseServer.max_pool_size (line 12): is unknown (did you mean maxPoolSize?)",
-                            "\n  orders.url (line 13): port must be 1 to 65535, got 0",
+                            "\n  orders.url (line 13): port must be 1 to 65535\n",
                             "\n  orders.minPoolSize (line 13): must be at most max_pool_size (10, the default), got 11",
                             "\n  limits.waiters (line 14): must be a whole number, 1 to 1000000"}) {
     EXPECT_NE(checked.err.find(fault), std::string::npos) << fault << "\nin:\n" << checked.err;
