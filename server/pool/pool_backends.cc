@@ -269,31 +269,24 @@ void Pool::StartCleaning(Slot& slot) {
 // Decides what becomes of a backend that was given back: one step at a time, again after each, until it is clean or
 // closed.
 void Pool::Clean(Slot& slot) {
+  const auto close = [&](observe::CloseReason reason) {
+    CloseSlot(slot, reason);
+    Dispatch();
+  };
   if (slot.schema_changed && !slot.backend->busy()) OnSchemaChanged(slot);
-  if (!slot.backend->usable()) {
-    CloseSlot(slot, observe::CloseReason::kLost);
-  } else if (slot.retired) {
-    CloseSlot(slot, observe::CloseReason::kRetired);
-  } else if (slot.internal_failed) {
-    CloseSlot(slot, observe::CloseReason::kUnclean);
-  } else if (slot.backend->busy()) {
-    return;  // OnDrained comes back here
-  } else if (slot.backend->in_transaction()) {
-    RunInternal(slot, {.text = postgres::CommandText("ROLLBACK")});
-    return;
-  } else if (slot.outlasts_reset) {
-    CloseSlot(slot, observe::CloseReason::kUnclean);
-  } else if (std::exchange(slot.resetting, false)) {
+  if (!slot.backend->usable()) return close(observe::CloseReason::kLost);
+  if (slot.retired) return close(observe::CloseReason::kRetired);
+  if (slot.internal_failed) return close(observe::CloseReason::kUnclean);
+  if (slot.backend->busy()) return;  // OnDrained comes back here
+  if (slot.backend->in_transaction()) return RunInternal(slot, {.text = postgres::CommandText("ROLLBACK")});
+  if (slot.outlasts_reset) return close(observe::CloseReason::kUnclean);
+  if (std::exchange(slot.resetting, false)) {
     slot.backend->AcceptReportedSettings();  // the defaults themselves may have changed
-    Clean(slot);
-    return;
-  } else if (slot.session_changed || slot.backend->ReportedSettingsChanged()) {
-    Reset(slot);
-    return;
-  } else {
-    loop_.CancelTimer(slot.cleaning_timer);
-    SetState(slot, SlotState::kIdle);
+    return Clean(slot);
   }
+  if (slot.session_changed || slot.backend->ReportedSettingsChanged()) return Reset(slot);
+  loop_.CancelTimer(slot.cleaning_timer);
+  SetState(slot, SlotState::kIdle);
   Dispatch();
 }
 
