@@ -43,6 +43,8 @@ Contender MakeContender(const Environment& environment, const PgbenchOptions& op
                                                   {"-n", "-b", options.script, "-M", mode, "-c", clients, "-j", "2",
                                                    "-T", std::to_string(std::lround(std::ceil(seconds)))});
             const double transactions = NumberAfter(output, "number of transactions actually processed: ");
+            // It leaves the rate out when logging its clients in took all of the time, as on a busy machine's warm-up.
+            if (transactions == 0) return {.operations = 0, .seconds = seconds};
             return {.operations = transactions, .seconds = transactions / NumberAfter(output, "tps = ")};
           }};
 }
