@@ -72,7 +72,9 @@ TEST_F(LoadFaults, TenThousandWaitersAreBoundedAndEndWithTheirDeadlines) {
   ExpectWorks(*Connect(Config(2)));
   for (auto& one : waiting) {
     const auto error = Catch([&] { one.get(); });
-    EXPECT_EQ(error.outcome(), Outcome::kNotExecuted) << error.reason();
+    // A busy machine may bring the gateway's answer too late; then the client can't know.
+    const Outcome truth = error.reason() == "NO_ANSWER" ? Outcome::kUnknown : Outcome::kNotExecuted;
+    EXPECT_EQ(error.outcome(), truth) << error.reason();
   }
   EXPECT_LT(Since(start), timeout + kSlack + seconds(waiters / 500)) << "making so many calls takes its time too";
   sync_wait(holder.async_rollback());
