@@ -429,6 +429,12 @@ def close(session: Session) -> Operation[None]:
                      Outcome.UNSPECIFIED, _nothing)
 
 
+def may_ask_again(error: DatabaseError) -> bool:
+    """Whether a question whose answer did not come may have one from the next gateway: it changes nothing, so that it does
+    not matter how far it had come."""
+    return error.retryable or error.reason in ("GATEWAY_LOST", "GATEWAY_UNREACHABLE")
+
+
 def pause_before_repeating(retry: RetryConfig, attempt: int, began: float, error: DatabaseError) -> Optional[float]:
     """How many seconds to wait before the next attempt when `attempt`, counted from 1, failed, and the first one began at
     `began` (time.monotonic()); None for no more."""

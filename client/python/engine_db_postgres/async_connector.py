@@ -450,7 +450,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
             try:
                 outcome = await self.async_transaction_outcome(transaction.recovery_token, timeout_ms=left_ms)
             except DatabaseError as error:
-                if not error.retryable:
+                if not operations.may_ask_again(error):
                     raise loss from error
             else:
                 return operations.conclude(transaction, outcome, loss)

@@ -451,7 +451,7 @@ class PostgresSyncConnector(DatabaseConnector):
             try:
                 outcome = self.transaction_outcome(transaction.recovery_token, timeout_ms=left_ms)
             except DatabaseError as error:
-                if not error.retryable:
+                if not operations.may_ask_again(error):
                     raise loss from error
             else:
                 return operations.conclude(transaction, outcome, loss)
