@@ -45,7 +45,8 @@ StatementCall::StatementCall(CallId id, Target& target, Work work)
       work_(std::move(work)),
       only_reads_(std::all_of(work_.runs.begin(), work_.runs.end(), OnlyReads)),
       may_commit_itself_(!work_.exactly_once && std::any_of(work_.runs.begin(), work_.runs.end(), MayCommitItself)),
-      started_(Now()) {
+      started_(Now()),
+      patience_(work_.retry, started_) {
   target_.CallStarted();
 }
 
@@ -88,7 +89,7 @@ void StatementCall::StartAttempt() {
   }
   const bool lasting = work_.begin.has_value() && work_.ending == Ending::kNone;
   if (lasting && !TakeShare()) return;
-  ticket_ = target_.pool().Acquire(lasting ? pool::Purpose::kTransaction : pool::Purpose::kAutocommit, RetryPatience(),
+  ticket_ = target_.pool().Acquire(lasting ? pool::Purpose::kTransaction : pool::Purpose::kAutocommit, patience_,
                                    [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
 }
 
@@ -124,7 +125,7 @@ void StatementCall::RunShared() {
   read_.text = run.bound.text;
   read_.parameters = &run.bound.parameters;
   read_.receiver = receivers_.back().get();
-  read_.patience = RetryPatience();
+  read_.patience = patience_;
   CountStatement(run.bound.text, &run.bound.parameters);
   state_ = State::kRunning;  // or waiting, which read_.queued tells
   target_.pool().RunRead(read_);
@@ -428,17 +429,11 @@ absl::Status StatementCall::FinalStatus() const {
 }
 
 // Only where nothing of the failed attempt remains, and nobody has seen any of it.
-bool StatementCall::MayTryAgain() const {
-  return attempts_ < work_.retry.max_attempts && Now() < started_ + work_.retry.budget;
-}
-
-pool::Patience StatementCall::RetryPatience() const {
-  return {.max_attempts = work_.retry.max_attempts, .until = started_ + work_.retry.budget};
-}
+bool StatementCall::MayTryAgain() const { return attempts_ < patience_.max_attempts && Now() < patience_.until; }
 
 absl::Duration StatementCall::DelayBeforeRetry() const {
   const absl::Duration delay = pool::BackoffDelay(work_.retry, attempts_, target_.shard().random());
-  return std::clamp(started_ + work_.retry.budget - Now(), absl::ZeroDuration(), delay);
+  return std::clamp(patience_.until - Now(), absl::ZeroDuration(), delay);
 }
 
 bool StatementCall::MayRetry(const absl::Status& verdict) {

@@ -118,9 +118,8 @@ class StatementCall {
   [[nodiscard]] Attempt ThisAttempt() const;
   // The first error, in the light of what the call knows.
   [[nodiscard]] absl::Status FinalStatus() const;
-  // Whether the call's retry settings allow another attempt; how long to wait for a backend of one; and before it.
+  // Whether the call's retry settings allow another attempt, and how long to wait before it.
   [[nodiscard]] bool MayTryAgain() const;
-  [[nodiscard]] pool::Patience RetryPatience() const;
   [[nodiscard]] absl::Duration DelayBeforeRetry() const;
   [[nodiscard]] bool MayRetry(const absl::Status& verdict);
   void Retry(const absl::Status& status);
@@ -134,6 +133,7 @@ class StatementCall {
   const bool only_reads_;
   const bool may_commit_itself_;
   const absl::Time started_;
+  const pool::Patience patience_;  // of the call as a whole
   State state_ = State::kQueued;
   bool answered_ = false;
 

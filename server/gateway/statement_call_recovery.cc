@@ -55,7 +55,7 @@ void StatementCall::StartReplay() {
   backoff_timer_ = target_.shard().loop().RunAt(Now() + DelayBeforeRetry(), [this] {
     backoff_timer_ = {};
     ++attempts_;
-    transaction_->replay()->Run(RetryPatience(),
+    transaction_->replay()->Run(patience_,
                                 [this](absl::StatusOr<Replay::Replayed> replayed) { OnReplayed(std::move(replayed)); });
   });
 }

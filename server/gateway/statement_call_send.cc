@@ -44,7 +44,8 @@ void StatementCall::SendRuns(pool::Lease& lease) {
   if (begins) SendCommand(lease, Step::kBegin, BeginText(*work_.begin), /*sync=*/steps_left_ == 1);
   for (size_t i = first; i < last; ++i) {
     Run& run = work_.runs[i];
-    if (run.bound.statement != nullptr && !run.describe_only) {
+    const bool runs_statement = run.bound.statement != nullptr && !run.describe_only;
+    if (runs_statement) {
       lease.WillRun(run.bound.statement, OwnerOf(work_));
       // What the guard refused writes although the text does not show it: it runs code that may do anything.
       if (read_only_proof_failed_) lease.MarkSessionChanged();
@@ -61,7 +62,7 @@ void StatementCall::SendRuns(pool::Lease& lease) {
                                                             [this, i](uint64_t digest) { digests_[i] = digest; });
     }
     SendStep(lease, Step::kStatement, std::move(op), std::move(receiver));
-    if (run.bound.statement != nullptr && !run.describe_only) lease.HasSent(*run.bound.statement);
+    if (runs_statement) lease.HasSent(*run.bound.statement);
   }
   if (marks) SendMark(lease, /*sync=*/!ends);
   if (ends) SendEnding(lease);

@@ -63,19 +63,17 @@ void Target::Connect(absl::Time deadline, ConnectCallback callback) {
     --probes_;
     connecting->callback(pool_.WaitTimeout(Now() - started));
   });
-  connecting->ticket =
-      pool_.Acquire(pool::Purpose::kAutocommit,
-                    {.max_attempts = settings_.retry.max_attempts, .until = started + settings_.retry.budget},
-                    [this, connecting](absl::StatusOr<pool::Lease> lease) {
-                      shard_.loop().CancelTimer(connecting->timer);
-                      if (!lease.ok()) {
-                        --probes_;
-                        connecting->callback(lease.status());
-                        return;
-                      }
-                      lease->Release();
-                      Probe(connecting->deadline, std::move(connecting->callback));
-                    });
+  connecting->ticket = pool_.Acquire(pool::Purpose::kAutocommit, {settings_.retry, started},
+                                     [this, connecting](absl::StatusOr<pool::Lease> lease) {
+                                       shard_.loop().CancelTimer(connecting->timer);
+                                       if (!lease.ok()) {
+                                         --probes_;
+                                         connecting->callback(lease.status());
+                                         return;
+                                       }
+                                       lease->Release();
+                                       Probe(connecting->deadline, std::move(connecting->callback));
+                                     });
 }
 
 void Target::Probe(absl::Time deadline, ConnectCallback callback) {

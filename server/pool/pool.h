@@ -80,6 +80,11 @@ class Lease {
 
 // What somebody who waits for a backend sits through, while none can be opened.
 struct Patience {
+  // As the settings of a call that began at `began` allow.
+  Patience(const config::RetrySettings& retry, absl::Time began)
+      : max_attempts(retry.max_attempts), until(began + retry.budget) {}
+  Patience() = default;
+
   int max_attempts = 1;
   absl::Time until = absl::InfiniteFuture();
 };

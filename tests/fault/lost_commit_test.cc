@@ -272,12 +272,15 @@ class LostCommitAcrossARestart : public testing::Test {
             .max_pool_size = 3,
             .timeout_ms = 60000};
   }
-  // One row more, in a transaction; its COMMIT falls into a black hole.
-  void LoseACommit(FaultPoint point) {
+  // One row more, in a transaction.
+  void Insert() {
     connector_.begin();
     connector_.execute("INSERT INTO t VALUES (1)");
     xid_ = cluster_.Scalar("SELECT backend_xid FROM pg_stat_activity WHERE backend_xid IS NOT NULL");
     ASSERT_NE(xid_, "");
+  }
+  // Its COMMIT falls into a black hole.
+  void LoseTheCommit(FaultPoint point) {
     const auto rule = proxy_.Add({.statement = "^COMMIT", .point = point, .act = FaultAct::kBlackHole});
     committing_ = std::async(std::launch::async, [this] {
       try {
@@ -289,6 +292,10 @@ class LostCommitAcrossARestart : public testing::Test {
     });
     ASSERT_TRUE(proxy_.WaitForFired(rule));
     proxy_.Refuse(true);
+  }
+  void LoseACommit(FaultPoint point) {
+    ASSERT_NO_FATAL_FAILURE(Insert());
+    LoseTheCommit(point);
   }
   Outcome OutcomeOnceTheServerIsReachable() {
     proxy_.Heal();
@@ -326,17 +333,9 @@ TEST_F(LostCommitAcrossARestart, ThatNeverReachedTheServerIsRolledBack) {
 TEST_F(LostCommitAcrossARestart, IsFoundOutAfterACrashWhenALaterOneWasAnswered) {
   PostgresSyncConnector other(Config(), {.address = gateway_.address()});
   other.connect();
-  connector_.begin();
-  connector_.execute("INSERT INTO t VALUES (1)");
+  Insert();
   other.run_transaction([](Transaction& transaction) { transaction.execute("INSERT INTO t VALUES (2)"); });
-  const auto rule =
-      proxy_.Add({.statement = "^COMMIT", .point = FaultPoint::kBeforeReply, .act = FaultAct::kBlackHole});
-  committing_ = std::async(std::launch::async, [this] {
-    connector_.commit();
-    return Outcome::kCommitted;
-  });
-  ASSERT_TRUE(proxy_.WaitForFired(rule));
-  proxy_.Refuse(true);
+  LoseTheCommit(FaultPoint::kBeforeReply);
   cluster_.Restart(StopMode::kImmediate);
   EXPECT_EQ(OutcomeOnceTheServerIsReachable(), Outcome::kCommitted);
   EXPECT_EQ(Rows(), "2");

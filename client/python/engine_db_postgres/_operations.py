@@ -33,14 +33,13 @@ _MAX_IDEMPOTENCY_KEY_BYTES = 200
 class OpenTransaction:
     """A transaction that is open, or (with `ended`) has been or is just being ended."""
 
-    __slots__ = ("session", "id", "savepoints", "recovery_token", "_replay", "_may_end")
+    __slots__ = ("session", "id", "savepoints", "recovery_token", "_may_end")
 
-    def __init__(self, session: Session, transaction_id: str, replay: bool = False) -> None:
+    def __init__(self, session: Session, transaction_id: str) -> None:
         self.session = session
         self.id = transaction_id
         self.savepoints = 0
         self.recovery_token = ""
-        self._replay = replay
         self._may_end = [True]  # Who takes it out, which is atomic, is the one to end the transaction.
 
     @property
@@ -51,11 +50,6 @@ class OpenTransaction:
         """A reply to a statement has said where the transaction stands after it."""
         if status.recovery_token:
             self.recovery_token = status.recovery_token
-
-    def known(self, outcome: Outcome) -> Outcome:
-        """What the outcome that is found by the recovery token says about the transaction: with replay, it may be that of a
-        run that another one has followed."""
-        return Outcome.UNKNOWN if self._replay and outcome is not Outcome.COMMITTED else outcome
 
     def begin_ending(self) -> None:
         """Only one may end it."""
@@ -331,7 +325,7 @@ def begin(session: Session, options: TransactionOptions, timeout_ms: Optional[in
     """Opens a transaction."""
 
     def read(body: bytes) -> OpenTransaction:
-        return OpenTransaction(session, connector_pb2.BeginResponse.FromString(body).transaction_id, options.replay)
+        return OpenTransaction(session, connector_pb2.BeginResponse.FromString(body).transaction_id)
 
     timeout = checked_ms(timeout_ms, "timeout_ms")
     return Operation(session, _wire.CALL_BEGIN, begin_request(session.connection_id, options, timeout), timeout,
@@ -403,7 +397,6 @@ def commit_in_doubt(transaction: OpenTransaction, commit: bool, error: DatabaseE
 
 def conclude(transaction: OpenTransaction, outcome: Outcome, error: DatabaseError) -> None:
     """The end of a commit that failed with `error`, and was found to have `outcome`."""
-    outcome = transaction.known(outcome)
     if outcome is Outcome.ROLLED_BACK:
         raise _lost() from error
     if outcome is not Outcome.COMMITTED:

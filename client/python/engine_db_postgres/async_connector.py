@@ -290,8 +290,7 @@ class AsyncTransaction:
             return await self._connector._run(operations.transaction_outcome(session, self._open, timeout_ms))
         if not self.recovery_token:
             return Outcome.UNKNOWN
-        outcome = await self._connector.async_transaction_outcome(self.recovery_token, timeout_ms=timeout_ms)
-        return self._open.known(outcome)
+        return await self._connector.async_transaction_outcome(self.recovery_token, timeout_ms=timeout_ms)
 
 
 async def _leave(transaction: AsyncTransaction, error: Optional[BaseException]) -> None:

@@ -236,7 +236,7 @@ class Transaction:
             return _run(operations.transaction_outcome(self._open.session, self._open, timeout_ms))
         if not self.recovery_token:
             return Outcome.UNKNOWN
-        return self._open.known(self._connector.transaction_outcome(self.recovery_token, timeout_ms=timeout_ms))
+        return self._connector.transaction_outcome(self.recovery_token, timeout_ms=timeout_ms)
 
 
 class _TransactionBlock:
