@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "client/cpp/src/convert.h"
+#include "client/cpp/src/session_message.h"
 #include "engine_db/repeat.h"
 
 namespace engine::db::internal {
@@ -46,56 +47,6 @@ ErrorInfo make_info(ErrorKind kind, std::string reason, std::string message) {
 
 ErrorInfo cancelled() {
   return make_info(ErrorKind::kTimeout, "CANCELLED", "the call was cancelled before it was sent");
-}
-
-void set_connection_id(v1::SessionCall& call, const std::string& id) {
-  switch (call.call_case()) {
-    case v1::SessionCall::kExecute:
-      return call.mutable_execute()->set_connection_id(id);
-    case v1::SessionCall::kExecuteStream:
-      return call.mutable_execute_stream()->set_connection_id(id);
-    case v1::SessionCall::kExecuteBatch:
-      return call.mutable_execute_batch()->set_connection_id(id);
-    case v1::SessionCall::kDescribe:
-      return call.mutable_describe()->set_connection_id(id);
-    case v1::SessionCall::kBegin:
-      return call.mutable_begin()->set_connection_id(id);
-    case v1::SessionCall::kCommit:
-      return call.mutable_commit()->set_connection_id(id);
-    case v1::SessionCall::kRollback:
-      return call.mutable_rollback()->set_connection_id(id);
-    case v1::SessionCall::kSavepoint:
-      return call.mutable_savepoint()->set_connection_id(id);
-    case v1::SessionCall::kRollbackToSavepoint:
-      return call.mutable_rollback_to_savepoint()->set_connection_id(id);
-    case v1::SessionCall::kKeepAlive:
-      return call.mutable_keep_alive()->set_connection_id(id);
-    case v1::SessionCall::kGetTransactionOutcome:
-      return call.mutable_get_transaction_outcome()->set_connection_id(id);
-    case v1::SessionCall::kClose:
-      return call.mutable_close()->set_connection_id(id);
-    case v1::SessionCall::kConnect:
-    case v1::SessionCall::kCancel:
-    case v1::SessionCall::kCredit:
-    case v1::SessionCall::CALL_NOT_SET:
-      return;
-  }
-}
-
-// The gateway is to know how much of the call's time is left.
-void set_timeout(v1::SessionCall& call, milliseconds left) {
-  const google::protobuf::Reflection& reflection = *v1::SessionCall::GetReflection();
-  const auto* oneof = v1::SessionCall::descriptor()->FindOneofByName("call");
-  const auto* set = reflection.GetOneofFieldDescriptor(call, oneof);
-  if (set == nullptr) return;
-  google::protobuf::Message& request = *reflection.MutableMessage(&call, set);
-  const auto* timeout = request.GetDescriptor()->FindFieldByName("timeout_ms");
-  if (timeout != nullptr) request.GetReflection()->SetUInt32(&request, timeout, static_cast<uint32_t>(left.count()));
-}
-
-void append_varint(std::string& bytes, uint64_t number) {
-  for (; number >= 0x80; number >>= 7) bytes += static_cast<char>(number | 0x80);
-  bytes += static_cast<char>(number);
 }
 
 bool is_last(const v1::SessionReply& reply) {
@@ -395,21 +346,12 @@ std::shared_ptr<Call> Session::release(Slot& slot) {
 }
 
 void Session::send(uint64_t id, std::string_view body) {
-  // SessionRequest.calls and SessionCall.correlation_id both are field 1.
-  constexpr char kCallsTag = 1 << 3 | 2;
-  constexpr char kCorrelationIdTag = 1 << 3 | 0;
-  std::string head(1, kCorrelationIdTag);
-  append_varint(head, id);
-
   if (outgoing_.empty() || outgoing_.back().calls == kMaxCallsInMessage ||
       outgoing_.back().bytes.size() + body.size() > kMaxGatheredBytes) {
     outgoing_.emplace_back();
   }
   Message& message = outgoing_.back();
-  message.bytes += kCallsTag;
-  append_varint(message.bytes, head.size() + body.size());
-  message.bytes += head;
-  message.bytes += body;
+  append_call(message.bytes, id, body);
   ++message.calls;
   if (Slot* slot = find(id); slot != nullptr && slot->call->message_ == Call::kParked) {
     slot->call->message_ = messages_written_ + outgoing_.size() - 1;
