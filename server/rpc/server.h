@@ -13,6 +13,7 @@
 #include "server/config/settings.h"
 #include "server/gateway/gateway.h"
 #include "server/rpc/admin_service.h"
+#include "server/rpc/callback_threads.h"
 #include "server/rpc/connector_service.h"
 
 namespace engine::db::rpc {
@@ -38,6 +39,7 @@ class Server {
 
   ConnectorService connector_;
   AdminService admin_;
+  const CallbackThreads callback_threads_;
   std::unique_ptr<grpc::Server> server_;
   std::vector<std::string> addresses_;
 };

@@ -5,40 +5,60 @@
 #include <grpcpp/security/credentials.h>
 
 #include <charconv>
+#include <chrono>
 #include <memory>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "engine_db/async.h"
 #include "engine_db/config.h"
+#include "engine_db/repeat.h"
 
 namespace engine::db::internal {
 namespace {
+
+using std::chrono::milliseconds;
 
 constexpr int kReconnectBackoffMinMs = 50;
 constexpr int kConnectAttemptMs = 5000;
 constexpr int kReconnectBackoffMaxMs = 1000;
 
-// gRPC runs callbacks on threads that it joins, with a global lock held, when the last channel goes. Sessions end on
-// those very threads, and may be the last to hold theirs. So one channel, to nowhere, takes part in the threads (by one
-// call) and stays for ever.
-void keep_callback_threads() {
-  using Stub = grpc::TemplatedGenericStub<grpc::ByteBuffer, grpc::ByteBuffer>;
-  struct Forever {
-    Stub stub{grpc::CreateChannel("nowhere", nullptr)};  // Without credentials: fails at once, and opens nothing.
+// gRPC 1.51's threads for callbacks have two habits. They are joined, with a global lock held, when the last channel
+// goes; but sessions end on those very threads, and may be the last to hold theirs. And each that has seen nothing for
+// a second sleeps for 100 ms without looking, so that an answer after a quiet second may lie for so long. So one
+// channel, to nowhere, stays for ever, and a call on it, which fails at once, wakes one of them often enough.
+class CallbackThreads {
+ public:
+  static void keep() {
+    // "used", or the compiler drops the pointer, and LeakSanitizer sees a leak.
+    [[gnu::used]] static CallbackThreads* const forever = [] {
+      auto* kept = new CallbackThreads;
+      kept->wake();
+      return kept;
+    }();
+  }
+
+ private:
+  static constexpr milliseconds kInterval{400};
+
+  struct Event {
     grpc::ClientContext context;
     grpc::Slice nothing;
     grpc::ByteBuffer request{&nothing, 1};
     grpc::ByteBuffer response;
   };
-  // "used", or the compiler drops the pointer, and LeakSanitizer sees a leak.
-  [[gnu::used]] static const Forever* const forever = [] {
-    auto* kept = new Forever;
-    kept->stub.UnaryCall(&kept->context, "/nowhere", grpc::StubOptions(), &kept->request, &kept->response,
-                         [](const grpc::Status& /*failed*/) {});
-    return kept;
-  }();
-}
+
+  void wake() {
+    const auto event = std::make_shared<Event>();
+    stub_.UnaryCall(&event->context, "/nowhere", grpc::StubOptions(), &event->request, &event->response,
+                    [event](const grpc::Status& /*failed*/) {});
+    after(kInterval).then([this](const Completion<void>& /*done*/) { wake(); });
+  }
+
+  // Without credentials: opens nothing.
+  grpc::GenericStub stub_{grpc::CreateChannel("nowhere", nullptr)};
+};
 
 // Whether gRPC would make of it what the caller means; it takes much for a host name, and 443 for the port.
 bool is_address(std::string_view address) {
@@ -56,7 +76,7 @@ std::shared_ptr<grpc::Channel> make_channel(const std::string& address) {
   if (!is_address(address)) {
     throw ConfigurationError({{"gateway.address", "is HOST:PORT or unix:PATH, not \"" + address + '"'}});
   }
-  keep_callback_threads();
+  CallbackThreads::keep();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);  // A single row may be as large as PostgreSQL lets it.
   // Each connector has a TCP connection of its own.
