@@ -19,7 +19,7 @@ namespace {
 
 // How long a cancel request may take to show before the caller gets an answer all the same, and the backend is given
 // up.
-constexpr absl::Duration kPatience = absl::Milliseconds(150);
+constexpr absl::Duration kPatience = absl::Milliseconds(100);
 // How long a COMMIT may go on when its caller's deadline has passed, before its link is given up.
 constexpr absl::Duration kCommitPatience = absl::Seconds(10);
 

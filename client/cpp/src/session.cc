@@ -22,10 +22,13 @@ constexpr size_t kMaxGatheredBytes = size_t{1} << 20;
 // here.
 constexpr size_t kMaxCallBytes = (size_t{4} << 20) - 64;
 constexpr size_t kMaxCallsInFlight = 65'536;
-// The gateway keeps the deadlines; this is for when it does not answer. Together less than the 250 ms that CallOptions
-// promises.
-constexpr milliseconds kGrace{175};
-constexpr milliseconds kSweepEvery{50};
+// The gateway keeps the deadlines, and gives PostgreSQL 100 ms to react to a cancel; this is for when it does not
+// answer. What is left of the 250 ms that CallOptions promises is for threads that do not get to run at once.
+constexpr milliseconds kGrace{125};
+// How often calls are looked at that are past it. A call that is submitted in between has more time than the longest of
+// these, so the look at its end is set with it in sight.
+constexpr milliseconds kLookAtLeastEvery{50};
+constexpr milliseconds kLookAtMostEvery{5};
 
 constexpr char kGatewayLost[] = "GATEWAY_LOST";
 constexpr char kGatewayUnreachable[] = "GATEWAY_UNREACHABLE";
@@ -143,7 +146,7 @@ void Session::start() {
     send(call->id_, message.SerializeAsString());
     alarm_set_ = true;
   }
-  set_alarm();
+  set_alarm(kLookAtLeastEvery);
   write_next();
   if (opening_.pause.count() == 0) return StartCall();
   after(opening_.pause).then([session = self_](const Completion<void>& /*done*/) { session->StartCall(); });
@@ -239,7 +242,7 @@ void Session::submit(const std::shared_ptr<Call>& call, v1::SessionCall& message
     v1::SessionReply nothing;
     return call->reply(nothing);
   }
-  if (alarm_missing) set_alarm();
+  if (alarm_missing) set_alarm(kLookAtLeastEvery);
   if (call->stop.stop_possible()) call->canceller_.emplace(call->stop, Call::Canceller{weak_from_this(), id});
   write_next();
 }
@@ -497,8 +500,8 @@ void Session::fail_all() {
   for (auto& [call, info] : failed) lose(call, std::move(info));
 }
 
-void Session::set_alarm() {
-  after(kSweepEvery).then([weak = weak_from_this()](const Completion<void>& /*done*/) {
+void Session::set_alarm(milliseconds pause) {
+  after(pause).then([weak = weak_from_this()](const Completion<void>& /*done*/) {
     if (const auto session = weak.lock()) session->sweep();
   });
 }
@@ -506,11 +509,16 @@ void Session::set_alarm() {
 void Session::sweep() {
   std::vector<std::pair<std::shared_ptr<Call>, ErrorInfo>> expired;
   bool again = false;
+  const auto now = Clock::now();
+  auto next = now + kLookAtLeastEvery;
   {
     const std::scoped_lock lock(mutex_);
-    const auto now = Clock::now();
     for (Slot& slot : slots_) {
-      if (!slot.call || slot.call->deadline_ > now) continue;
+      if (!slot.call) continue;
+      if (slot.call->deadline_ > now) {
+        next = std::min(next, slot.call->deadline_);
+        continue;
+      }
       Call& call = *slot.call;
       const std::string within = " within " + std::to_string(call.timeout.count()) + " ms";
       ErrorInfo info = connected_
@@ -535,7 +543,7 @@ void Session::sweep() {
     }
     again = alarm_set_ = slots_.size() > free_slots_.size();
   }
-  if (again) set_alarm();
+  if (again) set_alarm(std::max(kLookAtMostEvery, std::chrono::ceil<milliseconds>(next - now)));
   const HandingOut handing_out(*this);
   for (auto& [call, info] : expired) call->end_with(std::move(info));
 }

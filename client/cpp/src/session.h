@@ -133,7 +133,7 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   void deliver(const std::shared_ptr<Call>& call, v1::SessionReply& reply);
   // The end of a call that this session has lost: it fails, or goes to the next session.
   void lose(const std::shared_ptr<Call>& call, ErrorInfo info);
-  void set_alarm();
+  void set_alarm(std::chrono::milliseconds pause);
   void sweep();
   void end(ErrorInfo info);
   void fail_all();

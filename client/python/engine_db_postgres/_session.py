@@ -28,7 +28,7 @@ _MAX_GATHERED_BYTES = 1 << 20
 MAX_REQUEST_BYTES = (4 << 20) - 64
 _MAX_CALLS_IN_FLIGHT = 65_536
 # The gateway keeps the deadlines; this is for when it does not answer.
-GRACE_S = 0.175
+GRACE_S = 0.125
 # More is read at a time only when it is there; a larger buffer costs page faults in each read.
 _READ_BYTES = 64 << 10
 
