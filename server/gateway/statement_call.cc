@@ -17,8 +17,7 @@
 namespace engine::db::gateway {
 namespace {
 
-// How long a cancel request may take to show before the caller gets an answer all the same, and the backend is given
-// up.
+// How long a cancel request may take to show, or a COMMIT to end, before the caller gets an answer all the same.
 constexpr absl::Duration kPatience = absl::Milliseconds(100);
 // How long a COMMIT may go on when its caller's deadline has passed, before its link is given up.
 constexpr absl::Duration kCommitPatience = absl::Seconds(10);
@@ -220,9 +219,13 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
     }
   }
   if (steps_left_ > 0) return;
-  if (work_.exactly_once && !ending_sent_ && error_.ok() && stop_reason_ == StopReason::kNone) {
-    GoOn();
-    return;
+  if (work_.ending != Ending::kNone && !ending_sent_ && error_.ok()) {
+    if (stop_reason_ == StopReason::kNone) {
+      GoOn();
+      return;
+    }
+    // The cancel came too late for the statements, but not for the transaction.
+    error_ = Stopped(stop_reason_, v1::PHASE_EXECUTING, v1::OUTCOME_ROLLED_BACK);
   }
   Conclude();
 }
@@ -262,8 +265,7 @@ void StatementCall::Stop(StopReason reason) {
       ConcludeTransaction(Stopped(reason, v1::PHASE_EXECUTING, v1::OUTCOME_ROLLED_BACK));
       return;
     case State::kResolving:
-      // It goes on until it knows, so that a repeated Commit can tell.
-      Answer(Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN), std::nullopt);
+      AnswerUnlessCommitEnds();
       return;
     case State::kRunning:
       break;
@@ -281,13 +283,8 @@ void StatementCall::Stop(StopReason reason) {
     return;
   }
   if (work_.ending == Ending::kCommit && ending_sent_ && steps_left_ == 1) {
-    // COMMIT is under way, and is never cancelled: one that waits for a standby is committed all the same. The caller
-    // gets an answer; the call goes on until it knows, so that a repeated Commit can tell.
-    Answer(Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN), std::nullopt);
-    patience_timer_ = target_.shard().loop().RunAt(Now() + kCommitPatience, [this] {
-      patience_timer_ = {};
-      CurrentLease().backend().Close();
-    });
+    // COMMIT is under way, and is never cancelled: one that waits for a standby is committed all the same.
+    AnswerUnlessCommitEnds();
     return;
   }
   postgres::Backend& backend = CurrentLease().backend();
@@ -297,6 +294,20 @@ void StatementCall::Stop(StopReason reason) {
   patience_timer_ = target_.shard().loop().RunAt(Now() + kPatience, [this] {
     patience_timer_ = {};
     OnPatienceLost();
+  });
+}
+
+// Mostly the truth is there in a moment. If not, the caller gets an answer; the call goes on until it knows, so that a
+// repeated Commit can tell.
+void StatementCall::AnswerUnlessCommitEnds() {
+  patience_timer_ = target_.shard().loop().RunAt(Now() + kPatience, [this] {
+    patience_timer_ = {};
+    Answer(Stopped(stop_reason_, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN), std::nullopt);
+    if (state_ != State::kRunning) return;  // the server is being asked, which takes its time
+    patience_timer_ = target_.shard().loop().RunAt(Now() + kCommitPatience, [this] {
+      patience_timer_ = {};
+      if (state_ == State::kRunning) CurrentLease().backend().Close();
+    });
   });
 }
 

@@ -92,13 +92,15 @@ class StatementCall {
   void SendEnding(pool::Lease& lease);
   void SendCommand(pool::Lease& lease, Step step, std::string text, bool sync);
   // Asks for the transaction's mark, in the same pipeline.
-  void SendMark(pool::Lease& lease, bool sync);
+  void SendMark(pool::Lease& lease);
   [[nodiscard]] bool WantsMark() const;
   void SendStep(pool::Lease& lease, Step step, postgres::Operation operation,
                 std::unique_ptr<postgres::ResultReceiver> receiver);
   void CountStatement(const std::shared_ptr<const sql::BoundText>& text, const sql::BoundParameters* parameters);
   void OnStepEnd(Step step, size_t index, const absl::StatusOr<postgres::Completion>& end);
   void NoticeReadOnlyServer();
+  // For a call that is stopped while its COMMIT is under way, or is asked about.
+  void AnswerUnlessCommitEnds();
   void OnPatienceLost();
   void OnTypes(int attempt);
   [[nodiscard]] pool::Lease& CurrentLease();

@@ -38,8 +38,10 @@ void StatementCall::SendRuns(pool::Lease& lease) {
   const size_t first = phase_ == 0 ? 0 : work_.phase_ends[phase_ - 1];
   const size_t last = work_.phase_ends.empty() ? work_.runs.size() : work_.phase_ends[phase_];
   const bool begins = work_.begin.has_value() && phase_ == 0;
-  const bool ends = work_.ending != Ending::kNone && !work_.exactly_once;
   const bool marks = WantsMark();
+  // A COMMIT that may be asked about later is sent when its mark is there: before that, a link that breaks would take
+  // all that is known of it along.
+  const bool ends = work_.ending != Ending::kNone && !marks && work_.phase_ends.empty();
   steps_left_ = (begins ? 1 : 0) + (last - first) + (marks ? 1 : 0) + (ends ? 1 : 0);
   if (begins) SendCommand(lease, Step::kBegin, BeginText(*work_.begin), /*sync=*/steps_left_ == 1);
   for (size_t i = first; i < last; ++i) {
@@ -64,7 +66,7 @@ void StatementCall::SendRuns(pool::Lease& lease) {
     SendStep(lease, Step::kStatement, std::move(op), std::move(receiver));
     if (runs_statement) lease.HasSent(*run.bound.statement);
   }
-  if (marks) SendMark(lease, /*sync=*/!ends);
+  if (marks) SendMark(lease);
   if (ends) SendEnding(lease);
 }
 
@@ -114,15 +116,13 @@ bool StatementCall::WantsMark() const {
   return !mark_.has_value() || mark_->xid == 0 || AnyStatement(work_, &sql::Statement::may_change_settings);
 }
 
-// Behind the statements, so that it knows what they did; before COMMIT, so that its answer has left the server when
-// that begins.
-void StatementCall::SendMark(pool::Lease& lease, bool sync) {
+// Behind the statements, so that it knows what they did.
+void StatementCall::SendMark(pool::Lease& lease) {
   mark_.reset();
   postgres::Operation op;
   // COMMIT would give the transaction an id for its notifications; here it is early enough to be known.
   op.text = postgres::MarkText(/*assigns=*/AnyStatement(work_, &sql::Statement::notifies));
-  op.sync = sync;
-  op.flush = !sync;
+  op.sync = true;
   SendStep(lease, Step::kMark, std::move(op),
            std::make_unique<postgres::MarkResult>(
                target_.server().system_identifier, [this](const absl::StatusOr<postgres::TransactionMark>& mark) {

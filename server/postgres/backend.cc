@@ -219,7 +219,6 @@ bool Backend::Send(const Operation& operation, InFlight& entry) {
   }
   if (!sent) return false;
   entry.sent = true;
-  if (operation.flush && PQsendFlushRequest(connection_) == 0) return false;
   return !operation.sync || SendSync(connection_);
 }
 

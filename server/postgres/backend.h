@@ -36,8 +36,6 @@ struct Operation {
   // A Sync follows: what comes after succeeds or fails on its own. Without, a failure makes the server skip everything
   // up to the next one.
   bool sync = true;
-  // Without a Sync: the server sends what it has before it goes on.
-  bool flush = false;
   // Only says what the statement is: the receiver's OnColumns gets the description, of the parameters too.
   bool describe_only = false;
 };

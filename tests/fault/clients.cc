@@ -94,7 +94,10 @@ class Clients::Client {
 
   bool Insert() {
     const int64_t operation = all_.ledger_.Next();
-    return Write("insert", operation, [&] { Execute(Ledger::kInsert, {operation, Note()}); });
+    const bool exactly_once = random_() % 2 == 0;
+    return Write(exactly_once ? "insert exactly once" : "insert", operation, [&] {
+      Execute(Ledger::kInsert, {operation, Note()}, exactly_once);
+    });
   }
 
   bool TransferByHandle() {
@@ -343,8 +346,11 @@ class Clients::Client {
     }
   }
 
-  Result Execute(const std::string& sql, const Parameters& parameters) {
-    return WithOptions([&](const CallOptions& options) { return connector_.execute(sql, parameters, options); });
+  Result Execute(const std::string& sql, const Parameters& parameters, bool exactly_once = false) {
+    return WithOptions([&](CallOptions options) {
+      options.exactly_once = exactly_once;
+      return connector_.execute(sql, parameters, options);
+    });
   }
 
   // Something that is one row of the ledger when it works.
