@@ -43,7 +43,7 @@ StatementCall::StatementCall(CallId id, Target& target, Work work)
       target_(target),
       work_(std::move(work)),
       only_reads_(std::all_of(work_.runs.begin(), work_.runs.end(), OnlyReads)),
-      may_commit_itself_(!work_.exactly_once && std::any_of(work_.runs.begin(), work_.runs.end(), MayCommitItself)),
+      may_commit_itself_(std::any_of(work_.runs.begin(), work_.runs.end(), MayCommitItself)),
       started_(Now()),
       patience_(work_.retry, started_) {
   target_.CallStarted();
@@ -302,7 +302,7 @@ void StatementCall::Stop(StopReason reason) {
 void StatementCall::AnswerUnlessCommitEnds() {
   patience_timer_ = target_.shard().loop().RunAt(Now() + kPatience, [this] {
     patience_timer_ = {};
-    Answer(Stopped(stop_reason_, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN), std::nullopt);
+    AnswerInDoubt();
     if (state_ != State::kRunning) return;  // the server is being asked, which takes its time
     patience_timer_ = target_.shard().loop().RunAt(Now() + kCommitPatience, [this] {
       patience_timer_ = {};
@@ -311,9 +311,17 @@ void StatementCall::AnswerUnlessCommitEnds() {
   });
 }
 
+void StatementCall::AnswerInDoubt() {
+  Answer(Stopped(stop_reason_, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN), std::nullopt);
+}
+
 // The server has not reacted to the cancel request: closing the link is what is left to be done. That ends every step,
 // and so the call. (An answer before it would free what the receivers still write to.)
 void StatementCall::OnPatienceLost() {
+  if (state_ == State::kResolving) {
+    AnswerInDoubt();
+    return;
+  }
   observe::LogWarning("a backend did not react to a cancel request and is given up",
                       {{"pool", target_.metrics().name()}});
   CurrentLease().backend().Close();

@@ -101,6 +101,7 @@ class StatementCall {
   void NoticeReadOnlyServer();
   // For a call that is stopped while its COMMIT is under way, or is asked about.
   void AnswerUnlessCommitEnds();
+  void AnswerInDoubt();
   void OnPatienceLost();
   void OnTypes(int attempt);
   [[nodiscard]] pool::Lease& CurrentLease();

@@ -94,6 +94,8 @@ bool StatementCall::Resolve() {
     return false;
   }
   state_ = State::kResolving;
+  // Who stopped it has waited long enough, unless that has only just begun.
+  if (stop_reason_ != StopReason::kNone && patience_timer_ == postgres::EventLoop::TimerId()) AnswerInDoubt();
   target_.resolver().Resolve({.mark = *mark_, .end_backend = true}, Now() + kResolveTime,
                              [&shard = target_.shard(), id = id_](postgres::CommitFate fate) {
                                StatementCall* call = shard.FindCall(id);

@@ -67,9 +67,9 @@ struct Work {
   std::vector<Run> runs;
   Ending ending = Ending::kNone;
   bool independent = false;  // each statement commits or fails on its own
-  // COMMIT waits until the transaction's mark has been received, so that a lost answer can always be found out.
+  // Refused where a lost answer to its COMMIT could not be found out.
   bool exactly_once = false;
-  // Exactly-once works only: where the runs are divided; each phase is sent when all before it has worked. Empty: all
+  // Where the runs are divided; each phase is sent when all before it has worked. Empty: all
   // at once. `after_phase` says whether the next one follows, or COMMIT does; an error ends the call and undoes it.
   std::vector<size_t> phase_ends;
   absl::AnyInvocable<absl::StatusOr<bool>(Work&, size_t phase)> after_phase;

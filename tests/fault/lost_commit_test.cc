@@ -188,6 +188,27 @@ TEST_F(LostCommit, OfACallThatWasStoppedBeforeItIsRolledBack) {
   EXPECT_TRUE(WaitForBackends(0, "state <> 'idle'"));
 }
 
+// The statement falls into a black hole together with COMMIT, and so does whoever asks about it.
+TEST_F(LostCommit, OfACallThatWasStoppedLongAgoIsNotWaitedFor) {
+  const std::string connection = OpenFaulty(3);
+  v1::ExecuteRequest request = InsertRequest(connection);
+  request.set_transaction_id(BeginAndInsert(connection));
+  request.set_commit(true);
+  request.set_timeout_ms(300);
+  const auto rule = Fault("^INSERT", FaultPoint::kBeforeRequest, FaultAct::kBlackHole);
+  const auto begin = Now();
+  auto answer = std::async(std::launch::async, [&] { return Call(&Stub::Execute, request, seconds(60)); });
+  ASSERT_TRUE(proxy().WaitForFired(rule));
+  proxy().BlackHoleAll(/*server_learns=*/false);
+  const Failure failure = Decode(answer.get().status);
+  EXPECT_LT(Since(begin), milliseconds(300) + kSlack);
+  EXPECT_EQ(failure.error.reason(), "DEADLINE_EXCEEDED") << failure.error.ShortDebugString();
+  EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_UNKNOWN);
+  proxy().Heal();
+  EXPECT_TRUE(WaitUntil(seconds(60), [&] { return Backends("state <> 'idle'") == 0; }));
+  EXPECT_EQ(Rows(), 0);
+}
+
 // Its answer comes just past the deadline, and is waited for: a machine may be too busy for that once, but not always.
 TEST_F(LostCommit, ThatEndsSoonAfterTheDeadlineIsCommitted) {
   const std::string connection = OpenFaulty(3);
