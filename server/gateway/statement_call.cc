@@ -488,6 +488,7 @@ void StatementCall::Retry(const absl::Status& status) {
                                 {"attempt", attempts_},
                                 {"delay_seconds", delay}});
   state_ = State::kBackingOff;
+  error_ = status;  // what the caller hears if there is no time for another attempt
   backoff_timer_ = target_.shard().loop().RunAt(Now() + delay, [this] {
     backoff_timer_ = {};
     StartAttempt();

@@ -188,6 +188,26 @@ TEST_F(LostCommit, OfACallThatWasStoppedBeforeItIsRolledBack) {
   EXPECT_TRUE(WaitForBackends(0, "state <> 'idle'"));
 }
 
+// Nothing of it is left, and it would be run again if there were time.
+TEST_F(LostCommit, OfACallThatWasStoppedBeforeItsNextAttemptIsNoMatter) {
+  const std::string connection = OpenFaulty(1);
+  v1::ExecuteBatchRequest batch;
+  batch.set_connection_id(connection);
+  batch.set_atomic(true);
+  batch.set_timeout_ms(300);
+  batch.mutable_retry()->set_max_attempts(3);
+  batch.mutable_retry()->set_initial_delay_ms(60'000);
+  batch.mutable_retry()->set_max_delay_ms(600'000);
+  batch.mutable_retry()->set_multiplier(10);
+  batch.add_statements()->set_sql("INSERT INTO " + name() + " VALUES (1)");
+  const auto rule = Fault("^INSERT", FaultPoint::kBeforeReply, FaultAct::kCut, /*times=*/3);
+  const Failure failure = Decode(Call(&Stub::ExecuteBatch, batch).status);
+  EXPECT_GE(proxy().Fired(rule), 1);
+  EXPECT_EQ(failure.error.reason(), "LINK_LOST") << failure.error.ShortDebugString();
+  EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_ROLLED_BACK);
+  EXPECT_EQ(Rows(), 0);
+}
+
 // The statement falls into a black hole together with COMMIT, and so does whoever asks about it.
 TEST_F(LostCommit, OfACallThatWasStoppedLongAgoIsNotWaitedFor) {
   const std::string connection = OpenFaulty(3);
