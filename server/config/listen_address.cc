@@ -23,8 +23,8 @@ absl::Status Expected() {
 }
 
 absl::StatusOr<ListenAddress> ParseUnixPath(std::string_view path) {
-  // gRPC's other way to write an absolute path.
-  if (path.substr(0, 3) == "///") path.remove_prefix(2);
+  // gRPC's other way to write an absolute path begins with "//".
+  while (path.starts_with("//")) path.remove_prefix(1);
   if (path.empty() || path.find('\0') != std::string_view::npos || path.size() > kMaxUnixPathBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("must be unix:PATH with 1 to ", kMaxUnixPathBytes, " bytes of path"));

@@ -15,6 +15,7 @@ TEST(ListenAddress, GoesThereAndBack) {
     EXPECT_EQ(address->ToString(), text);
   }
   EXPECT_EQ(ParseListenAddress("unix:///run/a.sock")->unix_path, "/run/a.sock");
+  EXPECT_EQ(ParseListenAddress("unix://///run/a.sock")->unix_path, "/run/a.sock");
 }
 
 TEST(ListenAddress, OnlyLoopbackAndUnixSocketsAreLocal) {
