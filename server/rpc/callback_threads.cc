@@ -5,14 +5,15 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
 
-#include <chrono>
 #include <memory>
+
+#include "absl/time/time.h"
 
 namespace engine::db::rpc {
 namespace {
 
 // Well within the second. The same thread may get each event, and the other none.
-constexpr std::chrono::milliseconds kInterval{400};
+constexpr absl::Duration kInterval = absl::Milliseconds(400);
 
 // A call on a channel without credentials fails at once and opens nothing; that it has failed is the event.
 struct Event {
@@ -27,18 +28,13 @@ struct Event {
 CallbackThreads::CallbackThreads() : thread_([this] { Run(); }) {}
 
 CallbackThreads::~CallbackThreads() {
-  {
-    const std::scoped_lock lock(mutex_);
-    ended_ = true;
-  }
-  ending_.notify_one();
+  ending_.Notify();
   thread_.join();
 }
 
 void CallbackThreads::Run() {
   grpc::GenericStub stub(grpc::CreateChannel("nowhere", nullptr));
-  std::unique_lock lock(mutex_);
-  while (!ending_.wait_for(lock, kInterval, [this] { return ended_; })) {
+  while (!ending_.WaitForNotificationWithTimeout(kInterval)) {
     const auto event = std::make_shared<Event>();
     stub.UnaryCall(&event->context, "/nowhere", grpc::StubOptions(), &event->request, &event->response,
                    [event](const grpc::Status& /*failed*/) {});

@@ -2,9 +2,9 @@
 #ifndef ENGINE_DB_SERVER_RPC_CALLBACK_THREADS_H_
 #define ENGINE_DB_SERVER_RPC_CALLBACK_THREADS_H_
 
-#include <condition_variable>
-#include <mutex>
 #include <thread>
+
+#include "absl/synchronization/notification.h"
 
 namespace engine::db::rpc {
 
@@ -23,9 +23,7 @@ class CallbackThreads {
  private:
   void Run();
 
-  std::mutex mutex_;
-  std::condition_variable ending_;
-  bool ended_ = false;
+  absl::Notification ending_;
   std::thread thread_;
 };
 

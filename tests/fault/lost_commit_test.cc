@@ -32,11 +32,12 @@ class LostCommit : public ContractFaultTest {
     request.set_exactly_once(true);
     return Call(&Stub::Execute, request);
   }
-  Answer<v1::ExecuteResponse> InsertAsTransaction(const std::string& connection) {
+  // A transaction of its own.
+  [[nodiscard]] v1::ExecuteRequest TransactionRequest(const std::string& connection) const {
     v1::ExecuteRequest request = InsertRequest(connection);
     request.mutable_begin();
     request.set_commit(true);
-    return Call(&Stub::Execute, request);
+    return request;
   }
   Answer<v1::ExecuteBatchResponse> InsertAsBatch(const std::string& connection) {
     v1::ExecuteBatchRequest request;
@@ -107,14 +108,11 @@ TEST_F(LostCommit, ThatNeverReachedTheServerIsRolledBack) {
   EXPECT_EQ(Rows(), 0);
 }
 
-TEST_F(LostCommit, OfATransactionThatTravelsInOnePipelineIsFoundOut) {
+TEST_F(LostCommit, OfATransactionInOneCallIsFoundOut) {
   const std::string connection = OpenFaulty(3);
-  v1::ExecuteRequest request;
-  request.set_connection_id(connection);
+  v1::ExecuteRequest request = TransactionRequest(connection);
   request.set_sql(Insert() + " RETURNING n");
-  *request.add_parameters() = Int(7);
-  request.mutable_begin();
-  request.set_commit(true);
+  *request.mutable_parameters(0) = Int(7);
   const auto rule = Fault("^COMMIT", FaultPoint::kBeforeReply);
   const auto answer = Call(&Stub::Execute, request);
   EXPECT_EQ(proxy().Fired(rule), 1);
@@ -148,7 +146,8 @@ TEST_F(LostCommit, OfATransactionInOneCallIsNoGuessWhereverTheLinkBreaks) {
                      std::to_string(static_cast<int>(point)));
         const std::string connection = OpenFaulty(/*attempts=*/1);
         const auto rule = Fault(statement, point);
-        const grpc::Status status = batch ? InsertAsBatch(connection).status : InsertAsTransaction(connection).status;
+        const grpc::Status status =
+            batch ? InsertAsBatch(connection).status : Call(&Stub::Execute, TransactionRequest(connection)).status;
         EXPECT_EQ(proxy().Fired(rule), 1);
         const v1::Outcome outcome = status.ok() ? v1::OUTCOME_COMMITTED : Decode(status).error.outcome();
         EXPECT_NE(outcome, v1::OUTCOME_UNKNOWN) << status.error_message();
@@ -164,9 +163,7 @@ TEST_F(LostCommit, OfACallThatWasStoppedBeforeItIsRolledBack) {
   const std::string connection = OpenFaulty(3);
   v1::ExecuteRequest exactly_once = InsertRequest(connection);
   exactly_once.set_exactly_once(true);
-  v1::ExecuteRequest on_its_own = InsertRequest(connection);
-  on_its_own.mutable_begin();
-  on_its_own.set_commit(true);
+  v1::ExecuteRequest on_its_own = TransactionRequest(connection);
   v1::ExecuteRequest in_a_transaction = InsertRequest(connection);
   in_a_transaction.set_transaction_id(Begin(connection).response.transaction_id());
   in_a_transaction.set_commit(true);
@@ -253,11 +250,10 @@ TEST_F(LostCommit, ThatEndsSoonAfterTheDeadlineIsCommitted) {
 TEST_F(LostCommit, OfATransactionWhoseResultWasLostToo) {
   const std::string connection = OpenFaulty(3);
   const std::string transaction = BeginAndInsert(connection);
-  v1::ExecuteRequest request;
-  request.set_connection_id(connection);
+  v1::ExecuteRequest request = InsertRequest(connection);
   request.set_transaction_id(transaction);
   request.set_sql(Insert() + " RETURNING n");
-  *request.add_parameters() = Int(2);
+  *request.mutable_parameters(0) = Int(2);
   request.set_commit(true);
   const auto rule = Fault("^INSERT .* RETURNING", FaultPoint::kBeforeReply);
   const Failure failure = Decode(Call(&Stub::Execute, request).status);
@@ -319,10 +315,7 @@ TEST_F(LostCommit, ExactlyOnceWithoutRetriesSaysWhatHappened) {
 
 TEST_F(LostCommit, ExactlyOnceIsRefusedWhereItMeansNothing) {
   const std::string connection = OpenFaulty(3);
-  v1::ExecuteRequest request;
-  request.set_connection_id(connection);
-  request.set_sql(Insert());
-  *request.add_parameters() = Int(1);
+  v1::ExecuteRequest request = InsertRequest(connection);
   request.set_exactly_once(true);
   request.mutable_begin();
   EXPECT_EQ(Decode(Call(&Stub::Execute, request).status).error.field(), "exactly_once");
