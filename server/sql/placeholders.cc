@@ -68,7 +68,9 @@ void Placeholders::ForEachPiece(std::string_view sql, absl::Span<const std::stri
       text = spliced.empty() ? absl::StrCat("$", ++number) : std::string(spliced);
     }
     ++slot;
-    if (replacement.begin > 0 && RunsInto(sql[replacement.begin - 1])) text.insert(0, 1, ' ');
+    const char before = replacement.begin > 0 ? sql[replacement.begin - 1] : ' ';
+    // PostgreSQL takes 6.$1 for two tokens, but no 6.CURRENT_DATE.
+    if (RunsInto(before) || (before == '.' && !spliced.empty())) text.insert(0, 1, ' ');
     if (copied < sql.size() && RunsInto(sql[copied])) text.push_back(' ');
     sink(replacement.begin, copied, text);
   }

@@ -174,6 +174,8 @@ TEST(Expressions, AreKeptApartFromWhatStandsBesideThem) {
   EXPECT_EQ(
       MustBind("SELECT a FROM t WHERE b>?AND?<c", List({Expression(v1::EXPRESSION_CURRENT_DATE), Int(1)})).text->sql,
       "SELECT a FROM t WHERE b>CURRENT_DATE AND $1<c");
+  EXPECT_EQ(MustBind("SELECT 6.?", List({Expression(v1::EXPRESSION_CURRENT_DATE)})).text->sql,
+            "SELECT 6. CURRENT_DATE");
 }
 
 TEST(Expressions, OfWhichThereIsAClosedList) {
