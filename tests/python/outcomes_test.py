@@ -159,6 +159,150 @@ def test_async_lost_commits(config: edb.ConnectionConfig, own_gateway: Gateway, 
     assert postgres.psql("SELECT id FROM gated") == "2"
 
 
+# What follows a COMMIT whose answer did not come.
+
+
+def gave_up_committing(db: DB, number: int) -> edb.Transaction:
+    """A transaction whose COMMIT waits at the gate, and was not waited for."""
+    transaction = db.begin_transaction()
+    transaction.execute("INSERT INTO gated VALUES (?)", [number])
+    with pytest.raises(edb.DatabaseTimeoutError) as caught:
+        transaction.commit(timeout_ms=200)
+    assert caught.value.outcome is edb.Outcome.UNKNOWN
+    return transaction
+
+
+def lose(gateway: Gateway, transaction: edb.Transaction) -> None:
+    gateway.kill()
+    wait_until(lambda: transaction._open.session.ended, "the loss")
+
+
+def refused(call: Callable[[], object]) -> "tuple[str, edb.Outcome]":
+    with pytest.raises(edb.DatabaseTransactionError) as caught:
+        call()
+    return caught.value.reason, caught.value.outcome
+
+
+IN_DOUBT = ("COMMIT_IN_DOUBT", edb.Outcome.UNKNOWN)
+COMMITTED_ALREADY = ("TRANSACTION_COMMITTED", edb.Outcome.NOT_EXECUTED)
+LOST = ("TRANSACTION_LOST", edb.Outcome.ROLLED_BACK)
+
+
+def test_a_rollback_of_what_was_committed_meanwhile_fails(config: edb.ConnectionConfig, own_gateway: Gateway,
+                                                          postgres: Postgres, gate: Gate) -> None:
+    with DB(config, own_gateway.address) as db:
+        transaction = gave_up_committing(db, 1)
+        gate.open()
+        wait_until(lambda: gated(postgres) == "1", "the COMMIT")
+        assert refused(transaction.rollback) == COMMITTED_ALREADY
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_the_end_of_a_transaction_whose_commit_was_lost_is_found_out(
+        config: edb.ConnectionConfig, own_gateway: Gateway, postgres: Postgres, gate: Gate, done: bool) -> None:
+    with DB(config, own_gateway.address) as db, THREADS(2) as threads:
+        to_commit, to_roll_back = gave_up_committing(db, 1), gave_up_committing(db, 2)
+        lose(own_gateway, to_commit)
+        assert refused(lambda: to_commit.execute("SELECT 1")) == ("COMMIT_IN_DOUBT", edb.Outcome.NOT_EXECUTED)
+        own_gateway.start()
+        committing, rolling_back = threads.submit(to_commit.commit), threads.submit(to_roll_back.rollback)
+        if done:
+            gate.open()
+            committing.result(timeout=60)
+            assert refused(lambda: rolling_back.result(timeout=60)) == COMMITTED_ALREADY
+        else:
+            postgres.psql(f"SELECT pg_terminate_backend(pid) FROM ({IN_COMMIT}) AS waiting")
+            assert refused(lambda: committing.result(timeout=60)) == LOST
+            rolling_back.result(timeout=60)
+        assert gated(postgres) == ("2" if done else "0")
+
+
+def test_the_end_of_a_transaction_whose_commit_was_lost_is_unknown_while_nobody_can_be_asked(
+        config: edb.ConnectionConfig, own_gateway: Gateway, gate: Gate) -> None:
+    with DB(config, own_gateway.address) as db:
+        to_commit, to_roll_back = gave_up_committing(db, 1), gave_up_committing(db, 2)
+        lose(own_gateway, to_commit)
+        assert refused(lambda: to_commit.commit(timeout_ms=200)) == IN_DOUBT
+        to_roll_back._open.recovery_token = ""
+        assert refused(to_roll_back.rollback) == IN_DOUBT
+
+
+def test_a_repeated_commit_that_was_not_sent_proves_nothing_about_the_first(
+        config: edb.ConnectionConfig, own_gateway: Gateway, gate: Gate) -> None:
+    with DB(config, own_gateway.address) as db:
+        transaction = gave_up_committing(db, 1)
+        with pytest.raises(edb.DatabaseTimeoutError) as caught:
+            transaction.commit(timeout_ms=200)  # Waits behind the first.
+        assert caught.value.outcome is edb.Outcome.UNKNOWN and not caught.value.retryable
+        lose(own_gateway, transaction)
+        own_gateway.start()
+        gate.open()
+        transaction.commit()
+
+
+def test_a_commit_that_was_not_sent_leaves_no_doubt(config: edb.ConnectionConfig, own_gateway: Gateway) -> None:
+    with DB(config, own_gateway.address) as db, THREADS(2) as threads:
+        transactions = [db.begin_transaction(), db.begin_transaction()]
+        sleeping = [threads.submit(transaction.execute, "SELECT pg_sleep(60)") for transaction in transactions]
+        for transaction in transactions:
+            with pytest.raises(edb.DatabaseTimeoutError) as caught:
+                transaction.commit(timeout_ms=200)  # Waits behind the statement.
+            assert caught.value.outcome is edb.Outcome.NOT_EXECUTED
+        lose(own_gateway, transactions[0])
+        for call in sleeping:
+            assert isinstance(call.exception(timeout=60), edb.DatabaseConnectionError)
+        assert refused(transactions[0].commit) == LOST
+        transactions[1].rollback()
+
+
+def test_a_commit_that_a_gateway_leaves_behind_when_it_shuts_down_is_found_out(
+        config: edb.ConnectionConfig, postgres: Postgres, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE_DB_DRAIN_GRACE", "300ms")
+    with hold_port() as held, running_gateway(f"127.0.0.1:{port_of(held)}") as leaving:
+        with DB(config, leaving.address) as db, THREADS(2) as threads:
+            transaction = db.begin_transaction()
+            transaction.execute("INSERT INTO gated VALUES (1)")
+            committing = threads.submit(transaction.commit)
+            gate.wait_for_commit()
+            leaving.stop()
+            leaving.start()
+            gate.open()
+            # The gateway may have ended the backend, to learn what becomes of it.
+            committed = committing.exception(timeout=60) is None
+            assert committed or refused(committing.result) == LOST
+            assert gated(postgres) == ("1" if committed else "0")
+
+
+def test_async_ends_of_a_transaction_whose_commit_was_lost(config: edb.ConnectionConfig, own_gateway: Gateway,
+                                                           postgres: Postgres, gate: Gate) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with edb.PostgresAsyncConnector(config, own_gateway.address) as db:
+            transactions: List[edb.AsyncTransaction] = []
+            for number in range(3):
+                transactions.append(await db.async_begin_transaction())
+                await transactions[number].async_execute("INSERT INTO gated VALUES (?)", [number])
+                with pytest.raises(edb.DatabaseTimeoutError):
+                    await transactions[number].async_commit(timeout_ms=200)
+            own_gateway.kill()
+            await loop.run_in_executor(None, own_gateway.start)
+            with pytest.raises(edb.DatabaseTransactionError) as caught:
+                await transactions[0].async_execute("SELECT 1")
+            assert caught.value.reason == "COMMIT_IN_DOUBT"
+            gate.open()
+            await transactions[0].async_commit()
+            with pytest.raises(edb.DatabaseTransactionError) as caught:
+                await transactions[1].async_rollback()
+            assert (caught.value.reason, caught.value.outcome) == COMMITTED_ALREADY
+            transactions[2]._open.recovery_token = ""
+            with pytest.raises(edb.DatabaseTransactionError) as caught:
+                await transactions[2].async_rollback()
+            assert (caught.value.reason, caught.value.outcome) == IN_DOUBT
+
+    asyncio.run(main())
+    assert gated(postgres) == "3"
+
+
 # Outcomes that are asked for.
 
 

@@ -33,13 +33,14 @@ _MAX_IDEMPOTENCY_KEY_BYTES = 200
 class OpenTransaction:
     """A transaction that is open, or (with `ended`) has been or is just being ended."""
 
-    __slots__ = ("session", "id", "savepoints", "recovery_token", "_may_end")
+    __slots__ = ("session", "id", "savepoints", "recovery_token", "commits_sent", "_may_end")
 
     def __init__(self, session: Session, transaction_id: str) -> None:
         self.session = session
         self.id = transaction_id
         self.savepoints = 0
         self.recovery_token = ""
+        self.commits_sent = 0  # Without those of which is known that they were not executed.
         self._may_end = [True]  # Who takes it out, which is atomic, is the one to end the transaction.
 
     @property
@@ -77,7 +78,7 @@ class Scope:
         if self.transaction.ended:
             raise transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome.NOT_EXECUTED)
         if self.session.ended:
-            raise _lost()
+            raise _in_doubt(Outcome.NOT_EXECUTED) if self.transaction.commits_sent else _lost()
 
     def heard(self, status: bytes) -> None:
         """The TransactionStatus of a reply."""
@@ -87,12 +88,22 @@ class Scope:
     @property
     def outcome_if_lost(self) -> Outcome:
         """What a lost stream leaves of a statement."""
-        return Outcome.UNKNOWN if self.transaction is None else Outcome.ROLLED_BACK
+        return Outcome.UNKNOWN if self.transaction is None else _outcome_if_lost(self.transaction)
+
+
+def _outcome_if_lost(transaction: OpenTransaction) -> Outcome:
+    """What the end of its session leaves of a transaction."""
+    return Outcome.UNKNOWN if transaction.commits_sent else Outcome.ROLLED_BACK
 
 
 def _lost() -> DatabaseError:
     return transaction_error("TRANSACTION_LOST", "the link to the gateway broke, which rolled the transaction back: roll"
                              " back and run it again", Outcome.ROLLED_BACK)
+
+
+def _in_doubt(outcome: Outcome) -> DatabaseError:
+    return transaction_error("COMMIT_IN_DOUBT", "COMMIT was sent, and its answer was lost: whether the transaction is"
+                             " committed is not known", outcome)
 
 
 class Operation(Generic[T]):
@@ -332,42 +343,82 @@ def begin(session: Session, options: TransactionOptions, timeout_ms: Optional[in
                      Phase.EXECUTING, Outcome.ROLLED_BACK, read)
 
 
-def end(transaction: OpenTransaction, commit: bool, timeout_ms: Optional[int] = None) -> Optional[Operation[None]]:
-    """Commits or rolls back. From here on the transaction has ended, unless finish_end() says otherwise. None: there is
-    nothing left to do."""
+def begin_ending(transaction: OpenTransaction, timeout_ms: Optional[int]) -> float:
+    """A commit or rollback begins. From here on the transaction has ended, unless end_failed() says otherwise. Returns how
+    many seconds that may take."""
     timeout = checked_ms(timeout_ms, "timeout_ms")
     transaction.begin_ending()
+    return (timeout or transaction.session.default_timeout_ms) / 1000
+
+
+def end(transaction: OpenTransaction, commit: bool, timeout_ms: Optional[int]) -> Optional[Operation[None]]:
+    """Commits or rolls back, after begin_ending(). None: there is nothing left to do."""
+    timeout = timeout_ms or 0
     session = transaction.session
     if session.ended:
+        if transaction.commits_sent:
+            raise _in_doubt(Outcome.UNKNOWN)
         if commit:
             raise _lost()
         return None
     if commit:
         message = connector_pb2.CommitRequest(connection_id=session.connection_id, transaction_id=transaction.id,
                                               timeout_ms=timeout)
+        transaction.commits_sent += 1
         return Operation(session, _wire.CALL_COMMIT, message.SerializeToString(), timeout, Phase.COMMITTING,
                          Outcome.UNKNOWN, _nothing)
     request = connector_pb2.RollbackRequest(connection_id=session.connection_id, transaction_id=transaction.id,
                                             timeout_ms=timeout)
     return Operation(session, _wire.CALL_ROLLBACK, request.SerializeToString(), timeout, Phase.EXECUTING,
-                     Outcome.ROLLED_BACK, _nothing)
+                     _outcome_if_lost(transaction), _nothing)
 
 
-def end_failed(transaction: OpenTransaction, commit: bool, error: DatabaseError) -> bool:
-    """What a failed commit or rollback means for the transaction. False: it is gone, which is what a rollback wants."""
-    ended = transaction.session.ended
-    if not commit:
-        gone = ended or (error.kind is ErrorKind.TRANSACTION and error.outcome is not Outcome.COMMITTED)
-        return not gone
-    if ended:
-        return True
-    if error.outcome is Outcome.UNKNOWN:
-        may_be_open = error.kind is ErrorKind.TIMEOUT  # A repeated commit brings light.
-    else:
-        may_be_open = error.outcome is Outcome.NOT_EXECUTED and error.kind is not ErrorKind.TRANSACTION
-    if may_be_open:
+def end_failed(transaction: OpenTransaction, commit: bool, error: DatabaseError) -> Optional[DatabaseError]:
+    """What a commit or rollback that ended with `error` comes to; None: the transaction is gone, which is what a rollback
+    wants."""
+    if not commit and _is_gone(transaction, error):
+        return None
+    not_executed = error.outcome is Outcome.NOT_EXECUTED
+    if commit and not_executed:
+        transaction.commits_sent -= 1
+    failure = error
+    if not_executed and transaction.commits_sent and error.reason != "TRANSACTION_COMMITTED":
+        # That this one was not executed proves nothing about the commit before it.
+        failure = make_error(replace(error.info, outcome=Outcome.UNKNOWN, retryable=False))
+    # A repeated commit brings light, or does what this one has not done.
+    repeatable = error.kind is not ErrorKind.TRANSACTION if not_executed else (
+        error.outcome is Outcome.UNKNOWN and error.kind is ErrorKind.TIMEOUT)
+    if commit and repeatable and not transaction.session.ended and not can_be_asked_about(transaction, failure):
         transaction.reopen()
-    return True
+    return failure
+
+
+def _is_gone(transaction: OpenTransaction, error: DatabaseError) -> bool:
+    """Whether the error of a rollback says that there is nothing to roll back any more."""
+    if transaction.commits_sent:
+        return error.kind is ErrorKind.TRANSACTION and error.outcome is Outcome.ROLLED_BACK
+    if transaction.session.ended:
+        return True
+    may_be_committed = (error.outcome in (Outcome.UNKNOWN, Outcome.COMMITTED)
+                        or error.reason == "TRANSACTION_COMMITTED")
+    return error.kind is ErrorKind.TRANSACTION and not may_be_committed
+
+
+def can_be_asked_about(transaction: OpenTransaction, failure: DatabaseError) -> bool:
+    """Whether the answer to a COMMIT went with the gateway, and PostgreSQL can be asked through the next one."""
+    return (failure.outcome is Outcome.UNKNOWN and transaction.recovery_token != ""
+            and (transaction.session.ended or failure.reason == "DRAINING"))
+
+
+def conclude(commit: bool, outcome: Outcome, loss: DatabaseError) -> None:
+    """The end of a commit or rollback that failed with `loss`, of a transaction that was found to have `outcome`."""
+    if outcome not in (Outcome.COMMITTED, Outcome.ROLLED_BACK):
+        raise loss
+    if commit and outcome is Outcome.ROLLED_BACK:
+        raise _lost() from loss
+    if not commit and outcome is Outcome.COMMITTED:  # As the gateway says it.
+        raise transaction_error("TRANSACTION_COMMITTED", "the transaction was committed already",
+                                Outcome.NOT_EXECUTED) from loss
 
 
 def transaction_outcome(session: Session, transaction: Union[OpenTransaction, str],
@@ -387,20 +438,6 @@ def transaction_outcome(session: Session, transaction: Union[OpenTransaction, st
 
     return Operation(session, _wire.CALL_OUTCOME, request.SerializeToString(), timeout, Phase.EXECUTING, Outcome.UNSPECIFIED,
                      read)
-
-
-def commit_in_doubt(transaction: OpenTransaction, commit: bool, error: DatabaseError) -> bool:
-    """Whether the answer to a COMMIT was lost with the link to the gateway, and PostgreSQL can be asked over another one."""
-    return (commit and error.outcome is Outcome.UNKNOWN and transaction.session.ended
-            and transaction.recovery_token != "")
-
-
-def conclude(transaction: OpenTransaction, outcome: Outcome, error: DatabaseError) -> None:
-    """The end of a commit that failed with `error`, and was found to have `outcome`."""
-    if outcome is Outcome.ROLLED_BACK:
-        raise _lost() from error
-    if outcome is not Outcome.COMMITTED:
-        raise error
 
 
 def savepoint(transaction: OpenTransaction, name: str, back: bool) -> Operation[None]:

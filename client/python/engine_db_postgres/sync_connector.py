@@ -430,20 +430,21 @@ class PostgresSyncConnector(DatabaseConnector):
             self._state.end_current(transaction)
 
     def _end_transaction(self, transaction: OpenTransaction, commit: bool, timeout_ms: Optional[int] = None) -> None:
-        operation = operations.end(transaction, commit, timeout_ms)
-        if operation is None:
-            return
-        deadline = time.monotonic() + operation.guarded_ms / 1000
+        deadline = time.monotonic() + operations.begin_ending(transaction, timeout_ms)
         try:
-            _run(operation)
+            operation = operations.end(transaction, commit, timeout_ms)
+            if operation is not None:
+                _run(operation)
         except DatabaseError as error:
-            if operations.commit_in_doubt(transaction, commit, error):
-                self._find_out(transaction, error, deadline)
-            elif operations.end_failed(transaction, commit, error):
-                raise
+            failure = operations.end_failed(transaction, commit, error)
+            if failure is None:
+                return
+            if not operations.can_be_asked_about(transaction, failure):
+                raise failure
+            self._find_out(transaction, commit, failure, deadline)
 
-    def _find_out(self, transaction: OpenTransaction, loss: DatabaseError, deadline: float) -> None:
-        """What became of a commit whose answer was lost. Waits for a gateway that is being started."""
+    def _find_out(self, transaction: OpenTransaction, commit: bool, loss: DatabaseError, deadline: float) -> None:
+        """Ends a transaction whose commit's answer was lost. Waits for a gateway that is being started."""
         while True:
             left_ms = int((deadline - time.monotonic()) * 1000)
             if left_ms <= 0:
@@ -454,7 +455,7 @@ class PostgresSyncConnector(DatabaseConnector):
                 if not operations.may_ask_again(error):
                     raise loss from error
             else:
-                return operations.conclude(transaction, outcome, loss)
+                return operations.conclude(commit, outcome, loss)
             time.sleep(operations.ASK_AGAIN_S)
 
     def begin_transaction(self, options: TransactionOptions = TransactionOptions()) -> Transaction:

@@ -245,6 +245,12 @@ class Gateway:
         finally:
             os.kill(self.pid, signal.SIGCONT)
 
+    def stop(self) -> None:
+        """Lets it shut down; returns when it has."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
