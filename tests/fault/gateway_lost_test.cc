@@ -70,6 +70,23 @@ class GatewayLost : public testing::Test {
         rig_.postgres().Scalar("SELECT count(*) FROM ledger WHERE operation = " + std::to_string(operation)));
   }
 
+  // Until it is destroyed, every COMMIT waits in PostgreSQL that has inserted.
+  class Gate {
+   public:
+    explicit Gate(const PostgresCluster& postgres) : holder_(postgres.Superuser()), hold_(holder_) {
+      hold_.exec("SELECT pg_advisory_xact_lock(4711)");
+      postgres.Exec(
+          "CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql AS"
+          " $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NULL; END $$;"
+          "CREATE CONSTRAINT TRIGGER gate AFTER INSERT ON ledger DEFERRABLE INITIALLY DEFERRED"
+          " FOR EACH ROW EXECUTE FUNCTION wait_at_gate()");
+    }
+
+   private:
+    pqxx::connection holder_;
+    pqxx::work hold_;
+  };
+
   FaultRig rig_;
   std::optional<Ledger> ledger_;
 };
@@ -112,6 +129,30 @@ TEST_F(GatewayLost, ACommitIsUnknownWhileItMayStillArrive) {
       seconds(30), [&] { return (later = Commit(transaction)) != Verdict::kUnknown; }, milliseconds(50)));
   EXPECT_EQ(later, Verdict::kRolledBack);
   EXPECT_EQ(Count(1), 0);
+}
+
+// The second waits behind the first in the gateway, and ends by its own deadline.
+TEST_F(GatewayLost, ACommitThatWasRepeatedBeforeIsFoundOutToo) {
+  const auto connector = Connect(seconds(1));
+  std::optional<Gate> gate(rig_.postgres());
+  Transaction transaction = Insert(*connector, 1);
+  Transaction other = Insert(*connector, 2);
+  for (Transaction* each : {&transaction, &transaction, &other, &other}) EXPECT_EQ(Commit(*each), Verdict::kUnknown);
+  rig_.ReplaceGateway(SIGKILL);
+  EXPECT_EQ(Commit(transaction), Verdict::kUnknown) << "nothing may be said while it is in progress";
+  gate.reset();
+  Verdict later = Verdict::kUnknown;
+  EXPECT_TRUE(WaitUntil(
+      seconds(30), [&] { return (later = Commit(transaction)) != Verdict::kUnknown; }, milliseconds(50)));
+  EXPECT_EQ(later, Verdict::kAcknowledged);
+  EXPECT_EQ(Count(1), 1);
+  EXPECT_TRUE(WaitUntil(seconds(30), [&] { return Count(2) == 1; }));
+  try {
+    other.rollback();
+    ADD_FAILURE() << "it is committed";
+  } catch (const DatabaseError& error) {
+    EXPECT_EQ(error.outcome(), Outcome::kCommitted);
+  }
 }
 
 TEST_F(GatewayLost, BeforeTheCommitItIsRolledBack) {

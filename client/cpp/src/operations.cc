@@ -120,59 +120,35 @@ void fill(Request& request, const Scope& scope, std::string_view sql, const Para
 }
 
 // Whether a commit that failed so has left the transaction open, or in the dark where a repeated commit brings light.
-bool may_be_open(const ErrorInfo& info, const Session& session) {
-  if (session.ended()) return false;
-  if (info.outcome == Outcome::kUnknown) return info.kind == ErrorKind::kTimeout;
-  return info.outcome == Outcome::kNotExecuted && info.kind != ErrorKind::kTransaction;
+bool may_be_open(const ErrorInfo& info) {
+  return info.kind != ErrorKind::kTransaction &&
+         (info.outcome == Outcome::kUnknown || info.outcome == Outcome::kNotExecuted);
 }
 
-// A commit or rollback: its outcome decides whether the transaction has ended.
-class EndCall final : public Call {
- public:
-  EndCall(std::shared_ptr<OpenTransaction> transaction, bool commit)
-      : transaction_(std::move(transaction)), commit_(commit) {
-    phase = commit ? Phase::kCommitting : Phase::kExecuting;
-    outcome_if_lost = commit ? Outcome::kUnknown : Outcome::kRolledBack;
-  }
+// A repeated commit that was not executed: the one before it may be done all the same, or under way.
+ErrorInfo still_in_doubt(ErrorInfo info) {
+  info.outcome = Outcome::kUnknown;
+  info.phase = Phase::kCommitting;
+  info.retryable = false;
+  return info;
+}
 
-  [[nodiscard]] Async<void> async() { return promise_.async(); }
-
-  void reply(v1::SessionReply& reply) override {
-    require_answer(commit_ ? reply.has_commit() : reply.has_rollback(), commit_ ? "Commit" : "Rollback");
-    promise_.complete(std::monostate{});
-  }
-
-  void fail(ErrorInfo info) override {
-    const Session& session = *transaction_->scope.session;
-    if (!commit_) {
-      const bool may_be_committed = info.outcome == Outcome::kCommitted || info.outcome == Outcome::kUnknown ||
-                                    info.reason == "TRANSACTION_COMMITTED" ||
-                                    (session.ended() && transaction_->scope.recovery->commit_sent);
-      const bool gone = session.ended() || info.kind == ErrorKind::kTransaction;
-      if (gone && !may_be_committed) return promise_.complete(std::monostate{});
-    } else {
-      if (info.outcome == Outcome::kNotExecuted) transaction_->scope.recovery->commit_sent = false;
-      if (may_be_open(info, session)) transaction_->ended = false;
-    }
-    promise_.complete(make_error(std::move(info)));
-  }
-
- private:
-  AsyncPromise<void> promise_;
-  const std::shared_ptr<OpenTransaction> transaction_;
-  const bool commit_;
-};
-
-Async<void> send_end(const std::shared_ptr<OpenTransaction>& transaction, bool commit) {
-  const Scope& scope = transaction->scope;
+Async<void> send_commit(const Scope& scope) {
   ScratchCall message;
-  if (commit) {
-    scope.recovery->commit_sent = true;
-    message->mutable_commit()->set_transaction_id(scope.transaction_id);
-  } else {
-    message->mutable_rollback()->set_transaction_id(scope.transaction_id);
-  }
-  auto call = std::make_shared<EndCall>(transaction, commit);
+  message->mutable_commit()->set_transaction_id(scope.transaction_id);
+  auto call = make_call<void>([](v1::SessionReply& reply) { require_answer(reply.has_commit(), "Commit"); });
+  call->phase = Phase::kCommitting;
+  call->outcome_if_lost = Outcome::kUnknown;
+  Async<void> async = call->async();
+  scope.session->submit(call, *message);
+  return async;
+}
+
+Async<void> send_rollback(const Scope& scope) {
+  ScratchCall message;
+  message->mutable_rollback()->set_transaction_id(scope.transaction_id);
+  auto call = make_call<void>([](v1::SessionReply& reply) { require_answer(reply.has_rollback(), "Rollback"); });
+  call->outcome_if_lost = Outcome::kRolledBack;
   Async<void> async = call->async();
   scope.session->submit(call, *message);
   return async;
@@ -183,47 +159,89 @@ void mark_ended(OpenTransaction& transaction) {
   throw_error(transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome::kUnspecified));
 }
 
-// A commit whose answer was lost as `loss` says: what became of it. The transaction stays current where a repeated
-// commit may find out more.
-Async<void> find_out(std::shared_ptr<OpenTransaction> transaction, ErrorInfo loss, Clock::time_point deadline) {
+// What became of a transaction whose session ended after COMMIT had been asked for. Fails when that isn't told by
+// `deadline`.
+Async<Outcome> find_out(std::shared_ptr<OpenTransaction> transaction, Clock::time_point deadline) {
   const Recovery& recovery = *transaction->scope.recovery;
   const std::string token = recovery.token();
   if (token.empty()) {
-    throw_error(recovery.wrote_nothing(*transaction->scope.session) ? transaction_lost() : std::move(loss));
+    co_return recovery.wrote_nothing(*transaction->scope.session) ? Outcome::kRolledBack : Outcome::kUnknown;
   }
   const std::shared_ptr<Connection> connection = recovery.connection();
-  if (!connection) throw_error(std::move(loss));
+  if (!connection) co_return Outcome::kUnknown;
+  co_return co_await connection->transaction_outcome(token, deadline, {});
+}
+
+// A commit whose answer was lost as `loss` says. The transaction stays current where a repeated commit may find out
+// more.
+Async<void> find_out_commit(std::shared_ptr<OpenTransaction> transaction, ErrorInfo loss, Clock::time_point deadline) {
   Outcome outcome = Outcome::kUnknown;
   try {
-    outcome = co_await connection->transaction_outcome(token, deadline, {});
+    outcome = co_await find_out(transaction, deadline);
   } catch (const DatabaseError&) {
     transaction->ended = false;
     throw_error(std::move(loss));
   }
   if (outcome == Outcome::kCommitted) co_return;
-  if (outcome == Outcome::kRolledBack && !recovery.replay()) throw_error(transaction_lost());
-  throw_error(commit_in_doubt(Outcome::kUnknown));
+  if (outcome == Outcome::kRolledBack && !transaction->scope.recovery->replay()) throw_error(transaction_lost());
+  throw_error(transaction->scope.recovery->token().empty() ? std::move(loss) : commit_in_doubt(Outcome::kUnknown));
 }
 
 Async<void> commit_marked(std::shared_ptr<OpenTransaction> transaction) {
   const Scope& scope = transaction->scope;
+  std::atomic<bool>& commit_sent = scope.recovery->commit_sent;
   const auto deadline = Clock::now() + scope.session->default_timeout();
   ErrorInfo loss = commit_in_doubt(Outcome::kUnknown);
   if (scope.session->ended()) {
-    if (!scope.recovery->commit_sent) throw_error(transaction_lost());
+    if (!commit_sent) throw_error(transaction_lost());
   } else {
+    const bool first = !commit_sent.exchange(true);
     try {
-      co_await send_end(transaction, true);
+      co_await send_commit(scope);
       co_return;
     } catch (const DatabaseError& error) {
       loss = error.info();
     }
-    // Not sent, and the end of the session was the transaction's too.
-    if (loss.outcome == Outcome::kNotExecuted && scope.session->ended()) throw_error(transaction_lost());
+    if (loss.outcome == Outcome::kNotExecuted && first) commit_sent = false;
+    if (loss.outcome == Outcome::kNotExecuted && !first) loss = still_in_doubt(std::move(loss));
+    // Never sent, and the end of the session was the transaction's too.
+    if (!commit_sent && scope.session->ended()) throw_error(transaction_lost());
     const bool lost = loss.outcome == Outcome::kUnknown && (scope.session->ended() || loss.reason == "DRAINING");
-    if (!lost) throw_error(std::move(loss));
+    if (!lost) {
+      transaction->ended = !may_be_open(loss);
+      throw_error(std::move(loss));
+    }
   }
-  co_await find_out(transaction, std::move(loss), deadline);
+  co_await find_out_commit(transaction, std::move(loss), deadline);
+}
+
+Async<void> rollback_marked(std::shared_ptr<OpenTransaction> transaction) {
+  const Scope& scope = transaction->scope;
+  const bool may_be_committed = scope.recovery->commit_sent;
+  const auto deadline = Clock::now() + scope.session->default_timeout();
+  if (!scope.session->ended()) {
+    try {
+      co_await send_rollback(scope);
+      co_return;
+    } catch (const DatabaseError& error) {
+      if (!scope.session->ended()) {
+        const bool gone = error.kind() == ErrorKind::kTransaction;
+        if (gone && (error.outcome() == Outcome::kRolledBack || !may_be_committed)) co_return;
+        throw;
+      }
+    }
+  }
+  if (!may_be_committed) co_return;  // It ended with its session.
+  Outcome outcome = Outcome::kUnknown;
+  try {
+    outcome = co_await find_out(transaction, deadline);
+  } catch (const DatabaseError&) {
+    throw_error(commit_in_doubt(Outcome::kUnknown));
+  }
+  if (outcome == Outcome::kRolledBack) co_return;
+  if (outcome != Outcome::kCommitted) throw_error(commit_in_doubt(Outcome::kUnknown));
+  throw_error(transaction_error("TRANSACTION_COMMITTED", "the transaction is committed: there is nothing to roll back",
+                                Outcome::kCommitted));
 }
 
 }  // namespace
@@ -425,10 +443,7 @@ Async<void> commit(const std::shared_ptr<OpenTransaction>& transaction) {
 Async<void> rollback(const std::shared_ptr<OpenTransaction>& transaction) {
   return as_async<void>([&] {
     mark_ended(*transaction);
-    const Scope& scope = transaction->scope;
-    if (!scope.session->ended()) return send_end(transaction, false);
-    if (scope.recovery->commit_sent) throw_error(commit_in_doubt(Outcome::kUnknown));
-    return Async<void>::completed(std::monostate{});
+    return rollback_marked(transaction);
   });
 }
 

@@ -46,7 +46,8 @@ Async<Outcome> ask_outcome(const std::shared_ptr<Session>& session, std::string_
 // would tell. Finds out about a COMMIT whose answer was lost with the session.
 Async<void> commit(const std::shared_ptr<OpenTransaction>& transaction);
 
-// Ends the transaction. One that is gone already is as good as rolled back, unless it may be committed.
+// Ends the transaction. One that is gone already is as good as rolled back; whether one is that may be committed is
+// found out.
 Async<void> rollback(const std::shared_ptr<OpenTransaction>& transaction);
 
 Async<void> savepoint(const Scope& scope, std::string_view name);

@@ -10,8 +10,9 @@ using internal::wait;
 namespace {
 
 void roll_back_quietly(const std::shared_ptr<internal::OpenTransaction>& transaction) {
+  if (!transaction || transaction->ended || transaction->scope.session->ended()) return;
   // Nobody waits for the answer: should it not arrive, the lease ends the transaction.
-  if (transaction && !transaction->ended) static_cast<void>(internal::rollback(transaction));
+  static_cast<void>(internal::rollback(transaction));
 }
 
 }  // namespace

@@ -76,8 +76,9 @@ class AsyncTransaction {
 
   // When it fails with Outcome::kUnknown because of a timeout, a repeated commit tells what became of it.
   Async<void> async_commit();
-  // Also right when the transaction is gone already; but after a commit whose outcome is unknown it fails, since there
-  // may be nothing left to roll back.
+  // Also right when the transaction is gone already. After a commit whose outcome is unknown it finds that out where
+  // the link is lost, and fails with Outcome::kCommitted, or kUnknown when nobody can tell in time: there may be
+  // nothing left to roll back.
   Async<void> async_rollback();
 
   // Names the transaction to PostgresSyncConnector::transaction_outcome(), also of another process: to be kept, by an
