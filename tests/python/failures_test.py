@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 from support.processes import Gateway, Postgres, hold_port, port_of, running_gateway, running_postgres, wait_until
@@ -220,6 +220,30 @@ def test_a_gateway_that_hangs_is_given_up_at_the_deadline(postgres: Postgres, ow
                 db.execute("SELECT 1", timeout_ms=300)
             assert (caught.value.reason, caught.value.outcome) == ("NO_ANSWER", edb.Outcome.UNKNOWN)
         assert db.execute("SELECT 1 AS one").rows == [{"one": 1}]
+
+
+def outcome_in_time(call: Callable[[], object], timeout_ms: int) -> edb.Outcome:
+    """How a call failed that the gateway did not answer; it is not to be late."""
+    begin = time.monotonic()
+    with pytest.raises(edb.DatabaseTimeoutError) as caught:
+        call()
+    assert time.monotonic() - begin < timeout_ms / 1000 + 0.25
+    return caught.value.outcome
+
+
+def test_a_gateway_that_hangs_holds_up_nobody_and_gets_nothing_later(own_postgres: Postgres, own_gateway: Gateway) -> None:
+    own_postgres.psql("CREATE TABLE bulk (t text); ALTER TABLE bulk OWNER TO app")
+    bulk, small = "INSERT INTO bulk VALUES (?)", "INSERT INTO ledger VALUES (?)"
+    with DB(target(own_postgres), own_gateway.address) as db, concurrent.futures.ThreadPoolExecutor(1) as threads:
+        for _ in range(20):  # The gateway gives more and more credit.
+            db.execute(bulk, ["x" * 900_000])
+        with own_gateway.standing_still():
+            large = threads.submit(outcome_in_time, lambda: db.execute(bulk, ["y" * 900_000], timeout_ms=500), 500)
+            outcomes = [outcome_in_time(lambda: db.execute(small, [number], timeout_ms=100), 100) for number in range(8)]
+            assert large.result(timeout=60) is edb.Outcome.UNKNOWN
+        db.execute(small, [100])
+        there = set(own_postgres.psql("SELECT id FROM ledger").split())
+        assert not there & {str(n) for n, outcome in enumerate(outcomes) if outcome is edb.Outcome.NOT_EXECUTED}
 
 
 def test_what_is_no_gateway_says_so(config: edb.ConnectionConfig) -> None:

@@ -12,7 +12,7 @@ could only be the wording of an error.
 from __future__ import annotations
 
 import struct
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple, Union
 from urllib.parse import unquote
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -38,7 +38,7 @@ class ProtocolError(Exception):
     """The peer does not speak what it should."""
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def _frame(kind: int, flags: int, stream: int, payload: Union[bytes, memoryview]) -> bytes:
     return struct.pack(">IBI", len(payload) << 8 | kind, flags, stream) + payload
 
 
@@ -87,7 +87,7 @@ class Http2Stream:
         self._connection_window = _DEFAULT_WINDOW
         self._stream_window = _DEFAULT_WINDOW
         self._spent = 0
-        self._blocked: List[bytes] = []
+        self._blocked: List[Union[bytes, memoryview]] = []
 
         # The receiver's.
         self._peer_initial_window = _DEFAULT_WINDOW
@@ -122,7 +122,7 @@ class Http2Stream:
             if size == len(data):
                 self._blocked.pop(0)
             else:
-                self._blocked[0] = data[size:]
+                self._blocked[0] = memoryview(data)[size:]  # Copies of the rest would add up to many times the message.
         return b"".join(parts)
 
     @property

@@ -34,19 +34,30 @@ _READ_BYTES = 64 << 10
 
 # What a call hears: a reply's kind and bytes, or why there is none.
 Reply = Union[Tuple[int, bytes], ErrorInfo]
+# What is to be written, until it is taken out: by who writes it, or by who gives it up. Taking it out is atomic.
+Request = List[bytes]
 
 
 class Call:
     """One call, as the session sees it. What waits for its answer is added by whoever makes it."""
 
-    __slots__ = ("id", "sent", "phase", "outcome_if_lost", "repeatable")
+    __slots__ = ("id", "request", "sent", "phase", "outcome_if_lost", "repeatable")
 
     def __init__(self, phase: Phase, outcome_if_lost: Outcome, repeatable: bool = False) -> None:
         self.id = 0
-        self.sent = False  # Whether the gateway may have it.
+        self.request: Request = []
+        self.sent = False  # Whether the gateway may have it, or may get it yet.
         self.phase = phase
         self.outcome_if_lost = outcome_if_lost
         self.repeatable = repeatable  # By the caller, whatever its outcome is.
+
+    def drop(self) -> None:
+        """Sees to it that the call is not sent any more. From then on `sent` tells whether it has been."""
+        try:
+            self.request.pop()
+        except IndexError:
+            return
+        self.sent = False
 
     def put(self, reply: Reply) -> None:
         """Hears of an answer, on the thread that reads. Must not block."""
@@ -72,7 +83,7 @@ class Session:
         self.prefixes: Dict[str, bytes] = {}  # What the requests of one statement begin with.
         self._calls: Dict[int, Call] = {}
         self._ids = itertools.count(1)
-        self._outgoing: Deque[Tuple[Call, bytes]] = collections.deque()
+        self._outgoing: Deque[Request] = collections.deque()
         self._end: Optional[ErrorInfo] = None
         where = endpoint(address)
         self._http2 = Http2Stream(_METHOD, address if isinstance(where, tuple) else "localhost", "engine-db-postgres")
@@ -90,21 +101,25 @@ class Session:
         if len(request) > MAX_REQUEST_BYTES:
             raise request_error("REQUEST_TOO_LARGE", "sql", f"the statement with its parameters has {len(request)} "
                                 f"bytes; at most {MAX_REQUEST_BYTES} go in a call")
-        if len(self._calls) >= _MAX_CALLS_IN_FLIGHT:
+        # What was given up leaves its place in _outgoing only when the socket takes something again.
+        if len(self._calls) >= _MAX_CALLS_IN_FLIGHT or len(self._outgoing) >= _MAX_CALLS_IN_FLIGHT:
             raise connection_error("TOO_MANY_CALLS", f"this connector has {_MAX_CALLS_IN_FLIGHT} calls in flight, its "
                                    "limit; wait for some to end", retryable=True)
         call.id = next(self._ids)
+        call.request, call.sent = [_wire.session_call(call.id, kind, request)], True
         self._calls[call.id] = call
-        self._outgoing.append((call, _wire.session_call(call.id, kind, request)))
+        self._outgoing.append(call.request)
         self._flush()
         if self._end is not None and self._calls.pop(call.id, None) is not None:
             raise make_error(self._failure(call))
 
     def abandon(self, call: Call) -> bool:
-        """Asks the gateway to cancel the call, which hears nothing more. False: it has been answered already."""
+        """Gives the call up, which hears nothing more: it is not sent, or else the gateway is asked to cancel it. False: it
+        has been answered already."""
         if self._calls.pop(call.id, None) is None:
             return False
-        if self._end is None:
+        call.drop()
+        if call.sent and self._end is None:
             self._tell(call, _wire.CALL_CANCEL, b"")
         return True
 
@@ -117,7 +132,7 @@ class Session:
         self._tell(call, _wire.CALL_CREDIT, b"\x08" + varint(size))
 
     def _tell(self, call: Call, kind: int, request: bytes) -> None:
-        self._outgoing.append((call, _wire.session_call(call.id, kind, request)))
+        self._outgoing.append([_wire.session_call(call.id, kind, request)])
         self._flush()
 
     def no_answer(self, call: Call, timeout_ms: int) -> ErrorInfo:
@@ -149,6 +164,7 @@ class Session:
 
     def _failure(self, call: Call) -> ErrorInfo:
         assert self._end is not None
+        call.drop()
         if not call.sent:
             return replace(self._end, outcome=Outcome.NOT_EXECUTED)
         return replace(self._end, outcome=call.outcome_if_lost, phase=call.phase,
@@ -163,7 +179,7 @@ class Session:
                 call.put(self._failure(call))
 
     def _flush(self) -> None:
-        """Sees to it that what is in _outgoing gets written."""
+        """Sees to it that what is in _outgoing gets written. Does not wait for that."""
         raise NotImplementedError
 
     def _disconnect(self) -> None:
@@ -176,13 +192,14 @@ class Session:
         gathered: List[bytes] = []
         size = 0
         while outgoing and len(gathered) < _MAX_CALLS_IN_MESSAGE:
-            if gathered and size + len(outgoing[0][1]) > _MAX_GATHERED_BYTES:
-                break
             try:
-                call, data = outgoing.popleft()
-            except IndexError:  # The session has just ended.
-                break
-            call.sent = True
+                request = outgoing.popleft()
+                if gathered and size + len(request[0]) > _MAX_GATHERED_BYTES:
+                    outgoing.appendleft(request)
+                    break
+                data = request.pop()
+            except IndexError:  # It was given up, or the session has just ended.
+                continue
             gathered.append(data)
             size += len(data)
         return self._http2.write(b"".join(gathered) if gathered else None)
@@ -232,8 +249,8 @@ def unreachable(address: str, details: str) -> DatabaseConnectionError:
 
 
 class ThreadSession(Session):
-    """For threads: whoever has something to send writes it, together with what others have put there meanwhile; a thread of
-    the session's own reads."""
+    """For threads: whoever has something to send writes it, together with what others have put there meanwhile, as far as
+    the socket takes it at once; a thread of the session's own reads."""
 
     def __init__(self, address: str, timeout_s: float) -> None:
         """Blocks until the socket is connected. Raises DatabaseConnectionError."""
@@ -247,15 +264,36 @@ class ThreadSession(Session):
 
     def _flush(self) -> None:
         # Whoever can't get the lock leaves its call to the one who has it, and who looks again after letting go.
-        while (self._outgoing or self._http2.has_to_write) and self._writing.acquire(False):
-            try:
-                data = self._gather()
-                if data:
-                    self._socket.sendall(data)
-            except OSError:
-                return  # The reader sees it too, and ends the session.
-            finally:
+        try:
+            while (self._outgoing or self._http2.has_to_write) and self._writing.acquire(False):
+                rest = self._send(self._gather())
+                if rest:
+                    threading.Thread(target=self._send_rest, args=(rest,), name="engine-db-sending", daemon=True).start()
+                    return
                 self._writing.release()
+        except BaseException as fault:
+            # The link has broken, or this thread was interrupted in the middle of a frame, which nobody can complete.
+            self._disconnect()
+            if not isinstance(fault, OSError):
+                raise
+
+    def _send(self, data: bytes) -> bytes:
+        """Without waiting. Returns what there was no room for."""
+        try:
+            sent = self._socket.send(data, socket.MSG_DONTWAIT) if data else 0
+        except BlockingIOError:
+            sent = 0
+        return data[sent:]
+
+    def _send_rest(self, rest: bytes) -> None:
+        """Completes a message with the lock that _flush() took, on a thread of its own: how long that takes is up to the
+        gateway, and no caller may have to wait so long."""
+        try:
+            self._socket.sendall(rest)
+        except OSError:
+            return self._disconnect()
+        self._writing.release()
+        self._flush()
 
     def _read(self) -> None:
         receive, take, http2 = self._socket.recv, self._take, self._http2
