@@ -40,6 +40,21 @@ TEST_F(GatewayFaults, AFrozenGatewayKeepsNoCallPastItsDeadline) {
   ExpectWorks(connector);
 }
 
+TEST_F(GatewayFaults, AFrozenGatewayLeavesNoTransactionOpenThatBeganTooLate) {
+  const auto gateway = StartGateway({});
+  ConnectionConfig config = Config(3);
+  config.timeout_ms = 500;
+  PostgresSyncConnector connector(config, At(*gateway));
+  connector.connect();
+  connector.execute("SELECT 1");
+  gateway->Signal(SIGSTOP);
+  static_cast<void>(Catch<DatabaseTimeoutError>([&] { connector.begin(); }));
+  gateway->Signal(SIGCONT);
+  // Answered behind the late Begin.
+  connector.execute("SELECT 1", {}, {.timeout = kSoon});
+  EXPECT_TRUE(WaitForBackends(0, "state <> 'idle'"));
+}
+
 TEST_F(GatewayFaults, AKilledClientLeavesNothingBehind) {
   CreateTable("n int");
   for (const char* what : {"transaction", "stream"}) {

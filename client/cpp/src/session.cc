@@ -408,7 +408,10 @@ void Session::OnReadDone(bool ok) {
       const std::scoped_lock lock(mutex_);
       for (v1::SessionReply& reply : *read_buffer_.mutable_replies()) {
         Slot* slot = find(reply.correlation_id());
-        if (slot == nullptr) continue;  // Abandoned, or past its deadline.
+        if (slot == nullptr) {  // Abandoned, or past its deadline.
+          if (reply.has_begin()) roll_back_unowned(reply);
+          continue;
+        }
         due_.emplace_back(is_last(reply) || reply.has_error() ? release(*slot) : slot->call, &reply);
       }
     }
@@ -416,6 +419,15 @@ void Session::OnReadDone(bool ok) {
     due_.clear();
   }
   StartRead(&read_buffer_);
+}
+
+// Its transaction would stay open until its lease runs out. The id is that of the Begin, which nobody else gets: the
+// answer is dropped in turn.
+void Session::roll_back_unowned(const v1::SessionReply& begun) {
+  v1::SessionCall message;
+  message.mutable_rollback()->set_connection_id(connection_id_);
+  message.mutable_rollback()->set_transaction_id(begun.begin().transaction_id());
+  send(begun.correlation_id(), message.SerializeAsString());
 }
 
 void Session::deliver(const std::shared_ptr<Call>& call, v1::SessionReply& reply) {

@@ -124,6 +124,7 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   void set_deadline(Call& call) const;
   [[nodiscard]] std::shared_ptr<Call> release(Slot& slot);
   void send(uint64_t id, std::string_view body);
+  void roll_back_unowned(const v1::SessionReply& begun);
   // Fills in what a call needs that waited for this session, or was another's.
   void address(v1::SessionCall& message, const Call& call) const;
   [[nodiscard]] ErrorInfo failure(const Call& call) const;

@@ -98,6 +98,23 @@ TEST_F(US007SyncTransactions, AFailedBeginLeavesNoneActive) {
   EXPECT_EQ(transaction_of_last_statement(), "");
 }
 
+// Nobody else knows of it, and it would stay open until its lease runs out.
+TEST_F(US007SyncTransactions, OneThatBeganTooLateIsRolledBack) {
+  special_ = [begin = v1::SessionCall()](FakeGateway::Stream& stream, const v1::SessionCall& call) mutable {
+    if (call.has_begin()) begin = call;
+    if (call.has_cancel()) stream.reply(FakeGateway::answer(begin));
+    return call.has_begin();
+  };
+  PostgresSyncConnector impatient(any_target(100), gateway_.options());
+  impatient.connect();
+  EXPECT_THROW(impatient.begin(), DatabaseTimeoutError);
+  ASSERT_TRUE(gateway_.wait_for(v1::SessionCall::kRollback));
+  const v1::SessionCall rollback = gateway_.calls().back();
+  EXPECT_EQ(rollback.rollback().transaction_id(), "transaction-" + std::to_string(rollback.correlation_id()));
+  EXPECT_EQ(rollback.rollback().connection_id(), "connection-2");
+  EXPECT_EQ(impatient.execute("A").rowcount(), 1);
+}
+
 TEST_F(US007SyncTransactions, ALostTransactionTakesNoStatementsUntilItIsAcknowledged) {
   special_ = [](FakeGateway::Stream& stream, const v1::SessionCall& call) {
     if (call.execute().sql() != "BREAK") return false;
