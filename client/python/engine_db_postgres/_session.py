@@ -137,13 +137,14 @@ class Session:
 
     def no_answer(self, call: Call, timeout_ms: int) -> ErrorInfo:
         """What becomes of a call that the gateway has not answered within its deadline, and that was abandoned."""
-        outcome = Outcome.NOT_EXECUTED
-        if call.sent:
-            # A stream that breaks rolls back what runs in its transactions; a late statement may still be running.
-            outcome = call.outcome_if_lost if call.outcome_if_lost is Outcome.UNSPECIFIED else Outcome.UNKNOWN
+        outcome = Outcome.UNKNOWN  # A stream that breaks rolls back what runs in its transactions; here it may run yet.
+        if not call.sent or call.phase is Phase.CONNECTING:
+            outcome = Outcome.NOT_EXECUTED
+        elif call.outcome_if_lost is Outcome.UNSPECIFIED:
+            outcome = Outcome.UNSPECIFIED
         kind = ErrorKind.CONNECTION if call.phase is Phase.CONNECTING else ErrorKind.TIMEOUT
         return ErrorInfo(f"the gateway at {self.address} gave no answer within {timeout_ms} ms", kind, outcome,
-                         call.phase, "NO_ANSWER", retryable=call.repeatable)
+                         call.phase, "NO_ANSWER", retryable=call.repeatable or outcome is Outcome.NOT_EXECUTED)
 
     def end(self, reason: str, message: str) -> None:
         """Fails every call with DatabaseConnectionError, and ends the stream."""
@@ -169,7 +170,8 @@ class Session:
             return replace(self._end, outcome=Outcome.NOT_EXECUTED)
         return replace(self._end, outcome=call.outcome_if_lost, phase=call.phase,
                        retryable=self._end.retryable
-                       and (call.repeatable or call.outcome_if_lost is Outcome.UNSPECIFIED))
+                       and (call.repeatable or call.phase is Phase.CONNECTING
+                            or call.outcome_if_lost is Outcome.UNSPECIFIED))
 
     def _fail_all(self) -> None:
         self._outgoing.clear()
@@ -246,6 +248,13 @@ def unreachable(address: str, details: str) -> DatabaseConnectionError:
     return DatabaseConnectionError(ErrorInfo(
         f"can't reach the gateway at {address}: {details}", ErrorKind.CONNECTION, Outcome.NOT_EXECUTED, Phase.CONNECTING,
         "GATEWAY_UNREACHABLE", retryable=True))
+
+
+def not_opened(address: str, timeout_s: float) -> DatabaseConnectionError:
+    """There is no session yet, and the caller can't wait for it any longer."""
+    return DatabaseConnectionError(ErrorInfo(
+        f"no connection could be opened through the gateway at {address} within {timeout_s * 1000:.0f} ms",
+        ErrorKind.CONNECTION, Outcome.NOT_EXECUTED, Phase.CONNECTING, "NO_ANSWER", retryable=True))
 
 
 class ThreadSession(Session):

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextvars
+import math
 import os
 import threading
+import time
 import weakref
-from typing import Optional
+from typing import Callable, Optional
 
 from engine_db_postgres._gateway import gateway_address
+from engine_db_postgres._messages import checked_ms
 from engine_db_postgres._operations import OpenTransaction, Scope
 from engine_db_postgres._session import Session
 from engine_db_postgres.config import ConnectionConfig, ConnectTarget, DataSource
-from engine_db_postgres.errors import Outcome, configuration_error, connection_error, transaction_error
+from engine_db_postgres.errors import DatabaseError, Outcome, configuration_error, connection_error, transaction_error
+
+
+class Patience:
+    """How long a call may take that has to wait for a session first."""
+
+    def __init__(self, timeout_ms: Optional[int], connect_timeout_ms: int) -> None:
+        """Counts from here. Raises DatabaseRequestError."""
+        self._timeout_ms = checked_ms(timeout_ms, "timeout_ms")
+        self._began = time.monotonic()
+        self.for_session_s = (self._timeout_ms or connect_timeout_ms) / 1000
+
+    def left_ms(self, session: Session) -> int:
+        """What remains for the call itself."""
+        waited_ms = (time.monotonic() - self._began) * 1000
+        return max(1, math.ceil((self._timeout_ms or session.default_timeout_ms) - waited_ms))
 
 
 class ConnectorState:
@@ -27,7 +46,7 @@ class ConnectorState:
         self.connect_timeout_ms = target.timeout_ms if isinstance(target, ConnectionConfig) else 30_000
         self.wanted = False  # Between connect() and close().
         self.session: Optional[Session] = None
-        self.opening = threading.Lock()  # Held by the thread that opens the session.
+        self._opening: Optional[concurrent.futures.Future[Session]] = None
         self._lock = threading.Lock()
         self._beginning = False
         self._current: Optional[OpenTransaction] = None
@@ -41,13 +60,46 @@ class ConnectorState:
         if session is not None and not session.ended:
             return session
         if not self.wanted:
-            raise connection_error("NOT_CONNECTED", "the connector is not connected: call connect() first")
+            raise _not_connected()
         return None
 
-    def renew_locks(self) -> None:
-        """In a forked child: another thread of the parent may have held them."""
-        self.opening = threading.Lock()
+    def patience(self, timeout_ms: Optional[int]) -> Patience:
+        """Of a call that begins now."""
+        return Patience(timeout_ms, self.connect_timeout_ms)
+
+    def opening(self, open_session: Callable[[], Session]) -> concurrent.futures.Future[Session]:
+        """The session that open_session() opens, on a thread of its own. All who need one while it does so wait for that one
+        attempt, each as long as it may, and hear of its failure."""
+        with self._lock:
+            if self._opening is not None:
+                return self._opening
+            opening: concurrent.futures.Future[Session] = concurrent.futures.Future()
+            session = self.live_session()
+            if session is not None:
+                opening.set_result(session)
+                return opening
+            threading.Thread(target=self._open, args=(opening, open_session), name="engine-db-opening", daemon=True).start()
+            self._opening = opening
+            return opening
+
+    def _open(self, opening: concurrent.futures.Future[Session], open_session: Callable[[], Session]) -> None:
+        try:
+            session = open_session()
+        except BaseException as fault:
+            with self._lock:
+                self._opening = None
+            return opening.set_exception(fault)
+        with self._lock:
+            self.session, self._opening = session, None
+        if self.wanted:
+            return opening.set_result(session)
+        self.shut_down()
+        opening.set_exception(_not_connected())
+
+    def reset_after_fork(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock, or have been opening a session."""
         self._lock = threading.Lock()
+        self._opening = None
         self._beginning = False
 
     def transaction(self) -> Optional[OpenTransaction]:
@@ -129,12 +181,16 @@ class ConnectorState:
             session.end("CLOSED", "the connector was destroyed")
 
 
+def _not_connected() -> DatabaseError:
+    return connection_error("NOT_CONNECTED", "the connector is not connected: call connect() first")
+
+
 _states: weakref.WeakSet[ConnectorState] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
     for state in list(_states):
-        state.renew_locks()
+        state.reset_after_fork()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -12,7 +12,7 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Collection, Deque, L
 from engine_db_postgres import _operations as operations
 from engine_db_postgres import _wire
 from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Operation, Scope, StreamState, StreamSummary
-from engine_db_postgres._session import GRACE_S, Call, LoopSession, Reply, Session
+from engine_db_postgres._session import GRACE_S, Call, LoopSession, Reply, Session, not_opened
 from engine_db_postgres._state import ConnectorState
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import AsyncDatabaseConnector
@@ -119,11 +119,13 @@ class AsyncRowStream(StreamSummary):
     a time.
     """
 
-    def __init__(self, connector: PostgresAsyncConnector, make: Callable[[Scope], Operation[_wire.Summary]],
-                 scope: Optional[Scope], text_columns: Collection[str]) -> None:
+    def __init__(self, connector: PostgresAsyncConnector,
+                 make: Callable[[Scope, Optional[int]], Operation[_wire.Summary]], scope: Optional[Scope],
+                 timeout_ms: Optional[int], text_columns: Collection[str]) -> None:
         self._connector = connector
-        self._make = make
+        self._make = make  # Of where it runs, and its timeout.
         self._scope = scope
+        self._timeout_ms = timeout_ms
         self._state = StreamState(text_columns)
         self._operation: Optional[Operation[_wire.Summary]] = None
         self._call: Optional[_StreamedCall] = None
@@ -131,8 +133,11 @@ class AsyncRowStream(StreamSummary):
         self._ahead: Optional[Result] = None
 
     async def _start(self) -> _StreamedCall:
-        scope = self._scope or Scope(await self._connector._session())
-        operation = self._make(scope)
+        scope, left_ms = self._scope, self._timeout_ms
+        if scope is None:
+            session, left_ms = await self._connector._session(left_ms)
+            scope = Scope(session)
+        operation = self._make(scope, left_ms)
         call = _StreamedCall(operation)
         self._deadline = asyncio.get_running_loop().time() + operation.guarded_ms / 1000 + GRACE_S
         operation.session.submit(call, operation.kind, operation.request)
@@ -252,9 +257,10 @@ class AsyncTransaction:
     def async_execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                              text_columns: Collection[str] = ()) -> AsyncRowStream:
         """As PostgresAsyncConnector.async_execute_stream(), in this transaction."""
-        options = CallOptions(timeout_ms)
-        return AsyncRowStream(self._connector, lambda scope: operations.execute_stream(scope, sql, params, options),
-                              self._scope, text_columns)
+        def make(scope: Scope, left_ms: Optional[int]) -> Operation[_wire.Summary]:
+            return operations.execute_stream(scope, sql, params, CallOptions(left_ms))
+
+        return AsyncRowStream(self._connector, make, self._scope, timeout_ms, text_columns)
 
     async def async_execute_batch(self, statements: Sequence[BatchItem], *,
                                   timeout_ms: Optional[int] = None) -> List[BatchEntry]:
@@ -370,18 +376,34 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         connector._local = gateway
         return connector
 
-    async def _session(self) -> Session:
-        session = self._state.live_session()
-        loop = asyncio.get_running_loop()
+    async def _session(self, timeout_ms: Optional[int] = None) -> Tuple[Session, Optional[int]]:
+        """The session, and what it leaves of the call's timeout."""
+        session = self._live_session()
         if session is not None:
-            if self._on_loop is not None and self._on_loop.loop is loop:
-                return session
-            self._leave_loop(session)
+            return session, timeout_ms
+        patience = self._state.patience(timeout_ms)
+        opening = self._started_opening()
+        # One of several waiters that is cancelled, or has no more time, leaves it to the others.
+        await asyncio.wait((opening,), timeout=patience.for_session_s)
+        if not opening.done():
+            raise not_opened(self._state.address, patience.for_session_s)
+        session = opening.result()
+        return session, patience.left_ms(session)
+
+    def _live_session(self) -> Optional[Session]:
+        """The session, unless this loop has to open another."""
+        session = self._state.live_session()
+        if session is None or (self._on_loop is not None and self._on_loop.loop is asyncio.get_running_loop()):
+            return session
+        self._leave_loop(session)
+        return None
+
+    def _started_opening(self) -> asyncio.Task[Session]:
+        loop = asyncio.get_running_loop()
         if self._opening is None or self._opening.get_loop() is not loop:
             self._opening = loop.create_task(self._open())
             self._opening.add_done_callback(self._opened)
-        # Shielded: one of several waiters that is cancelled leaves it to the others.
-        return await asyncio.shield(self._opening)
+        return self._opening
 
     def _leave_loop(self, session: Session) -> None:
         if self._on_loop is not None and not self._on_loop.loop.is_closed():
@@ -398,11 +420,12 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
     async def _open(self) -> Session:
         if self._local is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._local.start)
+        patience = self._state.patience(self._state.connect_timeout_ms)
         session = LoopSession(self._state.address)
         self._on_loop, self._watch = session, _Watch(session.loop)
         try:
-            await session.open(self._state.connect_timeout_ms / 1000)
-            await self._run(operations.connect(session, self._state.target, self._state.connect_timeout_ms))
+            await session.open(patience.for_session_s)
+            await self._run(operations.connect(session, self._state.target, patience.left_ms(session)))
         except BaseException:
             session.end("CLOSED", "the connection could not be opened")
             raise
@@ -466,35 +489,45 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         scope.require_open()
         return None
 
-    async def _scope(self) -> Scope:
-        return self._scope_now() or Scope(await self._session())
+    async def _scope(self, timeout_ms: Optional[int]) -> Tuple[Scope, Optional[int]]:
+        """Where a statement runs now, and what remains of its timeout."""
+        scope = self._scope_now()
+        if scope is not None:
+            return scope, timeout_ms
+        session, left_ms = await self._session(timeout_ms)
+        return Scope(session), left_ms
 
     async def async_connect(self) -> None:
         self._state.wanted = True
-        await self._session()
+        if self._live_session() is None:
+            await asyncio.shield(self._started_opening())
 
     async def async_execute(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                             retry: Optional[RetryConfig] = None, text_columns: Collection[str] = (),
                             exactly_once: bool = False, idempotency_key: Optional[str] = None) -> Result:
         """As PostgresSyncConnector.execute()."""
-        scope = self._scope_now() or await self._scope()
-        options = CallOptions(timeout_ms, retry, exactly_once, idempotency_key)
+        scope, left_ms = self._scope_now(), timeout_ms
+        if scope is None:
+            scope, left_ms = await self._scope(timeout_ms)
+        options = CallOptions(left_ms, retry, exactly_once, idempotency_key)
         return await self._run(operations.execute(scope, sql, params, options, text_columns))
 
     def async_execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                              retry: Optional[RetryConfig] = None, text_columns: Collection[str] = ()) -> AsyncRowStream:
         """As PostgresSyncConnector.execute_stream(). Not awaited itself; errors come with the first rows. It runs in the
         transaction that is the current one now."""
-        options = CallOptions(timeout_ms, retry)
-        return AsyncRowStream(self, lambda scope: operations.execute_stream(scope, sql, params, options), self._scope_now(),
-                              text_columns)
+        def make(scope: Scope, left_ms: Optional[int]) -> Operation[_wire.Summary]:
+            return operations.execute_stream(scope, sql, params, CallOptions(left_ms, retry))
+
+        return AsyncRowStream(self, make, self._scope_now(), timeout_ms, text_columns)
 
     async def async_execute_batch(self, statements: Sequence[BatchItem], *, atomic: bool = False,
                                   timeout_ms: Optional[int] = None, retry: Optional[RetryConfig] = None,
                                   exactly_once: bool = False, idempotency_key: Optional[str] = None) -> List[BatchEntry]:
         """As PostgresSyncConnector.execute_batch()."""
-        options = CallOptions(timeout_ms, retry, exactly_once, idempotency_key)
-        return await self._run(operations.execute_batch(await self._scope(), statements, atomic, options))
+        scope, left_ms = await self._scope(timeout_ms)
+        options = CallOptions(left_ms, retry, exactly_once, idempotency_key)
+        return await self._run(operations.execute_batch(scope, statements, atomic, options))
 
     async def async_execute_many(self, sql: str, params_list: Sequence[Parameters], *,
                                  timeout_ms: Optional[int] = None) -> List[Result]:
@@ -502,9 +535,9 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         batches = operations.split_runs(sql, params_list)
         if not batches:
             return []
-        scope = await self._scope()
+        scope, left_ms = await self._scope(timeout_ms)
         if len(batches) == 1:
-            entries = await self._run(operations.execute_batch(scope, batches, True, CallOptions(timeout_ms)))
+            entries = await self._run(operations.execute_batch(scope, batches, True, CallOptions(left_ms)))
             return [entry.result for entry in entries]
         if scope.transaction is not None:
             return await _execute_all(AsyncTransaction(self, scope.transaction), batches, timeout_ms)
@@ -516,7 +549,8 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
 
     async def async_describe(self, sql: str, *, timeout_ms: Optional[int] = None) -> StatementDescription:
         """What a statement would return and take, without running it."""
-        return await self._run(operations.describe(await self._scope(), sql, timeout_ms))
+        scope, left_ms = await self._scope(timeout_ms)
+        return await self._run(operations.describe(scope, sql, left_ms))
 
     async def async_begin(self, options: TransactionOptions = TransactionOptions()) -> None:
         self._state.live_session()
@@ -541,7 +575,8 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
             self._state.end_current(transaction)
 
     async def _begin(self, options: TransactionOptions) -> OpenTransaction:
-        return await self._run(operations.begin(await self._session(), options, None))
+        session, left_ms = await self._session()
+        return await self._run(operations.begin(session, options, left_ms))
 
     async def async_begin_transaction(self, options: TransactionOptions = TransactionOptions()) -> AsyncTransaction:
         """A transaction as an object, whether or not there is a current one. Its async_commit() or async_rollback() ends
@@ -550,7 +585,8 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
 
     async def async_transaction_outcome(self, recovery_token: str, *, timeout_ms: Optional[int] = None) -> Outcome:
         """As PostgresSyncConnector.transaction_outcome()."""
-        return await self._run(operations.transaction_outcome(await self._session(), recovery_token, timeout_ms))
+        session, left_ms = await self._session(timeout_ms)
+        return await self._run(operations.transaction_outcome(session, recovery_token, left_ms))
 
     def transaction(self, options: TransactionOptions = TransactionOptions()) -> _TransactionBlock:
         """``async with connector.transaction():`` runs what this task, and those that it starts inside, execute in the block

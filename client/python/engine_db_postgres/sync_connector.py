@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import concurrent.futures
 import queue
 import time
 import weakref
@@ -12,7 +13,7 @@ from typing import Any, Callable, Collection, Iterator, List, Optional, Sequence
 from engine_db_postgres import _operations as operations
 from engine_db_postgres import _wire
 from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Operation, Scope, StreamState, StreamSummary
-from engine_db_postgres._session import GRACE_S, Call, Reply, Session, ThreadSession
+from engine_db_postgres._session import GRACE_S, Call, Reply, Session, ThreadSession, not_opened
 from engine_db_postgres._state import ConnectorState
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import DatabaseConnector
@@ -49,8 +50,8 @@ def _run(operation: Operation[T]) -> T:
     """Sends a request and waits for its answer."""
     call = _WaitingCall(operation)
     session = operation.session
-    session.submit(call, operation.kind, operation.request)
     try:
+        session.submit(call, operation.kind, operation.request)
         reply = call.wait(operation.guarded_ms / 1000 + GRACE_S)
         if reply is None:
             if session.abandon(call):
@@ -314,35 +315,42 @@ class PostgresSyncConnector(DatabaseConnector):
         connector._local = gateway
         return connector
 
-    def _session(self) -> Session:
+    def _session(self, timeout_ms: Optional[int] = None) -> Tuple[Session, Optional[int]]:
+        """The session, and what it leaves of the call's timeout."""
         session = self._state.live_session()
-        return session if session is not None else self._open()
+        if session is not None:
+            return session, timeout_ms
+        patience = self._state.patience(timeout_ms)
+        try:
+            session = self._state.opening(self._open).result(patience.for_session_s)
+        except concurrent.futures.TimeoutError:
+            raise not_opened(self._state.address, patience.for_session_s) from None
+        return session, patience.left_ms(session)
 
     def _open(self) -> Session:
-        with self._state.opening:
-            session = self._state.live_session()
-            if session is not None:
-                return session
-            if self._local is not None:
-                self._local.start()
-            session = ThreadSession(self._state.address, self._state.connect_timeout_ms / 1000)
-            try:
-                _run(operations.connect(session, self._state.target, self._state.connect_timeout_ms))
-            except BaseException:
-                session.end("CLOSED", "the connection could not be opened")
-                raise
-            self._state.session = session
-            if not self._state.wanted:  # Closed meanwhile.
-                self._state.shut_down()
-                self._state.live_session()
-            return session
+        if self._local is not None:
+            self._local.start()
+        patience = self._state.patience(self._state.connect_timeout_ms)
+        session = ThreadSession(self._state.address, patience.for_session_s)
+        try:
+            _run(operations.connect(session, self._state.target, patience.left_ms(session)))
+        except BaseException:
+            session.end("CLOSED", "the connection could not be opened")
+            raise
+        return session
 
-    def _scope(self) -> Scope:
-        return self._state.scope() or Scope(self._open())
+    def _scope(self, timeout_ms: Optional[int]) -> Tuple[Scope, Optional[int]]:
+        """Where a statement runs now, and what remains of its timeout."""
+        scope = self._state.scope()
+        if scope is not None:
+            return scope, timeout_ms
+        session, left_ms = self._session(timeout_ms)
+        return Scope(session), left_ms
 
     def connect(self) -> None:
         self._state.wanted = True
-        self._session()
+        if self._state.live_session() is None:
+            self._state.opening(self._open).result()
 
     def execute(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                 retry: Optional[RetryConfig] = None, text_columns: Collection[str] = (), exactly_once: bool = False,
@@ -363,14 +371,16 @@ class PostgresSyncConnector(DatabaseConnector):
         hours, with the response, in the table engine_db.calls of the database itself, which the first such call makes. A call
         that fails leaves no key; a key that was used for another statement or other parameters is refused.
         """
-        options = CallOptions(timeout_ms, retry, exactly_once, idempotency_key)
-        return _run(operations.execute(self._scope(), sql, params, options, text_columns))
+        scope, left_ms = self._scope(timeout_ms)
+        options = CallOptions(left_ms, retry, exactly_once, idempotency_key)
+        return _run(operations.execute(scope, sql, params, options, text_columns))
 
     def execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                        retry: Optional[RetryConfig] = None, text_columns: Collection[str] = ()) -> RowStream:
         """Runs one statement; its rows are read while they come. Errors come with the first rows. `timeout_ms` bounds the
         reading too."""
-        return RowStream(operations.execute_stream(self._scope(), sql, params, CallOptions(timeout_ms, retry)), text_columns)
+        scope, left_ms = self._scope(timeout_ms)
+        return RowStream(operations.execute_stream(scope, sql, params, CallOptions(left_ms, retry)), text_columns)
 
     def execute_batch(self, statements: Sequence[BatchItem], *, atomic: bool = False, timeout_ms: Optional[int] = None,
                       retry: Optional[RetryConfig] = None, exactly_once: bool = False,
@@ -383,8 +393,9 @@ class PostgresSyncConnector(DatabaseConnector):
 
         `exactly_once` and `idempotency_key` are for the batch as a whole, and need `atomic`; see execute().
         """
-        options = CallOptions(timeout_ms, retry, exactly_once, idempotency_key)
-        return _run(operations.execute_batch(self._scope(), statements, atomic, options))
+        scope, left_ms = self._scope(timeout_ms)
+        options = CallOptions(left_ms, retry, exactly_once, idempotency_key)
+        return _run(operations.execute_batch(scope, statements, atomic, options))
 
     def execute_many(self, sql: str, params_list: Sequence[Parameters], *,
                      timeout_ms: Optional[int] = None) -> List[Result]:
@@ -393,9 +404,9 @@ class PostgresSyncConnector(DatabaseConnector):
         batches = operations.split_runs(sql, params_list)
         if not batches:
             return []
-        scope = self._scope()
+        scope, left_ms = self._scope(timeout_ms)
         if len(batches) == 1:
-            entries = _run(operations.execute_batch(scope, batches, True, CallOptions(timeout_ms)))
+            entries = _run(operations.execute_batch(scope, batches, True, CallOptions(left_ms)))
             return [entry.result for entry in entries]
         if scope.transaction is not None:
             transaction = Transaction(self, scope.transaction)
@@ -405,14 +416,15 @@ class PostgresSyncConnector(DatabaseConnector):
 
     def describe(self, sql: str, *, timeout_ms: Optional[int] = None) -> StatementDescription:
         """What a statement would return and take, without running it."""
-        return _run(operations.describe(self._scope(), sql, timeout_ms))
+        scope, left_ms = self._scope(timeout_ms)
+        return _run(operations.describe(scope, sql, left_ms))
 
     def begin(self, options: TransactionOptions = TransactionOptions()) -> None:
         self._state.live_session()
         self._state.start_begin()
         begun: Optional[OpenTransaction] = None
         try:
-            begun = _run(operations.begin(self._session(), options, None))
+            begun = self._begin(options)
         finally:
             self._state.end_begin(begun)
 
@@ -460,13 +472,18 @@ class PostgresSyncConnector(DatabaseConnector):
 
     def begin_transaction(self, options: TransactionOptions = TransactionOptions()) -> Transaction:
         """A transaction as an object, whether or not there is a current one. Its commit() or rollback() ends it."""
-        return Transaction(self, _run(operations.begin(self._session(), options, None)))
+        return Transaction(self, self._begin(options))
+
+    def _begin(self, options: TransactionOptions) -> OpenTransaction:
+        session, left_ms = self._session()
+        return _run(operations.begin(session, options, left_ms))
 
     def transaction_outcome(self, recovery_token: str, *, timeout_ms: Optional[int] = None) -> Outcome:
         """What became of the transaction whose Transaction.recovery_token this is, on this connector's database cluster: of
         this process or another, now or after a restart of everything. Outcome.COMMITTED or ROLLED_BACK, for good; or UNKNOWN:
         PostgreSQL can't tell any more. One that is still open, or committing, is waited for, then DatabaseTimeoutError."""
-        return _run(operations.transaction_outcome(self._session(), recovery_token, timeout_ms))
+        session, left_ms = self._session(timeout_ms)
+        return _run(operations.transaction_outcome(session, recovery_token, left_ms))
 
     def transaction(self, options: TransactionOptions = TransactionOptions()) -> _TransactionBlock:
         """``with connector.transaction():`` runs what this thread executes inside the block in a transaction of its own,
