@@ -24,6 +24,7 @@ absl::Status Stopped(StopReason reason, v1::Phase phase, v1::Outcome outcome) {
       code = StatusCode::kDeadlineExceeded;
       detail.set_reason("DEADLINE_EXCEEDED");
       detail.set_message(outcome == v1::OUTCOME_UNKNOWN ? "the deadline passed, and what became of it is not known"
+                         : phase == v1::PHASE_STREAMING ? "the deadline passed before all rows had been handed on"
                                                         : "the deadline passed, and the statement was cancelled");
       break;
     case StopReason::kConnectionClosed:
@@ -115,18 +116,6 @@ absl::Status StillInProgress() {
   detail.set_reason("DEADLINE_EXCEEDED");
   detail.set_message("the deadline passed before the transaction's outcome could be found out: ask again");
   return MakeError(StatusCode::kDeadlineExceeded, std::move(detail));
-}
-
-absl::Status ResultLost() {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_CONNECTION);
-  detail.set_phase(v1::PHASE_COMMITTING);
-  detail.set_outcome(v1::OUTCOME_COMMITTED);
-  detail.set_reason("RESULT_LOST");
-  detail.set_message(
-      "the connection to PostgreSQL was lost before the result had arrived; the transaction is committed all the same");
-  detail.set_hint("read what was written; do not repeat it");
-  return MakeError(StatusCode::kUnknown, std::move(detail));
 }
 
 absl::Status ShareExhausted(size_t share) {

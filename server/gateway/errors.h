@@ -45,9 +45,6 @@ inline constexpr std::string_view kCommitInDoubt = "COMMIT_IN_DOUBT";
 // The deadline of one who asks for a transaction's outcome passed before there was one.
 [[nodiscard]] absl::Status StillInProgress();
 
-// The transaction is committed, but the link broke before a statement's result had arrived.
-[[nodiscard]] absl::Status ResultLost();
-
 // The deadline passed while the connection's open transactions were as many as it may have, while others use the pool.
 [[nodiscard]] absl::Status ShareExhausted(size_t share);
 

@@ -244,6 +244,7 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
   if (!request.idempotency_key().empty() || (request.exactly_once() && !reads)) {
     if (absl::Status status = MakeExactlyOnce(*work); !status.ok()) return Answer(Method::kExecute, status, done);
   }
+  work->exactly_once |= request.exactly_once() && work->transaction_id.empty();
 
   run->receive = CollectInto(settings_.limits, request.result_format(), response);
   work->runs.push_back(*std::move(run));
@@ -290,7 +291,10 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
                                                                                  postgres::EndCallback end) {
     auto write = [progress, &sink, &call](std::unique_ptr<v1::ExecuteStreamResponse> message) {
       using Flow = postgres::ResultReceiver::Flow;
-      if (call.stopping()) return Flow::kContinue;  // read to the end, for nobody
+      if (call.stopping()) {  // read to the end, for nobody
+        call.DropRows(progress->rows);
+        return Flow::kContinue;
+      }
       if (!progress->begun) message->set_bound_sql(progress->bound_sql);
       progress->begun = true;
       progress->rows += static_cast<uint64_t>(message->rows_size()) + message->column_batch().row_count();
@@ -399,8 +403,9 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
     response.set_attempts(static_cast<uint32_t>(end.attempts));
     if (end.transaction.has_value()) *response.mutable_transaction() = *std::move(end.transaction);
     // Each of an independent batch has its own result, also when the link broke in the middle.
-    const bool ran = end.status.ok() || LinkWasLost(ErrorDetail(end.status));
-    done(independent && ran ? absl::OkStatus() : end.status);
+    const bool told = std::any_of(response.results().begin(), response.results().end(),
+                                  [](const v1::BatchResult& result) { return result.has_error(); });
+    done(independent && told ? absl::OkStatus() : end.status);
   };
   return Submit(
       *connection, *std::move(work),

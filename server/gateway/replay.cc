@@ -24,11 +24,15 @@ void Replay::Remember(sql::BoundStatement bound, uint64_t digest) {
   if (!possible_) return;
   bytes_ += bound.text->sql.size() + bound.parameters.bytes();
   if (entries_.size() >= kMaxStatements || bytes_ > kMaxBytes) {
-    possible_ = false;
-    entries_.clear();
+    GiveUp();
     return;
   }
   entries_.push_back(Entry{std::move(bound), digest});
+}
+
+void Replay::GiveUp() {
+  possible_ = false;
+  entries_.clear();
 }
 
 void Replay::Run(const pool::Patience& patience, Callback callback) {

@@ -41,7 +41,8 @@ class Replay {
 
   // The statement was answered, with a result of that digest.
   void Remember(sql::BoundStatement bound, uint64_t digest);
-  // False once more was run than is remembered.
+  // Something has run that is not remembered: it can't be run again.
+  void GiveUp();
   [[nodiscard]] bool possible() const { return possible_; }
 
   // Takes another backend and runs everything there; calls back once, perhaps at once. An error that is `retryable` may

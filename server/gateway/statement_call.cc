@@ -32,6 +32,8 @@ bool OnlyReads(const Run& run) {
          (run.bound.statement != nullptr && run.bound.statement->statement_class() == sql::StatementClass::kRead);
 }
 
+bool Executes(const Run& run) { return !run.describe_only; }
+
 bool MayCommitItself(const Run& run) {
   return !run.describe_only && run.bound.statement != nullptr && run.bound.statement->may_commit_itself();
 }
@@ -47,6 +49,11 @@ StatementCall::StatementCall(CallId id, Target& target, Work work)
       started_(Now()),
       patience_(work_.retry, started_) {
   target_.CallStarted();
+  if (only_reads_ && std::any_of(work_.runs.begin(), work_.runs.end(), [&](const Run& run) {
+        return Executes(run) && target_.HidesWrites(*run.bound.statement);
+      })) {
+    TakeForWrite();
+  }
 }
 
 StatementCall::~StatementCall() = default;
@@ -76,9 +83,11 @@ void StatementCall::StartAttempt() {
   committed_ = false;
   mark_.reset();
   fate_.reset();
-  result_lost_ = false;
   server_is_read_only_ = false;
   shared_ = false;
+  guarded_ = ReadsOnItsOwn();
+  dropped_after_.reset();
+  failures_.assign(work_.independent ? work_.runs.size() : 0, absl::OkStatus());
   state_ = State::kQueued;
   queued_at_ = Now();
   receivers_.clear();
@@ -88,7 +97,10 @@ void StatementCall::StartAttempt() {
   }
   const bool lasting = work_.begin.has_value() && work_.ending == Ending::kNone;
   if (lasting && !TakeShare()) return;
-  ticket_ = target_.pool().Acquire(lasting ? pool::Purpose::kTransaction : pool::Purpose::kAutocommit, patience_,
+  const pool::Purpose purpose = lasting    ? pool::Purpose::kTransaction
+                                : guarded_ ? pool::Purpose::kReads
+                                           : pool::Purpose::kAutocommit;
+  ticket_ = target_.pool().Acquire(purpose, patience_,
                                    [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
 }
 
@@ -107,10 +119,29 @@ bool StatementCall::TakeShare() {
   return true;
 }
 
-// A read on its own, whose result is bounded: a streamed one could hold up everyone behind it.
-bool StatementCall::MayShare() const {
-  return !work_.begin.has_value() && work_.ending == Ending::kNone && work_.runs.size() == 1 && !work_.streams &&
-         !work_.runs[0].describe_only && !read_only_proof_failed_ && only_reads_;
+// Outside of transactions, where the server can be told to refuse writes.
+bool StatementCall::ReadsOnItsOwn() const {
+  return only_reads_ && !hides_writes_ && work_.transaction_id.empty() && !work_.begin.has_value() &&
+         work_.ending == Ending::kNone && std::any_of(work_.runs.begin(), work_.runs.end(), Executes);
+}
+
+// A streamed one could hold up everyone behind it.
+bool StatementCall::MayShare() const { return guarded_ && work_.runs.size() == 1 && !work_.streams; }
+
+bool StatementCall::MayWrite() const {
+  if (only_reads_ && !hides_writes_) {
+    const bool read_only = transaction_ != nullptr ? transaction_->read_only() && !transaction_->may_have_written()
+                                                   : work_.begin.has_value() && work_.begin->read_only();
+    if (guarded_ || read_only) return false;
+  }
+  return std::any_of(work_.runs.begin(), work_.runs.end(), Executes);
+}
+
+void StatementCall::TakeForWrite() {
+  hides_writes_ = true;
+  if (!work_.exactly_once || work_.begin.has_value()) return;
+  work_.begin.emplace();
+  work_.ending = Ending::kCommit;
 }
 
 void StatementCall::RunShared() {
@@ -162,7 +193,7 @@ void StatementCall::RunIn(Transaction& transaction) {
     Conclude();
     return;
   }
-  if (!only_reads_) transaction.MarkWritten();
+  if (MayWrite()) transaction.MarkWritten();
   if (work_.asks_outcome) {  // it goes on
     transaction_ = nullptr;
     v1::TransactionStatus status = transaction.Status();
@@ -200,17 +231,18 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
       }
     }
   } else if (!WasSkipped(end.status())) {
-    result_lost_ |= step == Step::kStatement;
     const absl::Status status =
         step == Step::kStatement ? StatementError(end.status(), work_.runs[index]) : end.status();
     const v1::DatabaseError detail = ErrorDetail(status);
-    if (detail.sqlstate() == "25006") NoticeReadOnlyServer();
+    const bool refused = detail.sqlstate() == "25006";
+    if (refused) NoticeReadOnlyServer();
+    if (refused && guarded_ && step == Step::kStatement) target_.NoteHiddenWrite(*work_.runs[index].bound.statement);
     if (work_.independent) {
       Attempt attempt = ThisAttempt();
-      attempt.only_reads = OnlyReads(work_.runs[index]);
       attempt.may_commit_itself = MayCommitItself(work_.runs[index]);
-      work_.runs[index].failed(Verdict(status, attempt));
-      if (LinkWasLost(detail) && error_.ok()) error_ = status;
+      failures_[index] = Verdict(status, attempt);
+      const bool concerns_all = work_.runs.size() == 1 || LinkWasLost(detail) || (refused && guarded_);
+      if (concerns_all && error_.ok()) error_ = status;
     } else if (error_.ok()) {
       error_ = step != Step::kEnding ? status : WithDetail(status, [this](v1::DatabaseError& d) {
         d.set_phase(v1::PHASE_COMMITTING);
@@ -233,7 +265,7 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
 // The server says that it takes no writes. If that holds for everyone there, it is no longer the one to write to: its
 // backends go, and the next ones look its name up again.
 void StatementCall::NoticeReadOnlyServer() {
-  if (shared_ || !CurrentLease().held() || !CurrentLease().backend().server_is_read_only()) return;
+  if (guarded_ || !CurrentLease().held() || !CurrentLease().backend().server_is_read_only()) return;
   server_is_read_only_ = true;
   target_.pool().RetireBackends();
 }
@@ -252,10 +284,13 @@ void StatementCall::Stop(StopReason reason) {
       End(reason == StopReason::kDeadline ? target_.pool().WaitTimeout(Now() - queued_at_) : not_executed,
           std::nullopt);
       return;
-    case State::kQueuedInTransaction:
+    case State::kQueuedInTransaction: {
+      // What the COMMIT before it will do, it might have said too.
+      const bool in_doubt = work_.ending == Ending::kCommit && transaction_->committing();
       std::exchange(transaction_, nullptr)->Remove(*this);
-      End(not_executed, std::nullopt);
+      End(in_doubt ? Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN) : not_executed, std::nullopt);
       return;
+    }
     case State::kBackingOff:
       End(error_, std::nullopt);
       return;
@@ -354,6 +389,8 @@ void StatementCall::OnTypes(int attempt) {
 
 void StatementCall::OnOverflow() {
   if (!shared_) {
+    // The cancel might hit the one behind it, which is none of its business.
+    if (work_.independent && steps_left_ > 1) return;
     target_.metrics().cancels.Increment();
     CurrentLease().backend().Cancel();
     return;
@@ -369,6 +406,7 @@ void StatementCall::OnOverflow() {
 void StatementCall::Conclude() {
   target_.shard().loop().CancelTimer(commit_timer_);
   if (Resolve()) return;
+  if (dropped_after_.has_value() && error_.ok()) error_ = RowsWithheld();
   const absl::Status status = FinalStatus();
   if (transaction_ != nullptr) {
     if (MayReplay(status)) {
@@ -387,7 +425,7 @@ void StatementCall::Conclude() {
   if (status.ok() && work_.begin.has_value() && work_.ending == Ending::kNone) {
     Transaction& begun = target_.AddTransaction(work_, std::move(lease_), std::move(share_));
     begun.SetMark(mark_);
-    if (!only_reads_) begun.MarkWritten();
+    if (MayWrite()) begun.MarkWritten();
     RememberRuns(begun);
     transaction = begun.Status();
   } else if (status.ok() && work_.ending != Ending::kNone) {
@@ -400,8 +438,12 @@ void StatementCall::Conclude() {
 void StatementCall::ConcludeTransaction(const absl::Status& status) {
   Transaction& in = *std::exchange(transaction_, nullptr);
   in.SetMark(mark_);
-  if (status.ok()) RememberRuns(in);
   const bool lost = in.lost();
+  if (status.ok()) {
+    RememberRuns(in);
+  } else if (in.replay() != nullptr && !lost && !in.lease().backend().transaction_failed()) {
+    in.replay()->GiveUp();  // its statement has worked; it is the answer that failed
+  }
   v1::TransactionStatus transaction;
   transaction.set_transaction_id(work_.transaction_id);
   if (work_.ending == Ending::kCommit) {
@@ -432,7 +474,9 @@ Attempt StatementCall::ThisAttempt() const {
                   : work_.begin.has_value() ? Attempt::Scope::kOwnTransaction
                                             : Attempt::Scope::kAutocommit;
   attempt.commits = work_.ending == Ending::kCommit && ending_sent_;
-  attempt.only_reads = only_reads_;
+  attempt.ends = work_.ending != Ending::kNone;
+  attempt.may_write = MayWrite();
+  attempt.guarded = guarded_;
   attempt.read_only_asked =
       transaction_ != nullptr ? transaction_->read_only() : work_.begin.has_value() && work_.begin->read_only();
   attempt.server_is_read_only = server_is_read_only_;
@@ -447,7 +491,15 @@ absl::Status StatementCall::FinalStatus() const {
   return Verdict(error_, ThisAttempt());
 }
 
-// Only where nothing of the failed attempt remains, and nobody has seen any of it.
+// The statement ended while nobody wanted its rows any more: what has been handed on is not all.
+absl::Status StatementCall::RowsWithheld() const {
+  const v1::Outcome outcome = transaction_ != nullptr && work_.ending == Ending::kNone ? v1::OUTCOME_UNSPECIFIED
+                              : MayWrite()                                             ? v1::OUTCOME_COMMITTED
+                                                                                       : v1::OUTCOME_ROLLED_BACK;
+  return WithDetail(Stopped(stop_reason_, v1::PHASE_STREAMING, outcome),
+                    [this](v1::DatabaseError& detail) { detail.set_rows_delivered(*dropped_after_); });
+}
+
 bool StatementCall::MayTryAgain() const { return attempts_ < patience_.max_attempts && Now() < patience_.until; }
 
 absl::Duration StatementCall::DelayBeforeRetry() const {
@@ -455,13 +507,15 @@ absl::Duration StatementCall::DelayBeforeRetry() const {
   return std::clamp(patience_.until - Now(), absl::ZeroDuration(), delay);
 }
 
+// Only where nothing of the failed attempt remains, and nobody has seen any of it.
 bool StatementCall::MayRetry(const absl::Status& verdict) {
   const v1::DatabaseError detail = ErrorDetail(verdict);
   if (stop_reason_ != StopReason::kNone || answered_) return false;
-  if (work_.independent && work_.runs.size() > 1) return false;  // some may have been committed
+  if (work_.independent && work_.runs.size() > 1 && !guarded_) return false;  // some may have been committed
   if (detail.sqlstate() == "25006") {
-    if (shared_) {
-      read_only_proof_failed_ = true;
+    if (guarded_) {
+      if (detail.rows_delivered() > 0) return false;
+      TakeForWrite();
       return true;
     }
     return detail.retryable() && !std::exchange(read_only_server_retried_, true);
@@ -489,6 +543,7 @@ void StatementCall::Retry(const absl::Status& status) {
                                 {"delay_seconds", delay}});
   state_ = State::kBackingOff;
   error_ = status;  // what the caller hears if there is no time for another attempt
+  earlier_attempt_in_doubt_ |= detail.outcome() == v1::OUTCOME_UNKNOWN;
   backoff_timer_ = target_.shard().loop().RunAt(Now() + delay, [this] {
     backoff_timer_ = {};
     StartAttempt();
@@ -498,13 +553,20 @@ void StatementCall::Retry(const absl::Status& status) {
 void StatementCall::Answer(const absl::Status& status, std::optional<v1::TransactionStatus> transaction) {
   if (answered_) return;
   answered_ = true;
+  for (size_t i = 0; i < failures_.size(); ++i) {
+    if (!failures_[i].ok()) work_.runs[i].failed(failures_[i]);
+  }
   const v1::DatabaseError detail = ErrorDetail(status);
   target_.shard().shared().metrics.ForMethod(work_.method).Finished(Now() - started_, detail.kind());
   CallEnd end;
   end.status = status;
+  if (earlier_attempt_in_doubt_ &&
+      (detail.outcome() == v1::OUTCOME_NOT_EXECUTED || detail.outcome() == v1::OUTCOME_ROLLED_BACK)) {
+    end.status = WithDetail(status, [](v1::DatabaseError& d) { d.set_outcome(v1::OUTCOME_UNKNOWN); });
+  }
   if (!status.ok() && transaction.has_value()) {
-    end.status =
-        WithDetail(status, [state = transaction->state()](v1::DatabaseError& d) { d.set_transaction_state(state); });
+    end.status = WithDetail(end.status,
+                            [state = transaction->state()](v1::DatabaseError& d) { d.set_transaction_state(state); });
   }
   end.attempts = std::max(1, attempts_);
   end.transaction = std::move(transaction);

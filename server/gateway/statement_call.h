@@ -52,8 +52,9 @@ class StatementCall {
   void OnOverflow();
   // For receivers: how the types of their columns are named.
   [[nodiscard]] postgres::TypeNaming Types();
-  // For receivers of streams: whether rows are still wanted.
+  // For receivers of streams: whether rows are still wanted. If not, they tell how many have been handed on.
   [[nodiscard]] bool stopping() const { return stop_reason_ != StopReason::kNone; }
+  void DropRows(uint64_t handed_on) { dropped_after_ = handed_on; }
 
   [[nodiscard]] CallId id() const { return id_; }
   [[nodiscard]] const Work& work() const { return work_; }
@@ -78,6 +79,7 @@ class StatementCall {
   enum class Step : uint8_t { kBegin, kStatement, kMark, kEnding };
 
   void StartAttempt();
+  [[nodiscard]] bool ReadsOnItsOwn() const;
   [[nodiscard]] bool MayShare() const;
   void RunShared();
   // The right to begin a transaction; false while it waits for that.
@@ -94,6 +96,11 @@ class StatementCall {
   // Asks for the transaction's mark, in the same pipeline.
   void SendMark(pool::Lease& lease);
   [[nodiscard]] bool WantsMark() const;
+  // Whether what it runs may write. A text that only reads is no proof: a view, an operator or a policy may call
+  // anything. The server's word is: it refuses writes.
+  [[nodiscard]] bool MayWrite() const;
+  // The server refused what its text had not shown.
+  void TakeForWrite();
   void SendStep(pool::Lease& lease, Step step, postgres::Operation operation,
                 std::unique_ptr<postgres::ResultReceiver> receiver);
   void CountStatement(const std::shared_ptr<const sql::BoundText>& text, const sql::BoundParameters* parameters);
@@ -121,6 +128,7 @@ class StatementCall {
   [[nodiscard]] Attempt ThisAttempt() const;
   // The first error, in the light of what the call knows.
   [[nodiscard]] absl::Status FinalStatus() const;
+  [[nodiscard]] absl::Status RowsWithheld() const;
   // Whether the call's retry settings allow another attempt, and how long to wait before it.
   [[nodiscard]] bool MayTryAgain() const;
   [[nodiscard]] absl::Duration DelayBeforeRetry() const;
@@ -132,7 +140,7 @@ class StatementCall {
   const CallId id_;
   Target& target_;
   Work work_;
-  // Of its runs, which stay what they are.
+  // By the texts of its runs.
   const bool only_reads_;
   const bool may_commit_itself_;
   const absl::Time started_;
@@ -142,7 +150,7 @@ class StatementCall {
 
   // Of the attempt that runs.
   int attempts_ = 0;
-  bool read_only_proof_failed_ = false;  // the guard refused it: it writes after all
+  bool hides_writes_ = false;  // its texts only read, and the server found it writing
   bool stale_plan_retried_ = false;
   bool read_only_server_retried_ = false;
   bool server_is_read_only_ = false;  // as its backend was told
@@ -152,17 +160,21 @@ class StatementCall {
   Transaction* transaction_ = nullptr;  // the one it runs or waits in
   pool::SharedRead read_;
   bool shared_ = false;
+  bool guarded_ = false;  // the server refuses whatever writes
   std::vector<std::unique_ptr<postgres::ResultReceiver>> receivers_;
   size_t steps_left_ = 0;
-  size_t phase_ = 0;    // of the runs that are under way
-  absl::Status error_;  // the first
+  size_t phase_ = 0;                    // of the runs that are under way
+  absl::Status error_;                  // the first
+  std::vector<absl::Status> failures_;  // of an independent batch: one for each run
   bool ending_sent_ = false;
   bool committed_ = false;
   // Of the transaction that it runs in or has begun. Nothing while what was run since is not covered by it.
   std::optional<postgres::TransactionMark> mark_;
   std::optional<postgres::CommitFate> fate_;  // as the server told when it was asked
-  bool result_lost_ = false;                  // of one of its statements
-  std::vector<uint64_t> digests_;             // of the runs' results; empty if nobody wants them
+  std::optional<uint64_t> dropped_after_;     // of a stream that was stopped: how many rows had been handed on
+  // An attempt before this one may have been committed; its key has yet to show whether it was.
+  bool earlier_attempt_in_doubt_ = false;
+  std::vector<uint64_t> digests_;  // of the runs' results; empty if nobody wants them
   absl::Status replayed_because_;
   postgres::Completion last_;
 

@@ -36,6 +36,7 @@ void StatementCall::RememberRuns(Transaction& transaction) {
 
 bool StatementCall::MayReplay(const absl::Status& verdict) const {
   if (verdict.ok() || stop_reason_ != StopReason::kNone || answered_ || work_.ending == Ending::kRollback) return false;
+  if (work_.asks_outcome) return false;
   if (transaction_->replay() == nullptr || !transaction_->replay()->possible()) return false;
   if (!MayTryAgain() || ErrorDetail(error_).rows_delivered() > 0) return false;
   const v1::DatabaseError detail = ErrorDetail(verdict);
@@ -75,7 +76,6 @@ void StatementCall::OnReplayed(absl::StatusOr<Replay::Replayed> replayed) {
   mark_ = std::move(replayed->mark);
   error_ = absl::OkStatus();
   ending_sent_ = false;
-  result_lost_ = false;
   receivers_.clear();
   Send(transaction_->lease());
 }
@@ -85,10 +85,10 @@ void StatementCall::OnReplayed(absl::StatusOr<Replay::Replayed> replayed) {
 bool StatementCall::Resolve() {
   if (!ending_sent_ || work_.ending != Ending::kCommit || error_.ok()) return false;
   if (ErrorDetail(error_).outcome() != v1::OUTCOME_UNKNOWN) return false;
-  const bool only_read = only_reads_ && (transaction_ == nullptr || transaction_->only_read());
-  if (!only_read && !mark_.has_value()) return false;  // nobody can tell
+  const bool nothing = !MayWrite() && (transaction_ == nullptr || !transaction_->may_have_written());
+  if (!nothing && !mark_.has_value()) return false;  // nobody can tell
   // One that had written nothing is in no doubt.
-  if (only_read || mark_->xid == 0) fate_ = postgres::CommitFate::kAborted;
+  if (nothing || mark_->xid == 0) fate_ = postgres::CommitFate::kAborted;
   if (fate_.has_value()) {
     TakeFate(*fate_);
     return false;
@@ -129,7 +129,7 @@ void StatementCall::TakeFate(postgres::CommitFate fate) {
                                                                             : observe::Fate::kUnknown);
   if (fate == postgres::CommitFate::kCommitted) {
     committed_ = true;
-    error_ = result_lost_ ? ResultLost() : absl::OkStatus();
+    error_ = absl::OkStatus();
   } else if (fate == postgres::CommitFate::kAborted) {
     error_ = WithDetail(TransactionHasEnded(v1::TRANSACTION_STATE_LOST), [this](v1::DatabaseError& detail) {
       detail.set_phase(v1::PHASE_COMMITTING);

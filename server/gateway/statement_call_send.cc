@@ -39,9 +39,10 @@ void StatementCall::SendRuns(pool::Lease& lease) {
   const size_t last = work_.phase_ends.empty() ? work_.runs.size() : work_.phase_ends[phase_];
   const bool begins = work_.begin.has_value() && phase_ == 0;
   const bool marks = WantsMark();
-  // A COMMIT that may be asked about later is sent when its mark is there: before that, a link that breaks would take
-  // all that is known of it along.
-  const bool ends = work_.ending != Ending::kNone && !marks && work_.phase_ends.empty();
+  // COMMIT is sent when all before it has been answered, the mark too: a link that breaks earlier would take all that
+  // is known of it along, and a cancel that is meant for the statement could hit it. Where nothing can have been
+  // written, it goes along.
+  const bool ends = work_.ending != Ending::kNone && work_.phase_ends.empty() && !MayWrite();
   steps_left_ = (begins ? 1 : 0) + (last - first) + (marks ? 1 : 0) + (ends ? 1 : 0);
   if (begins) SendCommand(lease, Step::kBegin, BeginText(*work_.begin), /*sync=*/steps_left_ == 1);
   for (size_t i = first; i < last; ++i) {
@@ -49,8 +50,8 @@ void StatementCall::SendRuns(pool::Lease& lease) {
     const bool runs_statement = run.bound.statement != nullptr && !run.describe_only;
     if (runs_statement) {
       lease.WillRun(run.bound.statement, OwnerOf(work_));
-      // What the guard refused writes although the text does not show it: it runs code that may do anything.
-      if (read_only_proof_failed_) lease.MarkSessionChanged();
+      // It runs code that its text does not show, and that may do anything.
+      if (hides_writes_) lease.MarkSessionChanged();
     }
     postgres::Operation op;
     op.text = run.bound.text;
@@ -73,6 +74,7 @@ void StatementCall::SendRuns(pool::Lease& lease) {
 void StatementCall::GoOn() {
   if (!work_.phase_ends.empty() && phase_ < work_.phase_ends.size()) {
     const absl::StatusOr<bool> more = work_.after_phase(work_, phase_);
+    if (phase_ == 0) earlier_attempt_in_doubt_ = false;  // its key has shown what became of it
     if (!more.ok()) {
       error_ = more.status();
       Conclude();
@@ -112,7 +114,7 @@ void StatementCall::SendEnding(pool::Lease& lease) {
 // changed a setting that the mark tells of.
 bool StatementCall::WantsMark() const {
   const bool in_transaction = transaction_ != nullptr || work_.begin.has_value();
-  if (!in_transaction || work_.ending == Ending::kRollback || only_reads_ || !target_.HasMarks()) return false;
+  if (!in_transaction || work_.ending == Ending::kRollback || !MayWrite() || !target_.HasMarks()) return false;
   return !mark_.has_value() || mark_->xid == 0 || AnyStatement(work_, &sql::Statement::may_change_settings);
 }
 

@@ -14,6 +14,7 @@ namespace {
 // How long, and how many, ended transactions are remembered, so that a repeated Commit gets the first answer.
 constexpr absl::Duration kTombstoneLifetime = absl::Minutes(10);
 constexpr size_t kMaxTombstones = 10'000;
+constexpr size_t kMaxHiddenWriters = 10'000;
 // A look at the catalogue may take so long, and is not taken again for the same type within so long.
 constexpr absl::Duration kTypeLookupTime = absl::Seconds(2);
 constexpr absl::Duration kTypeLookupInterval = absl::Seconds(1);
@@ -106,6 +107,11 @@ bool Target::LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<v
   return true;
 }
 
+void Target::NoteHiddenWrite(const sql::Statement& statement) {
+  if (hidden_writers_.size() >= kMaxHiddenWriters) hidden_writers_.clear();  // they will be seen again
+  hidden_writers_.insert(statement.fingerprint());
+}
+
 // --- transactions
 
 Transaction& Target::AddTransaction(const Work& work, pool::Lease lease, TransactionShares::Share share) {
@@ -144,10 +150,7 @@ void Target::RunInTransaction(StatementCall& call) {
 absl::StatusOr<Transaction*> Target::FindTransaction(const std::string& id, const std::string& connection_id) {
   const auto found = transactions_.find(id);
   // Whether a handle of somebody else's exists is nobody's business.
-  if (found != transactions_.end() && found->second->connection_id() == connection_id &&
-      found->second->abort_reason() == StopReason::kNone) {
-    return found->second.get();
-  }
+  if (found != transactions_.end() && found->second->connection_id() == connection_id) return found->second.get();
   if (const Tombstone* tombstone = FindTombstone(id, connection_id)) {
     return tombstone->in_doubt ? CommitInDoubt() : TransactionHasEnded(tombstone->state);
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -79,6 +80,11 @@ class Target {
   [[nodiscard]] bool HasMarks() const {
     return info_.version_number >= postgres::kFirstVersionWithMarks && info_.system_identifier != 0;
   }
+  // Statements whose texts only read, and that the server was seen to refuse because they write.
+  [[nodiscard]] bool HidesWrites(const sql::Statement& statement) const {
+    return !hidden_writers_.empty() && hidden_writers_.contains(statement.fingerprint());
+  }
+  void NoteHiddenWrite(const sql::Statement& statement);
   [[nodiscard]] CommitResolver& resolver() { return resolver_; }
   [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
   [[nodiscard]] TransactionShares& shares() { return shares_; }
@@ -102,6 +108,7 @@ class Target {
   const std::unique_ptr<observe::PoolMetrics> metrics_;
   postgres::ServerInfo info_;
   absl::flat_hash_map<uint32_t, absl::Time> looked_up_;  // types, and when, that the catalogue turned out not to have
+  absl::flat_hash_set<std::string> hidden_writers_;      // fingerprints
   pool::Pool pool_;
   CommitResolver resolver_;
   RetryBudget retry_budget_;

@@ -68,6 +68,8 @@ void Transaction::Remove(StatementCall& call) {
   if (running_ == nullptr && queue_.empty()) ArmIdleTimer();
 }
 
+bool Transaction::committing() const { return running_ != nullptr && running_->work().ending == Ending::kCommit; }
+
 void Transaction::RunNext() {
   // A cancel request for the call before may still be on its way: what is sent now could be hit by it.
   if (!lost() && lease_.backend().busy()) {

@@ -62,9 +62,11 @@ class Transaction {
   void TakeLease(pool::Lease lease) { lease_ = std::move(lease); }
   // Null unless its caller asked for it.
   [[nodiscard]] Replay* replay() const { return replay_.get(); }
-  // Whether all that has run so far are proven reads.
-  [[nodiscard]] bool only_read() const { return only_read_; }
-  void MarkWritten() { only_read_ = false; }
+  // Whether anything has run that the server might have let write.
+  [[nodiscard]] bool may_have_written() const { return may_have_written_; }
+  void MarkWritten() { may_have_written_ = true; }
+  // Whether its COMMIT is being run.
+  [[nodiscard]] bool committing() const;
   // What its fate can be asked by; nothing while that is not known.
   [[nodiscard]] const std::optional<postgres::TransactionMark>& mark() const { return mark_; }
   void SetMark(std::optional<postgres::TransactionMark> mark) {
@@ -92,7 +94,7 @@ class Transaction {
   const absl::Duration max_duration_;
   pool::Lease lease_;
   TransactionShares::Share share_;
-  bool only_read_ = true;
+  bool may_have_written_ = false;
   std::optional<postgres::TransactionMark> mark_;
   const std::unique_ptr<Replay> replay_;
   StatementCall* running_ = nullptr;

@@ -16,7 +16,7 @@ using Scope = Attempt::Scope;
 // Everything that was open when the link broke has been undone by the server, but for a COMMIT that got through.
 absl::Status LinkVerdict(v1::DatabaseError detail, const Attempt& attempt) {
   const bool unsent = detail.outcome() == v1::OUTCOME_NOT_EXECUTED;
-  const bool nothing_to_lose = attempt.only_reads && attempt.scope != Scope::kTransaction;
+  const bool nothing_to_lose = !attempt.may_write && attempt.scope != Scope::kTransaction;
   const bool in_doubt = !unsent && !nothing_to_lose && (attempt.commits || attempt.scope == Scope::kAutocommit);
   const v1::Phase phase = attempt.commits ? v1::PHASE_COMMITTING : v1::PHASE_EXECUTING;
   if (attempt.stop_reason != StopReason::kNone) {
@@ -54,7 +54,8 @@ absl::Status Verdict(const absl::Status& error, const Attempt& attempt) {
   // A procedure's COMMIT is not undone by what fails after it. (An error with a position was found in the text, before
   // any of it ran.)
   const bool part_may_remain = attempt.may_commit_itself && attempt.scope == Scope::kAutocommit &&
-                               detail.outcome() == v1::OUTCOME_ROLLED_BACK && detail.position() == 0;
+                               (detail.outcome() == v1::OUTCOME_ROLLED_BACK || detail.sqlstate() == "25006") &&
+                               detail.position() == 0;
   if (part_may_remain) {
     detail.set_outcome(v1::OUTCOME_UNKNOWN);
     detail.set_retryable(false);
@@ -68,14 +69,22 @@ absl::Status Verdict(const absl::Status& error, const Attempt& attempt) {
     detail.set_kind(v1::ERROR_KIND_EXECUTION);
     detail.set_retryable(false);
     detail.set_hint(attempt.read_only_asked ? "leave read_only out to write in the transaction"
-                                            : "the role or the session is set to default_transaction_read_only");
+                    : attempt.guarded ? "the statement writes, which its text does not show: it is known now, and "
+                                        "will work when it is run again"
+                                      : "the role or the session is set to default_transaction_read_only");
     return MakeError(StatusCode::kFailedPrecondition, std::move(detail));
   }
   // What has been handed on can't be taken back.
   if (detail.rows_delivered() > 0) detail.set_retryable(false);
-  if (detail.outcome() == v1::OUTCOME_UNKNOWN && attempt.only_reads) {
+  if (detail.outcome() == v1::OUTCOME_UNKNOWN && !attempt.may_write) {
     detail.set_outcome(v1::OUTCOME_ROLLED_BACK);
     detail.set_retryable(attempt.scope != Scope::kTransaction && detail.rows_delivered() == 0);
+  }
+  // Said of the statement alone, whose transaction goes on or was rolled back.
+  if (detail.outcome() == v1::OUTCOME_COMMITTED && attempt.scope != Scope::kAutocommit) {
+    const bool open = attempt.scope == Scope::kTransaction && !attempt.ends;
+    detail.set_outcome(open ? v1::OUTCOME_UNSPECIFIED : v1::OUTCOME_ROLLED_BACK);
+    if (open) detail.set_hint("the statement took effect within the transaction, which is still open");
   }
   if (attempt.scope != Scope::kTransaction) return MakeError(error.code(), std::move(detail));
 
@@ -85,10 +94,6 @@ absl::Status Verdict(const absl::Status& error, const Attempt& attempt) {
     code = StatusCode::kAborted;
   }
   if (detail.retryable()) detail.set_hint("roll back, and repeat the whole transaction");
-  if (detail.reason() == "RESULT_TOO_LARGE" && detail.outcome() == v1::OUTCOME_COMMITTED) {
-    detail.set_outcome(v1::OUTCOME_UNSPECIFIED);
-    detail.set_hint("the statement took effect within the transaction, which is still open");
-  }
   return MakeError(code, std::move(detail));
 }
 

@@ -22,8 +22,12 @@ struct Attempt {
   Scope scope = Scope::kAutocommit;
   // COMMIT was among what was sent.
   bool commits = false;
-  // All of its statements are proven reads.
-  bool only_reads = false;
+  // The transaction was to end with the call.
+  bool ends = false;
+  // The server would have let it write.
+  bool may_write = true;
+  // It was run as a read: the server was told to refuse writes.
+  bool guarded = false;
   // One of its statements may commit part of its work by itself, and fail afterwards (Statement::may_commit_itself).
   bool may_commit_itself = false;
   // The transaction is read-only because its caller asked for that.

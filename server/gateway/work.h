@@ -40,7 +40,7 @@ struct Run {
   int parameter_list_index = -1;
   // Makes the receiver of an attempt, which starts with an empty result.
   absl::AnyInvocable<std::unique_ptr<postgres::ResultReceiver>(StatementCall& call, postgres::EndCallback end)> receive;
-  // Statements of an independent batch only: it failed, and the others go on.
+  // Statements of an independent batch only: it has failed, while others may have worked. Told when the call ends.
   absl::AnyInvocable<void(const absl::Status&)> failed;
 };
 

@@ -204,7 +204,7 @@ void Pool::Dispatch() {
   do {
     dispatch_again_ = false;
     while (std::deque<Waiter>* queue = NextQueue()) {
-      Slot* slot = FindIdle(/*for_read=*/false);
+      Slot* slot = FindIdle(/*for_read=*/queue->front().purpose == Purpose::kReads);
       if (slot == nullptr) break;
       Waiter waiter = std::move(queue->front());
       queue->pop_front();
@@ -262,7 +262,8 @@ void Pool::Grant(Slot& slot, Waiter waiter) {
   if (waiter.purpose == Purpose::kTransaction) ++transactions_;
   slot.session_changed = false;
   slot.statement.reset();
-  if (slot.guarded) SetGuard(slot, false);
+  const bool guard = waiter.purpose == Purpose::kReads;
+  if (slot.guarded != guard) SetGuard(slot, guard);
   metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(Now() - waiter.asked_at));
   waiter.callback(Lease(this, &slot));
 }

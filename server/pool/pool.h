@@ -38,6 +38,7 @@ struct Slot;
 enum class Purpose : uint8_t {
   kTransaction,  // at most all but one of the pool's backends, for a pool of two or more
   kAutocommit,
+  kReads,  // autocommit, and the server refuses whatever writes, as it does for shared reads
 };
 
 // Tells callers apart; never 0.

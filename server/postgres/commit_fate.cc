@@ -67,10 +67,11 @@ CommitFate Ask(pqxx::transaction_base& work, const Server& server, const CommitQ
   if (server.timeline != mark.timeline) return CommitFate::kUnknown;
   if (server.statistics_since != mark.statistics_since) return AskAcrossACrash(work, server, question);
   if (question.end_backend) {
-    // By the id that only this transaction's backend has, and only where the role may: its own, that is.
+    // By the id that only this transaction's backend has, and only where the role may: its own, that is. One that
+    // waits for a standby would take its end for leave to show the transaction as committed, which no standby has.
     work.exec(
         absl::StrCat("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND "
-                     "backend_xid = '",
+                     "wait_event IS DISTINCT FROM 'SyncRep' AND backend_xid = '",
                      mark.xid & 0xFFFF'FFFFU, "'::xid"));
   }
   return Status(work, mark.xid);

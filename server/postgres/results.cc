@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
+#include "server/postgres/sqlstate.h"
 
 namespace engine::db::postgres {
 namespace {
@@ -87,7 +88,8 @@ void CollectedResult::OnEnd(const absl::StatusOr<Completion>& end) {
     response_.clear_rows();
     response_.clear_column_batch();
   }
-  if (overflowed_) {
+  // A link that broke leaves more in doubt than the size of a result.
+  if (overflowed_ && (end.ok() || ErrorDetail(end.status()).reason() != kLinkLost)) {
     v1::DatabaseError detail;
     detail.set_kind(v1::ERROR_KIND_EXECUTION);
     detail.set_phase(v1::PHASE_EXECUTING);

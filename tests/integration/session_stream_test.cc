@@ -164,6 +164,38 @@ TEST_F(SessionStream, AStreamedResultStopsAtItsCreditAndGoesOnWithMore) {
   EXPECT_EQ(rows, 20000U);
 }
 
+// The server has sent everything, which waits in the socket's buffers: its part is done, and its statement a success.
+TEST_F(SessionStream, AStoppedStreamDoesNotEndAsIfItHadAllItsRows) {
+  for (const bool cancelled : {true, false}) {
+    v1::SessionRequest request;
+    v1::SessionCall& call = *request.add_calls();
+    call.set_correlation_id(10);
+    call.mutable_execute_stream()->set_connection_id(connection_);
+    call.mutable_execute_stream()->set_sql("SELECT repeat('x', 60) FROM generate_series(1, 30000)");
+    if (!cancelled) call.mutable_execute_stream()->set_timeout_ms(700);
+    ASSERT_TRUE(stream_->Write(request));
+    uint64_t rows = 0;
+    v1::SessionReply reply = Next();
+    for (; rows < 1000; reply = Next()) rows += reply.execute_stream().rows_size();
+    ASSERT_TRUE(WaitForBackends(0, "state = 'active'")) << "the server has sent everything";
+    if (cancelled) {
+      v1::SessionRequest cancel;
+      v1::SessionCall& stop = *cancel.add_calls();
+      stop.set_correlation_id(10);
+      stop.mutable_cancel();
+      ASSERT_TRUE(stream_->Write(cancel));
+    }
+    for (; reply.has_execute_stream(); reply = Next()) {
+      ASSERT_FALSE(reply.execute_stream().has_summary()) << "it has not had all rows";
+      rows += reply.execute_stream().rows_size();
+    }
+    ASSERT_LT(rows, 30000U);
+    EXPECT_EQ(reply.error().reason(), cancelled ? "CANCELLED" : "DEADLINE_EXCEEDED") << reply.ShortDebugString();
+    EXPECT_EQ(reply.error().rows_delivered(), rows);
+    EXPECT_EQ(reply.error().phase(), v1::PHASE_STREAMING);
+  }
+}
+
 TEST_F(SessionStream, WhatItOpenedEndsWithIt) {
   CreateTable("n int");
   v1::SessionRequest request;
