@@ -115,6 +115,27 @@ TEST_F(Shutdown, WhatADrainingGatewayRefusesItsSuccessorDoes) {
   EXPECT_EQ(newcomer.execute("SELECT 8 AS n").rows()[0]["n"].as<int>(), 8);
 }
 
+TEST_F(Shutdown, CloseRollsBackWhatIsOpenOnADrainingGateway) {
+  const auto gateway = StartGateway({{"ENGINE_DB_DRAIN_GRACE", "60s"}});
+  PostgresSyncConnector connector(Config(3), At(*gateway));
+  connector.connect();
+  connector.begin();
+  connector.execute("INSERT INTO " + name() + " VALUES (1)");
+  Transaction apart = connector.begin_transaction();
+  apart.execute("INSERT INTO " + name() + " VALUES (2)");
+  gateway->Signal(SIGTERM);
+  ASSERT_TRUE(WaitUntil(
+      kSoon, [&] { return Health(gateway->address()) == 2; }, milliseconds(50)));
+  // Refused, it goes to a session that waits for the next gateway: the connector's from now on.
+  auto moved = std::async(std::launch::async, [&] { static_cast<void>(connector.begin_transaction()); });
+  EXPECT_EQ(moved.wait_for(milliseconds(300)), std::future_status::timeout);
+  connector.close();
+  EXPECT_EQ(gateway->Wait(seconds(12)), 0) << "nothing is open any more";
+  EXPECT_EQ(Rows(), 0);
+  EXPECT_THROW(apart.execute("SELECT 1"), DatabaseTransactionError);
+  EXPECT_THROW(moved.get(), DatabaseConnectionError);
+}
+
 TEST_F(Shutdown, SigtermRollsBackWhatIsLeftWithinTheGraceTime) {
   const auto gateway = StartGateway({{"ENGINE_DB_DRAIN_GRACE", "2s"}});
   PostgresSyncConnector connector(Config(3), At(*gateway));

@@ -29,7 +29,10 @@ std::shared_ptr<Session> Connection::session() {
     info.message = "the connector is not connected: call connect() first";
     throw_error(std::move(info));
   }
-  if (!session_ || session_->ended() || session_->draining()) session_ = open_session();
+  if (session_ && !session_->ended() && !session_->draining()) return session_;
+  std::erase_if(replaced_, [](const auto& session) { return session.expired(); });
+  if (session_) replaced_.push_back(session_);
+  session_ = open_session();
   return session_;
 }
 
@@ -91,28 +94,28 @@ Async<Outcome> Connection::transaction_outcome(std::string token, const CallOpti
 }
 
 Async<void> Connection::close() {
-  std::shared_ptr<Session> closing;
-  {
-    const std::scoped_lock lock(mutex_);
-    wanted_ = false;
-    closing = std::exchange(session_, nullptr);
-    ++closings_;
-    current_ = nullptr;
+  std::vector<Async<void>> closing;
+  for (const auto& session : let_go()) {
+    if (!session->ended()) closing.push_back(internal::close(session));
   }
-  if (!closing || closing->ended()) return Async<void>::completed(std::monostate{});
-  return internal::close(closing);
+  for (Async<void>& each : closing) co_await each;
 }
 
 void Connection::shut_down() {
-  std::shared_ptr<Session> ending;
-  {
-    const std::scoped_lock lock(mutex_);
-    wanted_ = false;
-    ending = std::exchange(session_, nullptr);
-    ++closings_;
-    current_ = nullptr;
+  for (const auto& session : let_go()) session->end("CLOSED", "the connector was destroyed");
+}
+
+std::vector<std::shared_ptr<Session>> Connection::let_go() {
+  std::vector<std::shared_ptr<Session>> sessions;
+  const std::scoped_lock lock(mutex_);
+  wanted_ = false;
+  ++closings_;
+  current_ = nullptr;
+  if (session_) replaced_.push_back(std::exchange(session_, nullptr));
+  for (const auto& replaced : std::exchange(replaced_, {})) {
+    if (auto session = replaced.lock()) sessions.push_back(std::move(session));
   }
-  if (ending) ending->end("CLOSED", "the connector was destroyed");
+  return sessions;
 }
 
 Scope Connection::scope() {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "client/cpp/src/operations.h"
 #include "client/cpp/src/session.h"
@@ -55,6 +56,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   // With mutex_ held.
   [[nodiscard]] std::shared_ptr<Session> session();
   [[nodiscard]] std::shared_ptr<Session> open_session();
+  // Nothing is wanted any more. Gives all sessions that may still be in use.
+  [[nodiscard]] std::vector<std::shared_ptr<Session>> let_go();
   // Ends the current transaction by `operation`, commit or rollback.
   Async<void> end(Async<void> (*operation)(const std::shared_ptr<OpenTransaction>&), const char* name);
 
@@ -67,6 +70,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   std::mutex mutex_;
   bool wanted_ = false;  // Between connect() and close().
   std::shared_ptr<Session> session_;
+  // Those before it: on one whose gateway drains, transactions and calls go on.
+  std::vector<std::weak_ptr<Session>> replaced_;
   int unreachable_ = 0;  // Sessions in a row that did not reach the gateway.
   uint64_t closings_ = 0;
   bool beginning_ = false;

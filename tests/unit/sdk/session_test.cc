@@ -6,6 +6,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -92,6 +93,44 @@ TEST(US010Lifecycle, AConnectorMayBeDestroyedByACallback) {
     done.set_value();
   });
   done.get_future().get();
+}
+
+// The first session's gateway drains: it refuses "MOVE", which goes to the next session. Never answers "IGNORE".
+void drain(FakeGateway::Stream& stream, const v1::SessionCall& call) {
+  if (call.has_cancel() || call.execute().sql() == "IGNORE") return;
+  if (call.execute().sql() != "MOVE" || call.execute().connection_id() != "connection-1") {
+    return stream.reply(FakeGateway::answer(call));
+  }
+  v1::SessionReply refusal = FakeGateway::error(call, v1::ERROR_KIND_CONNECTION, "the gateway is shutting down");
+  refusal.mutable_error()->set_reason("DRAINING");
+  refusal.mutable_error()->set_outcome(v1::OUTCOME_NOT_EXECUTED);
+  stream.reply(refusal);
+}
+
+TEST(US010Lifecycle, CloseGivesUpTheHandleOnAGatewayThatDrainsToo) {
+  FakeGateway gateway(drain);
+  PostgresSyncConnector connector(any_target(), gateway.options());
+  connector.connect();
+  Transaction transaction = connector.begin_transaction();
+  connector.execute("MOVE");
+  connector.close();
+  std::set<std::string> closed;
+  for (const auto& call : gateway.calls()) {
+    if (call.has_close()) closed.insert(call.close().connection_id());
+  }
+  EXPECT_EQ(closed, (std::set<std::string>{"connection-1", "connection-2"}));
+  EXPECT_THROW(transaction.execute("A"), DatabaseTransactionError);
+}
+
+TEST(US010Lifecycle, CallsInFlightOnAGatewayThatDrainsFailWhenTheConnectorIsDestroyed) {
+  FakeGateway gateway(drain);
+  auto connector = std::make_unique<PostgresAsyncConnector>(any_target(60'000), gateway.options());
+  sync_wait(connector->async_connect());
+  std::future<Result> pending = connector->async_execute("IGNORE").future();
+  sync_wait(connector->async_execute("MOVE"));
+  connector = nullptr;
+  ASSERT_EQ(pending.wait_for(std::chrono::seconds(5)), std::future_status::ready);
+  EXPECT_THROW(pending.get(), DatabaseConnectionError);
 }
 
 TEST(US009ConnectionErrors, AGatewayThatIsNotThereIsNamed) {
