@@ -183,7 +183,7 @@ Async<void> find_out_commit(std::shared_ptr<OpenTransaction> transaction, ErrorI
     throw_error(std::move(loss));
   }
   if (outcome == Outcome::kCommitted) co_return;
-  if (outcome == Outcome::kRolledBack && !transaction->scope.recovery->replay()) throw_error(transaction_lost());
+  if (outcome == Outcome::kRolledBack) throw_error(transaction_lost());
   throw_error(transaction->scope.recovery->token().empty() ? std::move(loss) : commit_in_doubt(Outcome::kUnknown));
 }
 

@@ -25,8 +25,6 @@ class Recovery {
 
   // Through which another session can be had; null when the connector is gone.
   [[nodiscard]] std::shared_ptr<Connection> connection() const { return connection_.lock(); }
-  // Whether the gateway may run the transaction again by itself, then as another one than the token names.
-  [[nodiscard]] bool replay() const { return replay_; }
 
   // A statement is about to be sent: its number, for replied().
   uint64_t sending() {
@@ -50,7 +48,8 @@ class Recovery {
   }
 
   // Whether the replies prove that nothing was written: there is no token, although the gateway tells them (or the
-  // transaction may not write), and there is no statement whose reply was not heard.
+  // transaction may not write), there is no statement whose reply was not heard, and the gateway may not have run all
+  // of it again as another transaction.
   [[nodiscard]] bool wrote_nothing(const Session& session) const {
     const std::scoped_lock lock(mutex_);
     return token_.empty() && replied_ == sent_ && (read_only_ || session.gives_tokens()) && !replay_;

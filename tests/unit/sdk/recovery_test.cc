@@ -190,12 +190,17 @@ TEST_F(LostCommit, AfterAReplyThatNeverCameIsUnknown) {
   EXPECT_EQ(error_of([&] { transaction.commit(); }).outcome(), Outcome::kUnknown);
 }
 
-// The gateway may have run it again as another transaction, which the token does not name.
-TEST_F(LostCommit, OfATransactionUnderReplayIsNeverSaidToBeRolledBack) {
-  answers_ = {v1::OUTCOME_ROLLED_BACK, v1::OUTCOME_COMMITTED};
-  connector_.begin({.replay = true});
+// The gateway may have run it again, as another transaction that did write.
+TEST_F(LostCommit, OfATransactionUnderReplayIsFoundOutByATokenOnly) {
+  breaks_ = 0;
+  connector_.begin();
   connector_.execute("WRITE");
+  connector_.commit();
+  breaks_ = 1;
+  connector_.begin({.replay = true});
+  connector_.execute("READ");
   EXPECT_EQ(error_of([&] { connector_.commit(); }).outcome(), Outcome::kUnknown);
+  EXPECT_EQ(asked_, 0U);
   breaks_ = 1;
   connector_.begin({.replay = true});
   connector_.execute("WRITE");
