@@ -246,6 +246,61 @@ def test_a_gateway_that_hangs_holds_up_nobody_and_gets_nothing_later(own_postgre
         assert not there & {str(n) for n, outcome in enumerate(outcomes) if outcome is edb.Outcome.NOT_EXECUTED}
 
 
+IDLE_IN_TRANSACTION = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+# Much less than a transaction's lease.
+SOON_S = 20.0
+
+
+def test_a_begin_that_was_given_up_leaves_no_transaction(own_postgres: Postgres, own_gateway: Gateway) -> None:
+    with DB(target(own_postgres, timeout_ms=500), own_gateway.address) as db:
+        db.execute("SELECT 1")
+        with own_gateway.standing_still():
+            assert outcome_in_time(db.begin, 500) is edb.Outcome.UNKNOWN
+        db.execute("SELECT 1", timeout_ms=20_000)  # The gateway has read what was sent before.
+        wait_until(lambda: own_postgres.psql(IDLE_IN_TRANSACTION) == "0", "the rollback", SOON_S)
+
+
+def test_async_a_begin_that_was_cancelled_leaves_no_transaction(own_postgres: Postgres, own_gateway: Gateway) -> None:
+    async def main() -> None:
+        async with edb.PostgresAsyncConnector(target(own_postgres), own_gateway.address) as db:
+            await db.async_execute("SELECT 1")
+            for _ in range(2):
+                beginning = asyncio.create_task(db.async_begin_transaction())
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                # The loop is busy while the answer comes.
+                wait_until(lambda: own_postgres.psql(IDLE_IN_TRANSACTION) != "0", "the transaction")
+                beginning.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await beginning
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(None, lambda: wait_until(
+                    lambda: own_postgres.psql(IDLE_IN_TRANSACTION) == "0", "the rollback", SOON_S))
+
+    asyncio.run(main())
+
+
+def test_async_a_begin_whose_answer_comes_with_the_cancellation_leaves_no_transaction(
+        own_postgres: Postgres, own_gateway: Gateway) -> None:
+    async def main() -> None:
+        async with edb.PostgresAsyncConnector(target(own_postgres), own_gateway.address) as db:
+            beginning = asyncio.create_task(db.async_begin_transaction())
+            session = db._state.session
+            assert session is not None
+            while not session._calls:
+                await asyncio.sleep(0)
+            while session._calls:  # What has been answered is no call under way any more.
+                await asyncio.sleep(0)
+            beginning.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await beginning
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, lambda: wait_until(
+                lambda: own_postgres.psql(IDLE_IN_TRANSACTION) == "0", "the rollback", SOON_S))
+
+    asyncio.run(main())
+
+
 def not_opened_in_time(call: Callable[[], object], timeout_ms: int) -> None:
     begin = time.monotonic()
     with pytest.raises(edb.DatabaseConnectionError) as caught:

@@ -16,6 +16,7 @@ from support.processes import wait_until
 
 import engine_db_postgres as edb
 from engine_db_postgres import _wire
+from engine_db_postgres._proto import connector_pb2
 from engine_db_postgres._session import Call, Reply, ThreadSession
 
 # An initial window of 2^31 - 1 bytes for the stream, and as much for the connection.
@@ -35,6 +36,7 @@ class Peer:
 
     def accept(self) -> None:
         self._link, _ = self._listener.accept()
+        self._link.settimeout(30)
         self._link.sendall(WIDE_OPEN)
 
     def read_until(self, end: bytes) -> None:
@@ -53,6 +55,11 @@ class Peer:
             data.append(self.received[at:at + length] if kind == 0 else b"")
             at += length
         return b"".join(data)
+
+    def answer(self, call: Call, body: connector_pb2.BeginResponse) -> None:
+        reply = connector_pb2.SessionReply(correlation_id=call.id, begin=body)
+        message = connector_pb2.SessionResponse(replies=[reply]).SerializeToString()
+        self._link.sendall(struct.pack(">IBIBI", len(message) + 5 << 8, 0, 1, 0, len(message)) + message)
 
     def close(self) -> None:
         self._listener.close()
@@ -86,9 +93,9 @@ def session(peer: Peer, tmp_path: pathlib.Path) -> Iterator[ThreadSession]:
     opened.end("CLOSED", "the test has ended")
 
 
-def submit(session: ThreadSession, request: bytes) -> Heard:
+def submit(session: ThreadSession, request: bytes, kind: int = _wire.CALL_EXECUTE) -> Heard:
     call = Heard()
-    session.submit(call, _wire.CALL_EXECUTE, request)
+    session.submit(call, kind, request)
     return call
 
 
@@ -143,6 +150,16 @@ def test_a_call_is_either_sent_or_given_up(peer: Peer, session: ThreadSession) -
         for number in range(300):
             request = b"<%d-%d>" % (writer, number)
             assert (request in messages) is (request not in not_executed)
+
+
+def test_a_transaction_that_begins_too_late_is_rolled_back(peer: Peer, session: ThreadSession) -> None:
+    late = submit(session, b"begin", _wire.CALL_BEGIN)
+    assert session.abandon(late)
+    peer.answer(late, connector_pb2.BeginResponse(transaction_id="nobody's"))
+    peer.read_until(b"nobody's")
+    rollback = connector_pb2.RollbackRequest(connection_id=session.connection_id, transaction_id="nobody's")
+    request = connector_pb2.SessionCall(correlation_id=late.id + 1, rollback=rollback)
+    assert connector_pb2.SessionRequest(calls=[request]).SerializeToString() in peer.messages
 
 
 def test_an_interruption_while_sending_ends_the_session(session: ThreadSession, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,13 @@ def begin_request(connection_id: str, options: TransactionOptions, timeout_ms: i
     return bytes(message.SerializeToString())
 
 
+def rollback_of(begun: bytes, connection_id: str) -> bytes:
+    """The RollbackRequest for the transaction of a BeginResponse."""
+    transaction_id = connector_pb2.BeginResponse.FromString(begun).transaction_id
+    return bytes(connector_pb2.RollbackRequest(connection_id=connection_id, transaction_id=transaction_id)
+                 .SerializeToString())
+
+
 def checked_ms(duration: Optional[int], field: str, limit: int = _DAY_MS) -> int:
     """A duration within its bounds; None counts as 0, the default."""
     if duration is None:

@@ -12,9 +12,12 @@ import weakref
 from dataclasses import replace
 from typing import Deque, Dict, List, Optional, Tuple, Union
 
+from google.protobuf.message import DecodeError
+
 from engine_db_postgres import _wire
 from engine_db_postgres._gateway import endpoint, open_socket
 from engine_db_postgres._http2 import Http2Stream, ProtocolError
+from engine_db_postgres._messages import rollback_of
 from engine_db_postgres.errors import (DatabaseConnectionError, ErrorInfo, ErrorKind, Outcome, Phase, connection_error,
                                        make_error, request_error)
 from engine_db_postgres.values import varint
@@ -27,6 +30,7 @@ _MAX_GATHERED_BYTES = 1 << 20
 # The gateway takes messages up to 4 MiB. A larger one would end the session for everybody, so that call is refused here.
 MAX_REQUEST_BYTES = (4 << 20) - 64
 _MAX_CALLS_IN_FLIGHT = 65_536
+_BEGUN = _wire.reply_kind(_wire.CALL_BEGIN)
 # The gateway keeps the deadlines; this is for when it does not answer.
 GRACE_S = 0.125
 # More is read at a time only when it is there; a larger buffer costs page faults in each read.
@@ -120,8 +124,14 @@ class Session:
             return False
         call.drop()
         if call.sent and self._end is None:
-            self._tell(call, _wire.CALL_CANCEL, b"")
+            self._tell(call.id, _wire.CALL_CANCEL, b"")
         return True
+
+    def unheard(self, reply: Optional[Reply]) -> None:
+        """There is nobody any more to hear of an answer. A transaction that it begins would stay open for as long as its
+        lease, so it is rolled back."""
+        if isinstance(reply, tuple) and reply[0] == _BEGUN and self._end is None:
+            self._tell(next(self._ids), _wire.CALL_ROLLBACK, rollback_of(reply[1], self.connection_id))
 
     def forget(self, call: Call) -> None:
         """A streamed result has come to its end."""
@@ -129,10 +139,10 @@ class Session:
 
     def add_credit(self, call: Call, size: int) -> None:
         """Allows so many more bytes of a streamed result."""
-        self._tell(call, _wire.CALL_CREDIT, b"\x08" + varint(size))
+        self._tell(call.id, _wire.CALL_CREDIT, b"\x08" + varint(size))
 
-    def _tell(self, call: Call, kind: int, request: bytes) -> None:
-        self._outgoing.append([_wire.session_call(call.id, kind, request)])
+    def _tell(self, call_id: int, kind: int, request: bytes) -> None:
+        self._outgoing.append([_wire.session_call(call_id, kind, request)])
         self._flush()
 
     def no_answer(self, call: Call, timeout_ms: int) -> ErrorInfo:
@@ -213,9 +223,11 @@ class Session:
             for message in self._http2.receive(data):
                 for call_id, kind, body in _wire.read_replies(message):
                     call = calls.get(call_id) if kind == _wire.CALL_STREAM + 1 else calls.pop(call_id, None)
-                    if call is not None:  # Otherwise it was abandoned.
+                    if call is not None:
                         call.put((kind, body))
-        except (ProtocolError, ValueError, IndexError) as fault:
+                    else:  # It was abandoned.
+                        self.unheard((kind, body))
+        except (ProtocolError, ValueError, IndexError, DecodeError) as fault:
             self._set_end(ErrorInfo(f"the gateway at {self.address} sent an answer that can't be read: {fault}",
                                     ErrorKind.CONNECTION, reason="MALFORMED_REPLY"))
             return False

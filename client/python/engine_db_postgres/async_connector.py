@@ -60,15 +60,17 @@ class _Watch:
 class _AwaitedCall(Call):
     """A task waits for its one answer."""
 
-    __slots__ = ("future", "deadline", "_operation")
+    __slots__ = ("future", "reply", "deadline", "_operation")
 
     def __init__(self, operation: Operation[Any], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(operation.phase, operation.outcome_if_lost, operation.repeatable)
         self.future: asyncio.Future[Reply] = loop.create_future()
+        self.reply: Optional[Reply] = None
         self.deadline = loop.time() + operation.guarded_ms / 1000 + GRACE_S
         self._operation = operation
 
     def put(self, reply: Reply) -> None:
+        self.reply = reply
         if not self.future.done():
             self.future.set_result(reply)
 
@@ -444,8 +446,9 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         watch.add(call)
         try:
             reply = await call.future
-        except BaseException:  # asyncio.CancelledError, mostly.
-            operation.session.abandon(call)
+        except BaseException:  # asyncio.CancelledError, mostly; it may come together with the answer.
+            if not operation.session.abandon(call):
+                operation.session.unheard(call.reply)
             raise
         return operation.finish(reply)
 

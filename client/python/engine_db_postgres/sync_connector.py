@@ -58,10 +58,11 @@ def _run(operation: Operation[T]) -> T:
                 raise operations.timed_out(operation, call)
             reply = call.wait(-1)  # It is being handed out just now.
             assert reply is not None
-    except KeyboardInterrupt:
-        session.abandon(call)
+        return operation.finish(reply)
+    except BaseException:  # KeyboardInterrupt, or whatever else interrupts a thread; it may come together with the answer.
+        if not session.abandon(call):
+            session.unheard(call.reply)
         raise
-    return operation.finish(reply)
 
 
 class _StreamedCall(Call):
