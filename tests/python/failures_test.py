@@ -456,6 +456,25 @@ db.close()
     wait_until(lambda: postgres.psql(sleeping) == "0", "the cancel")
 
 
+def test_control_c_while_sending_leaves_the_connector_in_order(postgres: Postgres, own_gateway: Gateway) -> None:
+    postgres.psql("DROP TABLE IF EXISTS bulk; CREATE TABLE bulk (t text); ALTER TABLE bulk OWNER TO app")
+    output = said(script(postgres, own_gateway, f"""
+bulk = "INSERT INTO bulk VALUES (?)"
+for _ in range(20):  # The gateway gives more and more credit.
+    db.execute(bulk, ["x" * 900_000])
+os.kill({own_gateway.pid}, signal.SIGSTOP)
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    db.execute(bulk, ["y" * 3_000_000])
+except KeyboardInterrupt:
+    print("interrupted")
+os.kill({own_gateway.pid}, signal.SIGCONT)
+print([db.execute("SELECT ?::text AS t", ["z" * size]).rowcount for size in (1, 1, 1, 30_000, 1)])
+print(db._state.session._calls)
+"""))
+    assert output == "interrupted\n[1, 1, 1, 1, 1]\n{}\n"
+
+
 def test_a_forked_child_opens_a_connection_of_its_own(postgres: Postgres, gateway: Gateway) -> None:
     output = said(script(postgres, gateway, """
 db.begin()
