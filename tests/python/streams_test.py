@@ -88,6 +88,27 @@ def test_the_timeout_bounds_the_reading(db: DB) -> None:
             pass
 
 
+def test_a_stream_that_a_gateway_leaves_in_the_middle_says_how_many_rows_came(
+        db: DB, config: edb.ConnectionConfig, gateway: Gateway) -> None:
+    stream = db.execute_stream(MANY, [1_000_000], timeout_ms=3000)
+    count = len(next(stream.batches()))
+    with gateway.standing_still(), pytest.raises(edb.DatabaseTimeoutError) as caught:
+        for batch in stream.batches():
+            count += len(batch)
+    assert (caught.value.reason, caught.value.rows_delivered) == ("NO_ANSWER", count) and count > 0
+
+    async def main() -> None:
+        async with edb.PostgresAsyncConnector(config, gateway.address) as connector:
+            batches = connector.async_execute_stream(MANY, [1_000_000], timeout_ms=3000).batches()
+            count = len(await batches.__anext__())
+            with gateway.standing_still(), pytest.raises(edb.DatabaseTimeoutError) as caught:
+                async for batch in batches:
+                    count += len(batch)
+            assert (caught.value.reason, caught.value.rows_delivered) == ("NO_ANSWER", count) and count > 0
+
+    asyncio.run(main())
+
+
 def test_a_stream_runs_in_the_transaction(db: DB, items: str, postgres: Postgres) -> None:
     with db.transaction():
         db.execute("INSERT INTO items VALUES (1, 'a')")

@@ -12,7 +12,7 @@ from engine_db_postgres import _wire
 from engine_db_postgres._messages import (begin_request, checked_bool, checked_ms, connect_request, error_info, read_error,
                                           read_outcome, retry_settings)
 from engine_db_postgres._proto import connector_pb2
-from engine_db_postgres._session import MAX_REQUEST_BYTES, Call, Reply, Session
+from engine_db_postgres._session import MAX_REQUEST_BYTES, Reply, Session
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.errors import (DatabaseError, ErrorInfo, ErrorKind, Outcome, Phase, make_error, request_error,
                                        transaction_error)
@@ -510,7 +510,6 @@ class StreamState:
         self.rowcount = 0
         self.command_tag = ""
         self.bound_sql = ""
-        self.attempts = 0
         self.complete = False
         self._text_columns = text_columns
         self._columns_bytes = b""
@@ -522,12 +521,16 @@ class StreamState:
         if isinstance(reply, ErrorInfo) or reply[0] == _wire.REPLY_ERROR:
             self.complete = True
             info = reply if isinstance(reply, ErrorInfo) else read_error(reply[1])
-            raise make_error(replace(info, rows_delivered=self._rows_arrived,
-                                     retryable=info.retryable and self._rows_arrived == 0))
+            raise self.broken_off(info)
         try:
             return self._take(operation, _wire.read_part(reply[1]))
         except (ValueError, IndexError) as fault:
-            raise malformed(operation.session, operation.phase, str(fault)) from fault
+            raise self.broken_off(malformed(operation.session, operation.phase, str(fault)).info) from fault
+
+    def broken_off(self, info: ErrorInfo) -> DatabaseError:
+        """The error of a stream that ends here, of which some rows may have been handed on."""
+        return make_error(replace(info, rows_delivered=self._rows_arrived,
+                                  retryable=info.retryable and self._rows_arrived == 0))
 
     def _take(self, operation: Operation[_wire.Summary], part: _wire.Part) -> Optional[Result]:
         self._consumed += len(part.data)
@@ -544,7 +547,7 @@ class StreamState:
             self._rows_arrived += _wire.read_row_count(part.data, *part.batch)
         if part.summary is not None:
             summary = operation.read(part.summary)
-            self.rowcount, self.command_tag, self.attempts = summary.rowcount, summary.command_tag, summary.attempts
+            self.rowcount, self.command_tag = summary.rowcount, summary.command_tag
             if summary.rows_sent != self._rows_arrived:
                 raise ValueError("rows are missing from the stream")
             self.complete = True
@@ -556,8 +559,3 @@ class StreamState:
             return 0
         due, self._consumed = self._consumed, 0
         return due
-
-
-def timed_out(operation: Operation[T], call: Call) -> DatabaseError:
-    """The gateway has not answered in time."""
-    return make_error(operation.session.no_answer(call, operation.guarded_ms))

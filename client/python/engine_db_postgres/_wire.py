@@ -204,13 +204,12 @@ class Summary(NamedTuple):
     rowcount: int
     command_tag: str
     rows_sent: int
-    attempts: int
     transaction: bytes  # As in Answer.
 
 
 def read_summary(data: bytes) -> Summary:
     """A StreamSummary."""
-    rowcount = rows_sent = attempts = 0
+    rowcount = rows_sent = 0
     command_tag = ""
     transaction = b""
     at, end = 0, len(data)
@@ -220,8 +219,6 @@ def read_summary(data: bytes) -> Summary:
             rowcount, at = read_varint(data, at)
         elif tag == 0x18:
             rows_sent, at = read_varint(data, at)
-        elif tag == 0x28:
-            attempts, at = read_varint(data, at)
         elif tag in (0x12, 0x22):
             length, at = read_varint(data, at)
             stop = at + length
@@ -232,7 +229,7 @@ def read_summary(data: bytes) -> Summary:
             at = stop
         else:
             at = _skip(data, tag, at)
-    return Summary(rowcount, command_tag, rows_sent, attempts, transaction)
+    return Summary(rowcount, command_tag, rows_sent, transaction)
 
 
 class Cells(NamedTuple):

@@ -163,7 +163,7 @@ class AsyncRowStream(StreamSummary):
                 rows_of_part = state.take(operation, call.parts.popleft())
             except asyncio.TimeoutError:
                 self._abandon()
-                raise operations.timed_out(operation, call) from None
+                raise state.broken_off(operation.session.no_answer(call, operation.guarded_ms)) from None
             except BaseException:
                 self._abandon()
                 raise

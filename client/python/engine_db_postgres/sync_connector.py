@@ -17,7 +17,7 @@ from engine_db_postgres._session import GRACE_S, Call, Reply, Session, ThreadSes
 from engine_db_postgres._state import ConnectorState
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import DatabaseConnector
-from engine_db_postgres.errors import DatabaseError, DatabaseTransactionError, Outcome
+from engine_db_postgres.errors import DatabaseError, DatabaseTransactionError, Outcome, make_error
 from engine_db_postgres.local import LocalGateway
 from engine_db_postgres.options import BatchEntry, StatementDescription, TransactionOptions
 from engine_db_postgres.result import Column, Result, Row
@@ -55,7 +55,7 @@ def _run(operation: Operation[T]) -> T:
         reply = call.wait(operation.guarded_ms / 1000 + GRACE_S)
         if reply is None:
             if session.abandon(call):
-                raise operations.timed_out(operation, call)
+                raise make_error(session.no_answer(call, operation.guarded_ms))
             reply = call.wait(-1)  # It is being handed out just now.
             assert reply is not None
         return operation.finish(reply)
@@ -107,7 +107,7 @@ class RowStream(StreamSummary):
                 reply = self._call.parts.get(timeout=max(0.0, self._deadline - time.monotonic()))
             except queue.Empty:
                 self.close()
-                raise operations.timed_out(self._operation, self._call) from None
+                raise state.broken_off(session.no_answer(self._call, self._operation.guarded_ms)) from None
             except KeyboardInterrupt:
                 self.close()
                 raise
