@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import time
 import weakref
 from types import TracebackType
-from typing import Any, AsyncIterator, Awaitable, Callable, Collection, Deque, List, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Any, AsyncIterator, Awaitable, Callable, Collection, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from engine_db_postgres import _operations as operations
 from engine_db_postgres import _wire
+from engine_db_postgres._awaited import AwaitedCall, StreamedCall, Watch
 from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Operation, Scope, StreamState, StreamSummary
-from engine_db_postgres._session import GRACE_S, Call, LoopSession, Reply, Session, not_opened
+from engine_db_postgres._session import GRACE_S, LoopSession, Session, not_opened
 from engine_db_postgres._state import ConnectorState
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import AsyncDatabaseConnector
@@ -23,93 +23,6 @@ from engine_db_postgres.result import Column, Result, Row
 from engine_db_postgres.values import Parameters
 
 T = TypeVar("T")
-
-_SWEEP_EVERY_S = 0.05
-
-
-class _Watch:
-    """Answers the calls itself that the gateway does not in time. A timer each would cost more than all the rest."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self._calls: Deque[_AwaitedCall] = collections.deque()
-        self._sweeping = False
-
-    def add(self, call: _AwaitedCall) -> None:
-        self._calls.append(call)
-        if not self._sweeping:
-            self._sweeping = True
-            self.loop.call_later(_SWEEP_EVERY_S, self._sweep)
-
-    def _sweep(self) -> None:
-        now = self.loop.time()
-        still: Deque[_AwaitedCall] = collections.deque()
-        for call in self._calls:
-            if call.future.done():
-                continue
-            if call.deadline <= now:
-                call.expire()
-            else:
-                still.append(call)
-        self._calls = still
-        self._sweeping = bool(still)
-        if still:
-            self.loop.call_later(_SWEEP_EVERY_S, self._sweep)
-
-
-class _AwaitedCall(Call):
-    """A task waits for its one answer."""
-
-    __slots__ = ("future", "reply", "deadline", "_operation")
-
-    def __init__(self, operation: Operation[Any], loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(operation.phase, operation.outcome_if_lost, operation.repeatable)
-        self.future: asyncio.Future[Reply] = loop.create_future()
-        self.reply: Optional[Reply] = None
-        self.deadline = loop.time() + operation.guarded_ms / 1000 + GRACE_S
-        self._operation = operation
-
-    def put(self, reply: Reply) -> None:
-        self.reply = reply
-        if not self.future.done():
-            self.future.set_result(reply)
-
-    def expire(self) -> None:
-        """The gateway has not answered in time."""
-        session = self._operation.session
-        if session.abandon(self):
-            self.put(session.no_answer(self, self._operation.guarded_ms))
-
-
-class _StreamedCall(Call):
-    """A task waits for one part after the other."""
-
-    __slots__ = ("parts", "arrived")
-
-    def __init__(self, operation: Operation[Any]) -> None:
-        super().__init__(operation.phase, operation.outcome_if_lost)
-        self.parts: Deque[Reply] = collections.deque()
-        self.arrived = asyncio.Event()
-
-    def put(self, reply: Reply) -> None:
-        self.parts.append(reply)
-        self.arrived.set()
-
-    async def arrival(self, deadline: float) -> None:
-        """Returns when there is a part; raises asyncio.TimeoutError at the loop's time `deadline`.
-
-        asyncio.wait_for() would not do: up to Python 3.11 it loses a cancellation that comes together with the part.
-        """
-        loop = asyncio.get_running_loop()
-        while not self.parts:
-            if loop.time() >= deadline:
-                raise asyncio.TimeoutError
-            self.arrived.clear()
-            alarm = loop.call_at(deadline, self.arrived.set)
-            try:
-                await self.arrived.wait()
-            finally:
-                alarm.cancel()
 
 
 class AsyncRowStream(StreamSummary):
@@ -130,17 +43,17 @@ class AsyncRowStream(StreamSummary):
         self._timeout_ms = timeout_ms
         self._state = StreamState(text_columns)
         self._operation: Optional[Operation[_wire.Summary]] = None
-        self._call: Optional[_StreamedCall] = None
+        self._call: Optional[StreamedCall] = None
         self._deadline = 0.0
         self._ahead: Optional[Result] = None
 
-    async def _start(self) -> _StreamedCall:
+    async def _start(self) -> StreamedCall:
         scope, left_ms = self._scope, self._timeout_ms
         if scope is None:
             session, left_ms = await self._connector._session(left_ms)
             scope = Scope(session)
         operation = self._make(scope, left_ms)
-        call = _StreamedCall(operation)
+        call = StreamedCall(operation)
         self._deadline = asyncio.get_running_loop().time() + operation.guarded_ms / 1000 + GRACE_S
         operation.session.submit(call, operation.kind, operation.request)
         self._operation, self._call = operation, call
@@ -283,7 +196,7 @@ class AsyncTransaction:
         await self._connector._end_transaction(self._open, True, timeout_ms)
 
     async def async_rollback(self) -> None:
-        """Also right when the transaction is gone already."""
+        """As Transaction.rollback()."""
         await self._connector._end_transaction(self._open, False)
 
     @property
@@ -363,7 +276,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         127.0.0.1:50051, when it is left out. Raises ConfigurationError."""
         self._state = ConnectorState(target, gateway)
         self._on_loop: Optional[LoopSession] = None
-        self._watch: Optional[_Watch] = None
+        self._watch: Optional[Watch] = None
         self._opening: Optional[asyncio.Task[Session]] = None
         self._local: Optional[LocalGateway] = None
         weakref.finalize(self, self._state.shut_down)
@@ -424,7 +337,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
             await asyncio.get_running_loop().run_in_executor(None, self._local.start)
         patience = self._state.patience(self._state.connect_timeout_ms)
         session = LoopSession(self._state.address)
-        self._on_loop, self._watch = session, _Watch(session.loop)
+        self._on_loop, self._watch = session, Watch(session.loop)
         try:
             await session.open(patience.for_session_s)
             await self._run(operations.connect(session, self._state.target, patience.left_ms(session)))
@@ -441,7 +354,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         """Sends a request and waits for its answer."""
         watch = self._watch
         assert watch is not None
-        call = _AwaitedCall(operation, watch.loop)
+        call = AwaitedCall(operation, watch.loop)
         operation.session.submit(call, operation.kind, operation.request)
         watch.add(call)
         try:

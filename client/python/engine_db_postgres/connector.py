@@ -48,7 +48,7 @@ class DatabaseConnector(abc.ABC):
 
     @abc.abstractmethod
     def rollback(self) -> None:
-        """Undoes the transaction."""
+        """Undoes the transaction. Fails when a commit() whose answer did not come may have committed it."""
 
     @abc.abstractmethod
     def close(self) -> None:

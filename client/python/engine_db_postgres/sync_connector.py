@@ -217,7 +217,9 @@ class Transaction:
         self._connector._end_transaction(self._open, True, timeout_ms)
 
     def rollback(self) -> None:
-        """Also right when the transaction is gone already."""
+        """Also right when the transaction is gone already; but not when it is committed. After a commit() whose answer did not
+        come, it fails with the reason TRANSACTION_COMMITTED when that commit is found to be done, and with COMMIT_IN_DOUBT
+        (Outcome.UNKNOWN) when that can't be found out."""
         self._connector._end_transaction(self._open, False)
 
     @property
