@@ -155,6 +155,24 @@ TEST_F(GatewayLost, ACommitThatWasRepeatedBeforeIsFoundOutToo) {
   }
 }
 
+// Its text is no write's; and others on the link have shown that the gateway tells tokens.
+TEST_F(GatewayLost, ACommitOfAReadThatWroteIsFoundOut) {
+  rig_.postgres().Exec(
+      "SET ROLE app;"
+      "CREATE FUNCTION audit() RETURNS bigint LANGUAGE sql AS"
+      " $$ INSERT INTO ledger (operation) VALUES (2) RETURNING operation $$;"
+      "CREATE VIEW audited AS SELECT audit()");
+  const auto connector = Connect();
+  Transaction writing = Insert(*connector, 1);
+  writing.commit();
+  Transaction reading = connector->begin_transaction();
+  reading.execute("SELECT * FROM audited");
+  EXPECT_EQ(CommitWhileTheGatewayDies(
+                reading, {.statement = "^COMMIT", .point = FaultPoint::kBeforeReply, .act = FaultAct::kBlackHole}),
+            Verdict::kAcknowledged);
+  EXPECT_EQ(Count(2), 1);
+}
+
 TEST_F(GatewayLost, BeforeTheCommitItIsRolledBack) {
   const auto connector = Connect();
   Transaction transaction = Insert(*connector, 1);
