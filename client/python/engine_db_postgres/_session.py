@@ -294,9 +294,11 @@ class ThreadSession(Session):
                 self._writing.release()
         except BaseException as fault:
             # The link has broken, or this thread was interrupted in the middle of a frame, which nobody can complete.
+            if isinstance(fault, OSError):
+                return self._disconnect()  # The reader, who sees it too, hands out what came before.
+            self._lost("a thread was interrupted while it sent")
             self._disconnect()
-            if not isinstance(fault, OSError):
-                raise
+            raise
 
     def _send(self, data: bytes) -> bytes:
         """Without waiting. Returns what there was no room for."""
