@@ -158,7 +158,7 @@ void StatementCall::RunShared() {
   read_.patience = patience_;
   CountStatement(run.bound.text, &run.bound.parameters);
   state_ = State::kRunning;  // or waiting, which read_.queued tells
-  target_.pool().RunRead(read_);
+  if (absl::Status refused = target_.pool().RunRead(read_); !refused.ok()) End(refused, std::nullopt);
 }
 
 void StatementCall::OnLease(absl::StatusOr<pool::Lease> lease) {

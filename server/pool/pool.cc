@@ -131,16 +131,14 @@ absl::Status Pool::CheckQueue() {
   return MakeError(absl::StatusCode::kResourceExhausted, std::move(detail));
 }
 
-void Pool::RunRead(SharedRead& read) {
-  if (absl::Status status = CheckQueue(); !status.ok()) {
-    loop_.Post([receiver = read.receiver, status = std::move(status)] { receiver->OnEnd(status); });
-    return;
-  }
+absl::Status Pool::RunRead(SharedRead& read) {
+  if (absl::Status status = CheckQueue(); !status.ok()) return status;
   read.asked_at = Now();
   read.connect_failures = 0;
   read.queued = true;
   read_queue_.push_back(&read);
   Dispatch();
+  return absl::OkStatus();
 }
 
 void Pool::AbandonRead(SharedRead& read) {

@@ -133,8 +133,9 @@ class Pool {
   // The callback will not be called. Does nothing for a ticket that was served.
   void Withdraw(Ticket ticket);
 
-  // Runs a read on a backend that others may use at the same time. Errors come through the receiver, never from within.
-  void RunRead(SharedRead& read);
+  // Runs a read on a backend that others may use at the same time. An error when the queue is full: then the receiver
+  // hears nothing. All other errors come through the receiver, never from within.
+  [[nodiscard]] absl::Status RunRead(SharedRead& read);
   // Its result is not wanted any more; its receiver hears nothing more. If it runs already, it is cancelled on the
   // server.
   void AbandonRead(SharedRead& read);

@@ -1,6 +1,7 @@
 // Deadlines and cancellation reach PostgreSQL, wherever the call is; and queues say why.
 #include <atomic>
 #include <future>
+#include <map>
 #include <thread>
 
 #include "tests/integration/gateway_calls.h"
@@ -239,6 +240,56 @@ TEST_F(Exhaustion, AFullQueueRefusesAtOnceAndSaysWhoHoldsTheBackends) {
   EXPECT_EQ(write.reason(), "POOL_EXHAUSTED");
   sync_wait(holder.async_rollback());
   for (auto& one : waiting) EXPECT_EQ(one.get().rows()[0]["n"].as<int>(), 1);
+}
+
+TEST_F(Exhaustion, AReadThatIsRefusedAndCancelledAtOnceIsAnsweredOnce) {
+  const auto gateway = StartGateway({{"ENGINE_DB_LIMITS_WAITERS", "1"}});
+  const auto other = StubFor(*gateway);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + seconds(60));
+  const auto stream = other->Session(&context);
+  std::map<uint64_t, v1::SessionReply> replies;
+  // Sends the message, and reads until so many replies are there in all.
+  const auto exchange = [&](const v1::SessionRequest& request, size_t count) {
+    ASSERT_TRUE(stream->Write(request));
+    while (replies.size() < count) {
+      v1::SessionResponse response;
+      ASSERT_TRUE(stream->Read(&response)) << "the gateway is gone";
+      for (auto& reply : *response.mutable_replies()) replies[reply.correlation_id()] = reply;
+    }
+  };
+  v1::SessionRequest request;
+  const auto add = [&](uint64_t id) -> v1::SessionCall& {
+    v1::SessionCall& call = *request.add_calls();
+    call.set_correlation_id(id);
+    return call;
+  };
+  *add(1).mutable_connect() = ConnectTo(1);
+  exchange(request, 1);
+  const std::string connection = replies[1].connect().connection_id();
+  request.clear_calls();
+  add(2).mutable_begin()->set_connection_id(connection);
+  exchange(request, 2);
+
+  // Of the reads, the first one waits for the backend, and all others are refused.
+  constexpr uint64_t kReads = 100;
+  request.clear_calls();
+  for (uint64_t id = 10; id <= 10 + kReads; ++id) {
+    v1::ExecuteRequest& read = *add(id).mutable_execute();
+    read.set_connection_id(connection);
+    read.set_sql("SELECT 1");
+    if (id > 10) add(id).mutable_cancel();
+  }
+  exchange(request, 2 + kReads);
+  for (uint64_t id = 11; id <= 10 + kReads; ++id) EXPECT_EQ(replies[id].error().reason(), "POOL_EXHAUSTED") << id;
+  request.clear_calls();
+  v1::RollbackRequest& rollback = *add(3).mutable_rollback();
+  rollback.set_connection_id(connection);
+  rollback.set_transaction_id(replies[2].begin().transaction_id());
+  exchange(request, 4 + kReads);
+  EXPECT_TRUE(replies[10].has_execute());
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
 }
 
 TEST_F(Exhaustion, TheLimitsOfHandlesAndTransactions) {
