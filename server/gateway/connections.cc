@@ -34,7 +34,7 @@ absl::StatusOr<Connections::Opening> Connections::Open(const config::TargetSetti
   }
   Target& target = found->second;
   ++target.references;
-  return Opening{target.id, target.shard, target.references == 1};
+  return Opening{target.id, target.shard};
 }
 
 std::string Connections::Confirm(const Opening& opening, const config::TargetSettings& settings, SessionId session) {

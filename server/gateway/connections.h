@@ -38,7 +38,6 @@ class Connections {
   struct Opening {
     TargetId target = 0;
     size_t shard = 0;
-    bool first = false;  // the target has to be opened
   };
   struct Closing {
     std::string id;

@@ -66,7 +66,6 @@ class Target {
 
   [[nodiscard]] Shard& shard() const { return shard_; }
   [[nodiscard]] TargetId id() const { return id_; }
-  [[nodiscard]] const config::TargetSettings& settings() const { return settings_; }
   [[nodiscard]] pool::Pool& pool() { return pool_; }
   [[nodiscard]] observe::PoolMetrics& metrics() const { return *metrics_; }
   // Reads the catalogue again because it lacks these types, and calls back when it has been read. False, and no

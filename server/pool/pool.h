@@ -161,7 +161,6 @@ class Pool {
   [[nodiscard]] std::string DescribeUse() const;
   // For a call whose deadline passed while it waited: who has the backends, or why none can be opened.
   [[nodiscard]] absl::Status WaitTimeout(absl::Duration waited) const;
-  [[nodiscard]] observe::PoolMetrics& metrics() const { return metrics_; }
 
  private:
   friend class Lease;

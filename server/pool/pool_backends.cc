@@ -248,7 +248,6 @@ void Pool::BreakLinks() {
 void Pool::Release(Slot& slot) {
   slot.drained = nullptr;
   if (slot.purpose == Purpose::kTransaction) --transactions_;
-  if (slot.state != SlotState::kLeased) return;  // closed meanwhile
   if (closed_) {
     CloseSlot(slot, observe::CloseReason::kPoolClosed);
     return;

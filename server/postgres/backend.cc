@@ -140,7 +140,6 @@ void Backend::OnConnected() {
     return;
   }
   state_ = State::kOpen;
-  opened_at_ = Now();
   pid_ = PQbackendPID(connection_);
   AcceptReportedSettings();
   watched_fd_ = PQsocket(connection_);

@@ -103,7 +103,6 @@ class Backend {
   [[nodiscard]] bool transaction_failed() const;
   // The server itself takes no writes, whatever the transaction: a standby, or default_transaction_read_only.
   [[nodiscard]] bool server_is_read_only() const;
-  [[nodiscard]] absl::Time opened_at() const { return opened_at_; }
   // Process id on the server; 0 while connecting.
   [[nodiscard]] int pid() const { return pid_; }
 
@@ -157,7 +156,6 @@ class Backend {
   PGconn* connection_ = nullptr;
   int watched_fd_ = -1;
   EventLoop::TimerId connect_timer_;
-  absl::Time opened_at_;
   std::optional<ConnectParameters> parameters_;  // until connected
   int pid_ = 0;
 

@@ -25,7 +25,6 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
 
  private:
   class Call;
-  class StreamedCall;
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
