@@ -99,17 +99,24 @@ Pool::Ticket Pool::Acquire(Purpose purpose, const Patience& patience, LeaseCallb
   auto& queue = purpose == Purpose::kTransaction ? transaction_queue_ : autocommit_queue_;
   queue.push_back(Waiter{ticket, purpose, patience, 0, Now(), std::move(callback)});
   Dispatch();
-  return ticket;
+  return Find(queue, ticket) == queue.end() ? 0 : ticket;
 }
 
 void Pool::Withdraw(Ticket ticket) {
   for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
-    const auto found = std::find_if(queue->begin(), queue->end(), [&](const Waiter& w) { return w.ticket == ticket; });
+    const auto found = Find(*queue, ticket);
     if (found == queue->end()) continue;
     queue->erase(found);
     break;
   }
   Dispatch();
+}
+
+// Whoever came first stands first.
+std::deque<Pool::Waiter>::iterator Pool::Find(std::deque<Waiter>& queue, Ticket ticket) {
+  const auto found = std::lower_bound(queue.begin(), queue.end(), ticket,
+                                      [](const Waiter& waiter, Ticket wanted) { return waiter.ticket < wanted; });
+  return found != queue.end() && found->ticket == ticket ? found : queue.end();
 }
 
 absl::Status Pool::CheckQueue() {
@@ -166,6 +173,7 @@ void Pool::AbandonRead(SharedRead& read) {
   slot->stopping = slot->backend->front_id();
   CloseUnlessStopped(*slot);
   WatchSoon();
+  Dispatch();  // those that were moved
 }
 
 // A server that does not react, or a link that has fallen silent, would keep the place for ever.

@@ -128,7 +128,7 @@ class Pool {
   void Start();
 
   // Calls back with a backend, perhaps at once, or with an error: the queue is full, or no backend can be opened
-  // although that was tried as `patience` allows. Who waits too long withdraws the ticket.
+  // although that was tried as `patience` allows. Who waits too long withdraws the ticket; 0 when it has called back.
   [[nodiscard]] Ticket Acquire(Purpose purpose, const Patience& patience, LeaseCallback callback);
   // The callback will not be called. Does nothing for a ticket that was served.
   void Withdraw(Ticket ticket);
@@ -181,6 +181,7 @@ class Pool {
   // Who gets what.
   void Dispatch();
   [[nodiscard]] std::deque<Waiter>* NextQueue();
+  [[nodiscard]] static std::deque<Waiter>::iterator Find(std::deque<Waiter>& queue, Ticket ticket);
   void Grant(Slot& slot, Waiter waiter);
   [[nodiscard]] Slot* FindIdle(bool for_read);
   [[nodiscard]] Slot* FindForRead();

@@ -2,6 +2,7 @@
 #include <future>
 #include <thread>
 
+#include "tests/fault/contract_fault_test.h"
 #include "tests/fault/fault_test.h"
 
 namespace engine::db::test {
@@ -194,6 +195,44 @@ TEST_F(LinkFaults, ALostCancelRequestDoesNotKeepTheCaller) {
     ExpectWorks(*connector);
     proxy().Heal();
   }
+}
+
+class LostCancelRequest : public ContractFaultTest {};
+
+// It stood behind the cancelled one in the same pipeline. Nobody waits for the end of that.
+TEST_F(LostCancelRequest, DoesNotKeepTheReadBehindTheCancelledOne) {
+  proxy().Add({.trigger = FaultTrigger::kCancel, .times = kAlways, .act = FaultAct::kBlackHole});
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + seconds(60));
+  const auto stream = stub().Session(&context);
+  const std::string connection = OpenFaulty(1, 2);
+  milliseconds best = seconds(60);
+  for (int round = 0; round < 5; ++round) {
+    v1::SessionRequest request;
+    for (const char* sql : {"SELECT pg_sleep(2)", "SELECT 1"}) {
+      v1::SessionCall& call = *request.add_calls();
+      call.set_correlation_id(static_cast<uint64_t>(request.calls_size()));
+      call.mutable_execute()->set_connection_id(connection);
+      call.mutable_execute()->set_sql(sql);
+    }
+    v1::SessionCall& cancel = *request.add_calls();
+    cancel.set_correlation_id(1);
+    cancel.mutable_cancel();
+    const auto start = Now();
+    ASSERT_TRUE(stream->Write(request));
+    v1::SessionResponse response;
+    for (int replies = 0; replies < 2; replies += response.replies_size()) {
+      ASSERT_TRUE(stream->Read(&response));
+      for (const v1::SessionReply& reply : response.replies()) {
+        EXPECT_EQ(reply.has_execute(), reply.correlation_id() == 2) << reply.ShortDebugString();
+      }
+    }
+    best = std::min(best, Since(start));
+  }
+  EXPECT_LT(best, milliseconds(300)) << "less than the patience with the backend whose cancel request was lost";
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+  proxy().Heal();
 }
 
 TEST_F(LinkFaults, ASlowLinkIsCorrectAndKeepsDeadlines) {
