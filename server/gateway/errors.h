@@ -47,6 +47,8 @@ inline constexpr std::string_view kCommitInDoubt = "COMMIT_IN_DOUBT";
 
 // The deadline passed while the connection's open transactions were as many as it may have, while others use the pool.
 [[nodiscard]] absl::Status ShareExhausted(size_t share);
+// Too many calls, `limit`, wait for that already.
+[[nodiscard]] absl::Status TooManyWaitForShare(size_t share, size_t limit);
 
 // The gateway is shutting down.
 [[nodiscard]] absl::Status Draining();

@@ -106,7 +106,7 @@ void StatementCall::StartAttempt() {
 
 bool StatementCall::TakeShare() {
   if (share_.held()) return true;
-  std::optional<TransactionShares::Share> share =
+  absl::StatusOr<TransactionShares::Share> share =
       target_.shares().Take(work_.connection_id, id_, [&shard = target_.shard(), id = id_](auto given) {
         StatementCall* call = shard.FindCall(id);
         if (call == nullptr) return;
@@ -114,9 +114,13 @@ bool StatementCall::TakeShare() {
         --call->attempts_;  // it has not begun yet
         call->StartAttempt();
       });
-  if (!share.has_value()) return false;
+  if (!share.ok()) {
+    target_.metrics().exhausted.Increment();
+    End(share.status(), std::nullopt);
+    return false;
+  }
   share_ = *std::move(share);
-  return true;
+  return share_.held();
 }
 
 // Outside of transactions, where the server can be told to refuse writes.

@@ -82,7 +82,7 @@ class StatementCall {
   [[nodiscard]] bool ReadsOnItsOwn() const;
   [[nodiscard]] bool MayShare() const;
   void RunShared();
-  // The right to begin a transaction; false while it waits for that.
+  // The right to begin a transaction; false while it waits for that, or when it was refused and has ended.
   [[nodiscard]] bool TakeShare();
   void OnLease(absl::StatusOr<pool::Lease> lease);
   void Send(pool::Lease& lease);

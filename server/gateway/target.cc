@@ -29,7 +29,7 @@ Target::Target(Shard& shard, TargetId id, const config::TargetSettings& settings
       pool_(shard.loop(), shard.shared().executor, settings_, shard.shared().settings.shared_reads,
             static_cast<size_t>(shard.shared().settings.limits.waiters), *metrics_),
       resolver_(shard.loop(), shard.shared().executor, settings_),
-      shares_(shard.loop(), pool_.TransactionLimit()) {
+      shares_(shard.loop(), pool_.TransactionLimit(), static_cast<size_t>(shard.shared().settings.limits.waiters)) {
   info_.types = std::make_shared<const postgres::TypeCatalog>();
   observe::LogInfo("pool opened", {{"pool", metrics_->name()}, {"max_size", settings_.max_pool_size}});
   pool_.Start();

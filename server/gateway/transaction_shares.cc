@@ -4,10 +4,12 @@
 #include <utility>
 #include <vector>
 
+#include "server/gateway/errors.h"
+
 namespace engine::db::gateway {
 
-TransactionShares::TransactionShares(postgres::EventLoop& loop, size_t may_hold)
-    : loop_(loop), may_hold_(may_hold), self_(std::make_shared<TransactionShares*>(this)) {}
+TransactionShares::TransactionShares(postgres::EventLoop& loop, size_t may_hold, size_t max_waiters)
+    : loop_(loop), may_hold_(may_hold), max_waiters_(max_waiters), self_(std::make_shared<TransactionShares*>(this)) {}
 
 TransactionShares::~TransactionShares() { *self_ = nullptr; }
 
@@ -31,21 +33,24 @@ size_t TransactionShares::share() const {
   return connections_ <= 1 ? may_hold_ : std::max<size_t>(1, may_hold_ * 3 / 4);
 }
 
-std::optional<TransactionShares::Share> TransactionShares::Take(const std::string& connection_id, CallId call,
-                                                                absl::AnyInvocable<void(Share)> start) {
+absl::StatusOr<TransactionShares::Share> TransactionShares::Take(const std::string& connection_id, CallId call,
+                                                                 absl::AnyInvocable<void(Share)> start) {
   Holder& holder = holders_[connection_id];
   if (holder.held < share()) {
     ++holder.held;
     return Share(this, connection_id);
   }
-  holder.waiting.push_back(Waiter{call, std::move(start)});
-  return std::nullopt;
+  if (waiting_ >= max_waiters_) return TooManyWaitForShare(share(), max_waiters_);
+  ++waiting_;
+  holder.waiting.emplace(call, std::move(start));
+  return Share();
 }
 
 bool TransactionShares::Withdraw(const std::string& connection_id, CallId call) {
   const auto found = holders_.find(connection_id);
-  if (found == holders_.end()) return false;
-  return std::erase_if(found->second.waiting, [call](const Waiter& waiter) { return waiter.call == call; }) > 0;
+  if (found == holders_.end() || found->second.waiting.erase(call) == 0) return false;
+  --waiting_;
+  return true;
 }
 
 void TransactionShares::ConnectionClosed() {
@@ -69,15 +74,17 @@ void TransactionShares::GiveBack(const std::string& connection_id) {
 }
 
 void TransactionShares::StartWaiters() {
-  std::vector<std::pair<std::string, Waiter>> starting;
+  std::vector<std::pair<std::string, Start>> starting;
   for (auto& [connection_id, holder] : holders_) {
     while (!holder.waiting.empty() && holder.held < share()) {
-      starting.emplace_back(connection_id, std::move(holder.waiting.front()));
-      holder.waiting.pop_front();
+      const auto first = holder.waiting.begin();
+      starting.emplace_back(connection_id, std::move(first->second));
+      holder.waiting.erase(first);
+      --waiting_;
       ++holder.held;
     }
   }
-  for (auto& [connection_id, waiter] : starting) waiter.start(Share(this, connection_id));
+  for (auto& [connection_id, start] : starting) start(Share(this, connection_id));
   absl::erase_if(holders_, [](const auto& entry) { return entry.second.held == 0 && entry.second.waiting.empty(); });
 }
 

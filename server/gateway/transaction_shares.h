@@ -3,14 +3,14 @@
 #define ENGINE_DB_SERVER_GATEWAY_TRANSACTION_SHARES_H_
 
 #include <cstddef>
-#include <deque>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
 #include "server/gateway/work.h"
 #include "server/postgres/event_loop.h"
 
@@ -38,8 +38,8 @@ class TransactionShares {
     std::string connection_id_;
   };
 
-  // `may_hold`: transactions in all, on the pool.
-  TransactionShares(postgres::EventLoop& loop, size_t may_hold);
+  // `may_hold`: transactions in all, on the pool. So many calls may wait at a time.
+  TransactionShares(postgres::EventLoop& loop, size_t may_hold, size_t max_waiters);
   ~TransactionShares();
   TransactionShares(const TransactionShares&) = delete;
   TransactionShares& operator=(const TransactionShares&) = delete;
@@ -47,23 +47,20 @@ class TransactionShares {
   void ConnectionOpened() { ++connections_; }
   void ConnectionClosed();
 
-  // Nothing when the connection has its share: the call waits, and `start` is called when it is its turn, at the end of
-  // a round of the loop.
-  [[nodiscard]] std::optional<Share> Take(const std::string& connection_id, CallId call,
-                                          absl::AnyInvocable<void(Share)> start);
+  // One that is not held when the connection has its share: the call waits, and `start` is called when it is its turn,
+  // at the end of a round of the loop. An error when too many wait already.
+  [[nodiscard]] absl::StatusOr<Share> Take(const std::string& connection_id, CallId call,
+                                           absl::AnyInvocable<void(Share)> start);
   // It does not wait any more. False: it did not wait.
   bool Withdraw(const std::string& connection_id, CallId call);
   // What one connection may hold now.
   [[nodiscard]] size_t share() const;
 
  private:
-  struct Waiter {
-    CallId call;
-    absl::AnyInvocable<void(Share)> start;
-  };
+  using Start = absl::AnyInvocable<void(Share)>;
   struct Holder {
     size_t held = 0;
-    std::deque<Waiter> waiting;
+    absl::btree_map<CallId, Start> waiting;  // in the order of their calling
   };
 
   void GiveBack(const std::string& connection_id);
@@ -71,6 +68,8 @@ class TransactionShares {
 
   postgres::EventLoop& loop_;
   const size_t may_hold_;
+  const size_t max_waiters_;
+  size_t waiting_ = 0;
   size_t connections_ = 0;
   absl::flat_hash_map<std::string, Holder> holders_;
   std::shared_ptr<TransactionShares*> self_;  // for a later round

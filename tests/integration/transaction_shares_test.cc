@@ -42,6 +42,33 @@ TEST_F(TransactionShares, WhileOthersUseThePoolEachHasThreeQuarters) {
   EXPECT_TRUE(Execute(greedy, "SELECT 1").ok()) << "statements outside of transactions are another matter";
 }
 
+TEST_F(TransactionShares, TooManyWhoWaitAreRefusedAtOnce) {
+  const auto gateway = StartGateway({{"ENGINE_DB_LIMITS_WAITERS", "3"}});
+  PostgresAsyncConnector greedy(Config(kPool), At(*gateway));
+  sync_wait(greedy.async_connect());
+  PostgresSyncConnector modest(Config(kPool), At(*gateway));
+  modest.connect();
+  std::vector<AsyncTransaction> held;
+  for (int i = 0; i < 3; ++i) held.push_back(sync_wait(greedy.async_begin_transaction()));
+  std::vector<std::future<AsyncTransaction>> waiting;
+  for (int i = 0; i < 3; ++i) waiting.push_back(greedy.async_begin_transaction().future());
+  for (int i = 0; i < 100; ++i) {
+    const auto start = Now();
+    const auto error = Catch<DatabaseConnectionError>([&] { sync_wait(greedy.async_begin_transaction()); });
+    EXPECT_LT(Since(start), kSlack);
+    ASSERT_EQ(error.reason(), "TRANSACTION_SHARE_EXHAUSTED");
+    EXPECT_EQ(error.outcome(), Outcome::kNotExecuted);
+    EXPECT_TRUE(error.retryable());
+    EXPECT_THAT(error.what(), HasSubstr("has 3 transactions open"));
+  }
+  modest.begin();
+  // Those who wait are not forgotten.
+  for (int i = 0; i < 3; ++i) {
+    sync_wait(held[static_cast<size_t>(i)].async_rollback());
+    sync_wait(waiting[static_cast<size_t>(i)].get().async_rollback());
+  }
+}
+
 TEST_F(TransactionShares, ByItselfAConnectionHasThemAll) {
   const std::string alone = Open(kPool);
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(BeginWithin(alone, 20'000).ok());
