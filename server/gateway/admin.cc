@@ -16,6 +16,8 @@ namespace engine::db::gateway {
 namespace {
 
 constexpr int kMaxListed = 1'000;
+// A cancel request is on its way for less, if its server takes it at all.
+constexpr absl::Duration kCancelTime = absl::Milliseconds(500);
 
 }  // namespace
 
@@ -123,6 +125,15 @@ void Gateway::CancelStatement(uint64_t statement_id, v1::CancelStatementResponse
       [done = std::move(done)]() mutable { done(absl::OkStatus()); });
 }
 
+size_t Gateway::CancelsUnderWay() const {
+  size_t cancels = 0;
+  for (const auto& shard : shards_) {
+    shard->loop().PostAndWait(
+        [&] { shard->ForEachTarget([&](Target& target) { cancels += target.pool().cancels_under_way(); }); });
+  }
+  return cancels;
+}
+
 void Gateway::Drain(absl::Duration grace) {
   draining_ = true;
   metrics_.draining.Set(1);
@@ -140,6 +151,9 @@ void Gateway::Drain(absl::Duration grace) {
     for (const auto& shard : shards_) shard->loop().PostAndWait([&shard] { shard->StopAll(); });
     wait_until(end);
   }
+  // A process that ends takes along the cancel requests that have not left it.
+  const absl::Time sent_by = Now() + kCancelTime;
+  while (CancelsUnderWay() > 0 && Now() < sent_by) absl::SleepFor(absl::Milliseconds(5));
   observe::LogInfo("drained", {{"calls", shared_.calls.load()}, {"transactions", shared_.transactions.load()}});
 }
 

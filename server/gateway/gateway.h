@@ -115,6 +115,7 @@ class Gateway {
                      observe::Method method, Ending ending, std::string command);
   void ResolveToken(const Connection& connection, const postgres::TransactionMark& mark, absl::Time deadline,
                     v1::GetTransactionOutcomeResponse& response, Done done);
+  [[nodiscard]] size_t CancelsUnderWay() const;
   void CloseConnection(Connections::Closing closing, absl::AnyInvocable<void(size_t)> done);
   // Runs `visit` on every shard's loop, then `done` once.
   void OnEveryShard(absl::AnyInvocable<void(Shard&)> visit, absl::AnyInvocable<void()> done);

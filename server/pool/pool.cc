@@ -77,6 +77,7 @@ Pool::Pool(postgres::EventLoop& loop, postgres::BlockingExecutor& executor, cons
            const config::SharedReads& shared_reads, size_t max_waiters, observe::PoolMetrics& metrics)
     : loop_(loop),
       executor_(executor),
+      cancels_(loop),
       settings_(settings),
       shared_reads_(shared_reads),
       max_waiters_(max_waiters),

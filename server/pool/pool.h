@@ -26,6 +26,7 @@
 #include "server/observe/metrics.h"
 #include "server/postgres/backend.h"
 #include "server/postgres/blocking_executor.h"
+#include "server/postgres/cancel_requests.h"
 #include "server/postgres/event_loop.h"
 #include "server/postgres/results.h"
 
@@ -157,6 +158,8 @@ class Pool {
   // How many backends transactions may hold at most.
   [[nodiscard]] size_t TransactionLimit() const;
   [[nodiscard]] PoolCounts Counts() const;
+  // Cancel requests that may not have reached the server yet.
+  [[nodiscard]] size_t cancels_under_way() const { return cancels_.under_way(); }
   // "10 of 10 backends in use (8 by transactions), 3 waiting; oldest holders: transaction 12.3s (a1b2c3), ..."
   [[nodiscard]] std::string DescribeUse() const;
   // For a call whose deadline passed while it waited: who has the backends, or why none can be opened.
@@ -228,6 +231,7 @@ class Pool {
 
   postgres::EventLoop& loop_;
   postgres::BlockingExecutor& executor_;
+  postgres::CancelRequests cancels_;
   const config::TargetSettings& settings_;
   const config::SharedReads shared_reads_;
   const size_t max_waiters_;

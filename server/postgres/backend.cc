@@ -43,10 +43,11 @@ using ResultPtr = std::unique_ptr<PGresult, ResultDeleter>;
 
 }  // namespace
 
-Backend::Backend(EventLoop& loop, BlockingExecutor& executor, const ConnectParameters& parameters,
-                 absl::Time connect_deadline, Events events)
+Backend::Backend(EventLoop& loop, BlockingExecutor& executor, CancelRequests& cancels,
+                 const ConnectParameters& parameters, absl::Time connect_deadline, Events events)
     : loop_(loop),
       executor_(executor),
+      cancels_(cancels),
       target_name_(parameters.target_name()),
       events_(std::move(events)),
       prepared_(kMaxPreparedStatements),
@@ -275,22 +276,17 @@ void Backend::ResumeReading() {
 
 void Backend::Cancel() {
   if (!usable()) return;
-  PGcancel* cancel = PQgetCancel(connection_);
+  CancelRequests::CancelPtr cancel(PQgetCancel(connection_));
   if (cancel == nullptr) return;
   ++cancels_pending_;
-  executor_.Run([cancel, self = self_, &loop = loop_]() mutable {
-    std::array<char, 256> error{};
-    PQcancel(cancel, error.data(), error.size());  // returns once the server has signalled the backend, or failed to
-    PQfreeCancel(cancel);
-    loop.Post([self = std::move(self)] {
-      Backend* backend = *self;
-      if (backend == nullptr) return;
-      --backend->cancels_pending_;
-      if (!backend->usable()) return;
-      // A round trip: a signal that came late finds nothing to cancel, and is forgotten before the next command.
-      Operation barrier;
-      backend->Run(barrier);
-    });
+  cancels_.Send(std::move(cancel), [self = self_] {
+    Backend* backend = *self;
+    if (backend == nullptr) return;
+    --backend->cancels_pending_;
+    if (!backend->usable()) return;
+    // A round trip: a signal that came late finds nothing to cancel, and is forgotten before the next command.
+    Operation barrier;
+    backend->Run(barrier);
   });
 }
 

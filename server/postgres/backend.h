@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/postgres/blocking_executor.h"
+#include "server/postgres/cancel_requests.h"
 #include "server/postgres/connect_parameters.h"
 #include "server/postgres/event_loop.h"
 #include "server/postgres/prepared_statements.h"
@@ -53,8 +54,9 @@ class Backend {
     absl::AnyInvocable<void(const absl::Status&)> lost;    // once at most, only after opened(OK)
   };
 
-  Backend(EventLoop& loop, BlockingExecutor& executor, const ConnectParameters& parameters, absl::Time connect_deadline,
-          Events events);
+  // All must outlive it.
+  Backend(EventLoop& loop, BlockingExecutor& executor, CancelRequests& cancels, const ConnectParameters& parameters,
+          absl::Time connect_deadline, Events events);
   ~Backend();
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
@@ -150,6 +152,7 @@ class Backend {
 
   EventLoop& loop_;
   BlockingExecutor& executor_;
+  CancelRequests& cancels_;
   const std::string target_name_;
   Events events_;
   State state_ = State::kConnecting;

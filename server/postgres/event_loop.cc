@@ -29,16 +29,25 @@ int CheckFd(int fd, const char* what) {
 
 EventLoop::EventLoop(const std::string& name)
     : epoll_fd_(CheckFd(epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
-      wake_fd_(CheckFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
+      wake_fd_(CheckFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+      mailbox_(std::make_shared<Mailbox>()) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = kWakeToken;
   CheckFd(epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, wake_fd_, &event), "epoll_ctl");
+  {
+    absl::MutexLock lock(&mailbox_->mutex_);
+    mailbox_->loop_ = this;
+  }
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
 }
 
 EventLoop::~EventLoop() {
+  {
+    absl::MutexLock lock(&mailbox_->mutex_);
+    mailbox_->loop_ = nullptr;
+  }
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
@@ -57,6 +66,11 @@ void EventLoop::Post(Task task) {
     posted_.push_back(std::move(task));
   }
   if (wake && std::this_thread::get_id() != thread_.get_id()) Wake();
+}
+
+void EventLoop::Mailbox::Post(Task task) {
+  absl::MutexLock lock(&mutex_);
+  if (loop_ != nullptr) loop_->Post(std::move(task));
 }
 
 void EventLoop::PostAndWait(Task task) {

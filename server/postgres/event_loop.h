@@ -26,6 +26,18 @@ class EventLoop {
   // Names a timer until it has run or is cancelled. A default-made one names none.
   using TimerId = std::pair<absl::Time, uint64_t>;
 
+  // Where threads post that may outlive the loop. Any thread.
+  class Mailbox {
+   public:
+    // Dropped, once the loop is gone.
+    void Post(Task task);
+
+   private:
+    friend class EventLoop;
+    absl::Mutex mutex_;
+    EventLoop* loop_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  };
+
   // Starts the thread, which `name` (15 characters at most) shows in ps and gdb.
   explicit EventLoop(const std::string& name);
   // Runs what was posted, then stops the thread. Timers that are still set are dropped.
@@ -35,6 +47,7 @@ class EventLoop {
 
   // Any thread. Tasks run in the order of posting.
   void Post(Task task);
+  [[nodiscard]] const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
   // Any thread. Posts `task` and waits until it has run. Not from the loop itself.
   void PostAndWait(Task task);
 
@@ -70,6 +83,7 @@ class EventLoop {
 
   const int epoll_fd_;
   const int wake_fd_;
+  const std::shared_ptr<Mailbox> mailbox_;
 
   mutable absl::Mutex mutex_;
   std::vector<Task> posted_ ABSL_GUARDED_BY(mutex_);

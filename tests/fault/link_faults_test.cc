@@ -292,6 +292,52 @@ TEST_F(Silence, WhileConnectingEndsWithTheDeadline) {
   }
 }
 
+// A target whose server answers no question, and another whose server takes no cancel request, are nobody else's
+// trouble, and don't keep the gateway from stopping.
+class SilentTargets : public Silence {
+ protected:
+  // More than the gateway has threads for any one thing.
+  static constexpr int kMany = 20;
+
+  // By name, which has to be looked up.
+  void ExpectOthersWork() {
+    ConnectionConfig healthy = Config(2, kRetry);
+    healthy.host = "localhost";
+    healthy.timeout_ms = 5000;
+    PostgresSyncConnector other(healthy, At(*gateway_));
+    other.connect();
+    ExpectWorks(other);
+    // Its cancel requests go out: otherwise the transaction would have lost its link.
+    Transaction transaction = other.begin_transaction();
+    transaction.savepoint("s");
+    static_cast<void>(Catch([&] { transaction.execute("SELECT pg_sleep(60)", {}, {.timeout = milliseconds(300)}); }));
+    transaction.rollback_to("s");
+    transaction.commit();
+    other.close();
+  }
+
+  void SetUp() override { gateway_ = StartGateway({{"ENGINE_DB_DRAIN_GRACE", "2s"}}); }
+
+  std::unique_ptr<GatewayProcess> gateway_;
+};
+
+TEST_F(SilentTargets, ThatTakeNoCancelRequest) {
+  ConnectionConfig config = Faulty(kMany, kRetry);
+  PostgresAsyncConnector connector(config, At(*gateway_));
+  sync_wait(connector.async_connect());
+  proxy().Add({.trigger = FaultTrigger::kCancel, .times = kAlways, .act = FaultAct::kBlackHole});
+  std::vector<std::future<Result>> calls;
+  for (int i = 0; i < kMany; ++i) {
+    calls.push_back(
+        connector.async_execute("DO $$ BEGIN PERFORM pg_sleep(2); END $$", {}, {.timeout = milliseconds(300)})
+            .future());
+  }
+  for (auto& call : calls) static_cast<void>(Catch([&] { call.get(); }));
+  ExpectOthersWork();
+  EXPECT_EQ(gateway_->Terminate(seconds(15)), 0);
+  EXPECT_TRUE(WaitForBackends(0));
+}
+
 TEST_F(Silence, WhileReconnectingEndsWithTheDeadline) {
   const auto connector = Connect(Faulty(2, kRetry));
   for (const auto trigger : {FaultTrigger::kConnect, FaultTrigger::kStartup, FaultTrigger::kPassword}) {
