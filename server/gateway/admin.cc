@@ -151,6 +151,7 @@ void Gateway::Drain(absl::Duration grace) {
     for (const auto& shard : shards_) shard->loop().PostAndWait([&shard] { shard->StopAll(); });
     wait_until(end);
   }
+  for (const auto& shard : shards_) shard->loop().PostAndWait([&shard] { shard->GiveUpQuestions(); });
   // A process that ends takes along the cancel requests that have not left it.
   const absl::Time sent_by = Now() + kCancelTime;
   while (CancelsUnderWay() > 0 && Now() < sent_by) absl::SleepFor(absl::Milliseconds(5));

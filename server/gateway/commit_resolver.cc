@@ -60,12 +60,18 @@ bool CommitResolver::IsDurable(const postgres::TransactionMark& mark) const {
 }
 
 void CommitResolver::Resolve(postgres::CommitQuestion question, absl::Time deadline, Callback callback) {
-  open_.push_back(Open{++last_id_, std::move(question), deadline, std::move(callback)});
+  open_.push_back(Open{++last_id_, std::move(question), given_up_ ? Now() : deadline, std::move(callback)});
   SetDeadlineTimer();
   pause_ = kFirstPause;
   if (asking_) return;
   loop_.CancelTimer(look_timer_);
   Ask();
+}
+
+void CommitResolver::GiveUp() {
+  given_up_ = true;
+  for (Open& open : open_) open.deadline = Now();
+  SetDeadlineTimer();
 }
 
 void CommitResolver::Ask() {

@@ -32,6 +32,8 @@ class CommitResolver {
   void NoteCommitted(const postgres::TransactionMark& mark);
   // Calls back once, not from within. Gives up at `deadline`.
   void Resolve(postgres::CommitQuestion question, absl::Time deadline, Callback callback);
+  // The gateway stops: all deadlines have passed, and those of whatever is asked later.
+  void GiveUp();
   // How many are open.
   [[nodiscard]] size_t size() const { return open_.size(); }
 
@@ -59,6 +61,7 @@ class CommitResolver {
   // The latest of the ids that are known to have reached the disk, one for each of the server's last few runs.
   std::vector<postgres::TransactionMark> durable_;
   bool asking_ = false;
+  bool given_up_ = false;
   absl::Duration pause_;
   postgres::EventLoop::TimerId look_timer_;
   postgres::EventLoop::TimerId deadline_timer_;

@@ -22,7 +22,8 @@ namespace {
 
 using observe::Method;
 
-constexpr int kBlockingThreads = 4;
+// Of a kind, at most: as many as there are targets in trouble at the same time.
+constexpr size_t kMaxBlockingThreads = 64;
 constexpr uint32_t kDefaultBatchRows = 2'000;
 constexpr uint32_t kMaxBatchRows = 100'000;
 constexpr int kMaxBatchRuns = 10'000;
@@ -97,8 +98,9 @@ Gateway::Gateway(const config::GatewaySettings& settings, observe::Metrics& metr
     : settings_(settings),
       metrics_(metrics),
       started_(Now()),
-      executor_("blocking", kBlockingThreads),
-      shared_{settings_, metrics_, handles_, executor_},
+      executor_("blocking", kMaxBlockingThreads),
+      questions_("questions", kMaxBlockingThreads),
+      shared_{settings_, metrics_, handles_, executor_, questions_},
       connections_(handles_, static_cast<size_t>(settings.limits.connections),
                    static_cast<size_t>(settings.limits.pools), static_cast<size_t>(settings.event_loops)) {
   for (size_t i = 0; i < static_cast<size_t>(settings_.event_loops); ++i) {
@@ -108,7 +110,8 @@ Gateway::Gateway(const config::GatewaySettings& settings, observe::Metrics& metr
 
 Gateway::~Gateway() {
   draining_ = true;
-  executor_.Stop();  // what it still posts, the loops still run
+  executor_.Stop();  // what they still post, the loops still run
+  questions_.Stop();
   for (const auto& shard : shards_) shard->loop().PostAndWait([&shard] { shard->Clear(); });
 }
 
@@ -605,9 +608,8 @@ void Gateway::ResolveToken(const Connection& connection, const postgres::Transac
                              absl::StrCat("too many outcomes are being asked for (limit ", kMaxTokensAskedFor, ")")));
       return;
     }
-    // Its backend is left alone: whoever made the token up would end other people's transactions.
-    target->resolver().Resolve(
-        {.mark = mark, .end_backend = false}, deadline,
+    target->AskOutcome(
+        mark, deadline,
         [&response, answer, replayable = mark.replayable, done = std::move(done)](postgres::CommitFate fate) mutable {
           if (fate == postgres::CommitFate::kInProgress) {
             answer(done, StillInProgress());

@@ -125,6 +125,7 @@ class Gateway {
   const HandleMaker handles_;
   const absl::Time started_;
   postgres::BlockingExecutor executor_;
+  postgres::BlockingExecutor questions_;
   Shared shared_;
   std::vector<std::unique_ptr<Shard>> shards_;
   Connections connections_;

@@ -51,7 +51,7 @@ void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v
                      session = caller.session, done = std::move(done)]() mutable {
     Target& target = shard.OpenTarget(opening.target, settings);
     target.Connect(deadline, [this, &shard, &response, opening, settings = std::move(settings), started, session,
-                              done = std::move(done)](absl::StatusOr<postgres::ServerInfo> server) mutable {
+                              done = std::move(done)](const absl::StatusOr<postgres::ServerInfo>& server) mutable {
       metrics_.ForMethod(Method::kConnect).Finished(Now() - started, ErrorDetail(server.status()).kind());
       if (!server.ok()) {
         if (connections_.Abandon(opening)) shard.CloseTarget(opening.target);

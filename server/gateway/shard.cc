@@ -90,6 +90,10 @@ void Shard::StopAll() {
   }
 }
 
+void Shard::GiveUpQuestions() {
+  ForEachTarget([](Target& target) { target.GiveUpQuestions(); });
+}
+
 void Shard::Clear() {
   StopAll();
   for (const auto& [id, target] : targets_) target->Close();

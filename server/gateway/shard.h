@@ -27,7 +27,8 @@ struct Shared {
   const config::GatewaySettings& settings;
   observe::Metrics& metrics;
   const HandleMaker& handles;
-  postgres::BlockingExecutor& executor;
+  postgres::BlockingExecutor& executor;   // names and passwords
+  postgres::BlockingExecutor& questions;  // to servers, which may not answer
   std::atomic<size_t> calls{0};
   std::atomic<size_t> transactions{0};
 };
@@ -61,6 +62,8 @@ class Shard {
   void EndSession(SessionId session);
   // Stops every call and rolls back every transaction.
   void StopAll();
+  // Answers whoever waits for something else than a call of his.
+  void GiveUpQuestions();
   // Gives everything up, at once.
   void Clear();
   // Destroys targets that have closed, once nothing on the stack uses them.

@@ -7,6 +7,7 @@
 #include "server/gateway/shard.h"
 #include "server/gateway/statement_call.h"
 #include "server/observe/log.h"
+#include "server/postgres/sqlstate.h"
 
 namespace engine::db::gateway {
 namespace {
@@ -15,6 +16,9 @@ namespace {
 constexpr absl::Duration kTombstoneLifetime = absl::Minutes(10);
 constexpr size_t kMaxTombstones = 10'000;
 constexpr size_t kMaxHiddenWriters = 10'000;
+// For what a server is asked when somebody connects. Its answer to one may come too late for him, and not for others.
+constexpr absl::Duration kProbeTime = absl::Seconds(10);
+constexpr const char* kSilent = "the server took the login, and has not answered since";
 // A look at the catalogue may take so long, and is not taken again for the same type within so long.
 constexpr absl::Duration kTypeLookupTime = absl::Seconds(2);
 constexpr absl::Duration kTypeLookupInterval = absl::Seconds(1);
@@ -28,7 +32,7 @@ Target::Target(Shard& shard, TargetId id, const config::TargetSettings& settings
       metrics_(shard.shared().metrics.AddPool(settings.DisplayName())),
       pool_(shard.loop(), shard.shared().executor, settings_, shard.shared().settings.shared_reads,
             static_cast<size_t>(shard.shared().settings.limits.waiters), *metrics_),
-      resolver_(shard.loop(), shard.shared().executor, settings_),
+      resolver_(shard.loop(), shard.shared().questions, settings_),
       shares_(shard.loop(), pool_.TransactionLimit(), static_cast<size_t>(shard.shared().settings.limits.waiters)) {
   info_.types = std::make_shared<const postgres::TypeCatalog>();
   observe::LogInfo("pool opened", {{"pool", metrics_->name()}, {"max_size", settings_.max_pool_size}});
@@ -37,14 +41,25 @@ Target::Target(Shard& shard, TargetId id, const config::TargetSettings& settings
 
 Target::~Target() { observe::LogInfo("pool closed", {{"pool", metrics_->name()}}); }
 
-// --- connecting
+// --- questions about the server
 
-// A Connect that waits for a backend, as proof that the server can be reached.
+void Target::QuestionAsked() {
+  ++questions_;
+  ++shard_.shared().calls;
+}
+
+void Target::QuestionAnswered() {
+  --questions_;
+  --shard_.shared().calls;
+  shard_.CollectTargets();
+}
+
+// A Connect that waits: for a backend, as proof that the server can be reached, and then for what the server says.
 struct Target::Connecting {
-  absl::Time deadline;
   ConnectCallback callback;
   pool::Pool::Ticket ticket = 0;
   postgres::EventLoop::TimerId timer;
+  bool has_connected = false;
 };
 
 void Target::Connect(absl::Time deadline, ConnectCallback callback) {
@@ -52,43 +67,60 @@ void Target::Connect(absl::Time deadline, ConnectCallback callback) {
     callback(info_);
     return;
   }
-  ++probes_;
-  // Shared by the timer and the pool's callback, whichever comes first.
+  QuestionAsked();
   auto connecting = std::make_shared<Connecting>();
-  connecting->deadline = deadline;
+  connecting_.insert(connecting);
   connecting->callback = std::move(callback);
   const absl::Time started = Now();
   connecting->timer = shard_.loop().RunAt(deadline, [this, connecting, started] {
-    connecting->timer = {};
-    pool_.Withdraw(connecting->ticket);
-    --probes_;
-    connecting->callback(pool_.WaitTimeout(Now() - started));
+    AnswerConnect(connecting, connecting->has_connected ? postgres::ConnectFailed(settings_.DisplayName(), kSilent)
+                                                        : pool_.WaitTimeout(Now() - started));
   });
   connecting->ticket = pool_.Acquire(pool::Purpose::kAutocommit, {settings_.retry, started},
                                      [this, connecting](absl::StatusOr<pool::Lease> lease) {
-                                       shard_.loop().CancelTimer(connecting->timer);
+                                       connecting->ticket = 0;
                                        if (!lease.ok()) {
-                                         --probes_;
-                                         connecting->callback(lease.status());
+                                         AnswerConnect(connecting, lease.status());
                                          return;
                                        }
                                        lease->Release();
-                                       Probe(connecting->deadline, std::move(connecting->callback));
+                                       connecting->has_connected = true;
+                                       ProbeForConnects();
                                      });
 }
 
-void Target::Probe(absl::Time deadline, ConnectCallback callback) {
-  const absl::Duration timeout = std::clamp(deadline - Now(), absl::Seconds(1), absl::Seconds(30));
-  shard_.shared().executor.Run([this, settings = settings_, timeout, callback = std::move(callback)]() mutable {
+void Target::AnswerConnect(const std::shared_ptr<Connecting>& connecting,
+                           const absl::StatusOr<postgres::ServerInfo>& info) {
+  if (connecting_.erase(connecting) == 0) return;
+  shard_.loop().CancelTimer(connecting->timer);
+  if (connecting->ticket != 0) pool_.Withdraw(std::exchange(connecting->ticket, 0));
+  connecting->callback(info);
+  QuestionAnswered();
+}
+
+// One for all that have connected.
+void Target::ProbeForConnects() {
+  if (std::exchange(probing_for_connects_, true)) return;
+  Probe(kProbeTime, [this](const absl::StatusOr<postgres::ServerInfo>& info) {
+    probing_for_connects_ = false;
+    for (const auto& one : std::vector(connecting_.begin(), connecting_.end())) {
+      if (one->has_connected) AnswerConnect(one, info);
+    }
+  });
+}
+
+void Target::Probe(absl::Duration timeout, ConnectCallback callback) {
+  ++questions_;  // until it is answered the target stays
+  shard_.shared().questions.Run([this, settings = settings_, timeout, callback = std::move(callback)]() mutable {
     const auto ask = [&]() -> absl::StatusOr<postgres::ServerInfo> {
       absl::StatusOr<std::string> password = settings.ReadPassword();
       if (!password.ok()) return password.status();
       return postgres::ProbeServer(postgres::ConnectParameters(settings, *std::move(password)), timeout);
     };
     shard_.loop().Post([this, info = ask(), callback = std::move(callback)]() mutable {
-      --probes_;  // until then the target stays
       if (info.ok()) info_ = *info;
-      callback(std::move(info));
+      callback(info);
+      --questions_;
       shard_.CollectTargets();
     });
   });
@@ -100,8 +132,7 @@ bool Target::LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<v
   bool news = false;
   for (const uint32_t oid : oids) news = looked_up_.emplace(oid, now).second || news;
   if (!news || closing_) return false;
-  ++probes_;
-  Probe(now + kTypeLookupTime, [callback = std::move(callback)](const absl::StatusOr<postgres::ServerInfo>&) mutable {
+  Probe(kTypeLookupTime, [callback = std::move(callback)](const absl::StatusOr<postgres::ServerInfo>&) mutable {
     callback();  // without an answer, with the old catalogue
   });
   return true;
@@ -110,6 +141,21 @@ bool Target::LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<v
 void Target::NoteHiddenWrite(const sql::Statement& statement) {
   if (hidden_writers_.size() >= kMaxHiddenWriters) hidden_writers_.clear();  // they will be seen again
   hidden_writers_.insert(statement.fingerprint());
+}
+
+void Target::AskOutcome(const postgres::TransactionMark& mark, absl::Time deadline, CommitResolver::Callback callback) {
+  QuestionAsked();
+  // Its backend is left alone: whoever made the token up would end other people's transactions.
+  resolver_.Resolve({.mark = mark, .end_backend = false}, deadline,
+                    [this, callback = std::move(callback)](postgres::CommitFate fate) mutable {
+                      callback(fate);
+                      QuestionAnswered();
+                    });
+}
+
+void Target::GiveUpQuestions() {
+  for (const auto& one : std::vector(connecting_.begin(), connecting_.end())) AnswerConnect(one, Draining());
+  resolver_.GiveUp();
 }
 
 // --- transactions

@@ -39,9 +39,15 @@ class Target {
   Target(const Target&) = delete;
   Target& operator=(const Target&) = delete;
 
-  // Proves that the server can be reached, and tells what it says of itself.
-  using ConnectCallback = absl::AnyInvocable<void(absl::StatusOr<postgres::ServerInfo>)>;
+  // Proves that the server can be reached, and tells what it says of itself. Calls back once, at `deadline` at the
+  // latest.
+  using ConnectCallback = absl::AnyInvocable<void(const absl::StatusOr<postgres::ServerInfo>&)>;
   void Connect(absl::Time deadline, ConnectCallback callback);
+  // What became of a transaction of whose COMMIT nobody here knows. Calls back once, not from within; with kInProgress
+  // at `deadline`.
+  void AskOutcome(const postgres::TransactionMark& mark, absl::Time deadline, CommitResolver::Callback callback);
+  // The gateway stops: answers whoever has asked one of these.
+  void GiveUpQuestions();
 
   // Takes over the backend of a call that began a transaction.
   Transaction& AddTransaction(const Work& work, pool::Lease lease, TransactionShares::Share share);
@@ -57,7 +63,9 @@ class Target {
   // No handle is left. The target goes when its last call and transaction have ended.
   void Close();
   [[nodiscard]] bool closing() const { return closing_; }
-  [[nodiscard]] bool CanBeDestroyed() const { return closing_ && calls_ == 0 && transactions_.empty() && probes_ == 0; }
+  [[nodiscard]] bool CanBeDestroyed() const {
+    return closing_ && calls_ == 0 && transactions_.empty() && questions_ == 0;
+  }
   void CallStarted() {
     ++calls_;
     retry_budget_.CallStarted();
@@ -97,7 +105,14 @@ class Target {
   };
   struct Connecting;
 
-  void Probe(absl::Time deadline, ConnectCallback callback);
+  // Of a caller that is no StatementCall. The target stays until it is answered, and the gateway waits for it when it
+  // drains.
+  void QuestionAsked();
+  void QuestionAnswered();
+  void AnswerConnect(const std::shared_ptr<Connecting>& connecting, const absl::StatusOr<postgres::ServerInfo>& info);
+  void ProbeForConnects();
+  // `callback` comes once, not from within.
+  void Probe(absl::Duration timeout, ConnectCallback callback);
   [[nodiscard]] absl::StatusOr<Transaction*> FindTransaction(const std::string& id, const std::string& connection_id);
   [[nodiscard]] const Tombstone* FindTombstone(const std::string& id, const std::string& connection_id) const;
 
@@ -115,8 +130,10 @@ class Target {
   absl::flat_hash_map<std::string, std::unique_ptr<Transaction>> transactions_;
   absl::flat_hash_map<std::string, Tombstone> tombstones_;
   std::deque<std::string> burial_order_;
+  absl::flat_hash_set<std::shared_ptr<Connecting>> connecting_;  // not answered yet
+  bool probing_for_connects_ = false;
   size_t calls_ = 0;
-  size_t probes_ = 0;
+  size_t questions_ = 0;  // and probes
   bool closing_ = false;
 };
 

@@ -1,8 +1,8 @@
-// A few threads for what can only be done by blocking: DNS, libpq's cancel request, libpqxx. Keeps such work off the
-// event loops.
+// Threads for what can only be done by blocking: DNS, files, libpqxx. Keeps such work off the event loops.
 #ifndef ENGINE_DB_SERVER_POSTGRES_BLOCKING_EXECUTOR_H_
 #define ENGINE_DB_SERVER_POSTGRES_BLOCKING_EXECUTOR_H_
 
+#include <cstddef>
 #include <deque>
 #include <string>
 #include <thread>
@@ -18,7 +18,9 @@ class BlockingExecutor {
  public:
   using Task = absl::AnyInvocable<void()>;
 
-  BlockingExecutor(const std::string& name, int threads);
+  // Starts a thread whenever all that there are have work, up to `max_threads`, and keeps it: a task that takes long
+  // keeps none that comes later waiting. `name` (15 characters at most) shows in ps and gdb.
+  BlockingExecutor(std::string name, size_t max_threads);
   ~BlockingExecutor();
   BlockingExecutor(const BlockingExecutor&) = delete;
   BlockingExecutor& operator=(const BlockingExecutor&) = delete;
@@ -29,12 +31,16 @@ class BlockingExecutor {
   void Stop();
 
  private:
+  void StartThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Work();
 
+  const std::string name_;
+  const size_t max_threads_;
   absl::Mutex mutex_;
   std::deque<Task> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;  // threads that wait for a task
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::vector<std::thread> threads_;
+  std::vector<std::thread> threads_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace engine::db::postgres

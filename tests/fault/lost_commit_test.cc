@@ -357,6 +357,62 @@ TEST_F(LostCommit, ACallerWhoLostTheGatewayAsksAnotherOne) {
   EXPECT_EQ(ask("999999999" + token_.substr(token_.find('.'))).second, v1::OUTCOME_UNKNOWN) << "in the future";
 }
 
+// A question by token to a gateway of its own, while the transaction is open: nobody can tell.
+class OpenQuestion : public LostCommit {
+ protected:
+  void SetUp() override {
+    LostCommit::SetUp();
+    static_cast<void>(BeginAndInsert(OpenFaulty(3)));
+    gateway_ = StartGateway({{"ENGINE_DB_DRAIN_GRACE", "2s"}});
+    stub_ = StubFor(*gateway_);
+    v1::ConnectRequest request = ConnectTo(2);
+    request.mutable_config()->set_host(proxy().host());
+    request.mutable_config()->set_port(proxy().port());
+    grpc::ClientContext context;
+    v1::ConnectResponse connected;
+    ASSERT_TRUE(stub_->Connect(&context, request, &connected).ok());
+    connection_ = connected.connection_id();
+  }
+  // Asks, and returns when the server has been asked.
+  std::future<grpc::Status> Ask(milliseconds timeout) {
+    const auto looks = proxy().Add({.statement = "pg_xact_status", .act = FaultAct::kDelay, .delay = milliseconds(1)});
+    auto answer = std::async(std::launch::async, [this, timeout] {
+      grpc::ClientContext context;
+      context.set_deadline(std::chrono::system_clock::now() + seconds(60));
+      v1::GetTransactionOutcomeRequest request;
+      request.set_connection_id(connection_);
+      request.set_recovery_token(token_);
+      request.set_timeout_ms(static_cast<uint32_t>(timeout.count()));
+      v1::GetTransactionOutcomeResponse response;
+      return stub_->GetTransactionOutcome(&context, request, &response);
+    });
+    EXPECT_TRUE(proxy().WaitForFired(looks));
+    return answer;
+  }
+
+  std::unique_ptr<GatewayProcess> gateway_;
+  std::unique_ptr<Stub> stub_;
+  std::string connection_;
+};
+
+TEST_F(OpenQuestion, IsAnsweredAlthoughTheConnectionIsClosed) {
+  auto answer = Ask(seconds(3));
+  grpc::ClientContext context;
+  v1::CloseRequest request;
+  request.set_connection_id(connection_);
+  v1::CloseResponse response;
+  ASSERT_TRUE(stub_->Close(&context, request, &response).ok());
+  EXPECT_EQ(answer.wait_for(seconds(3) + kSlack), std::future_status::ready);
+  EXPECT_EQ(gateway_->Terminate(seconds(10)), 0);
+  EXPECT_EQ(Decode(answer.get()).error.reason(), "DEADLINE_EXCEEDED");
+}
+
+TEST_F(OpenQuestion, DoesNotKeepTheGatewayFromStopping) {
+  auto answer = Ask(seconds(50));
+  EXPECT_EQ(gateway_->Terminate(seconds(10)), 0);
+  EXPECT_FALSE(answer.get().ok());
+}
+
 TEST_F(LostCommit, ATransactionTellsWhereItStands) {
   const std::string connection = OpenFaulty(3);
   const std::string transaction = BeginAndInsert(connection);
