@@ -295,7 +295,7 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
     auto write = [progress, &sink, &call](std::unique_ptr<v1::ExecuteStreamResponse> message) {
       using Flow = postgres::ResultReceiver::Flow;
       if (call.stopping()) {  // read to the end, for nobody
-        call.DropRows(progress->rows);
+        call.NoteRowsDropped();
         return Flow::kContinue;
       }
       if (!progress->begun) message->set_bound_sql(progress->bound_sql);
@@ -319,6 +319,12 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
       summary.set_attempts(static_cast<uint32_t>(end.attempts));
       if (end.transaction.has_value()) *summary.mutable_transaction() = *std::move(end.transaction);
       static_cast<void>(sink.Write(std::move(last)));
+    }
+    if (!end.status.ok() && progress->rows > 0) {
+      end.status = WithDetail(end.status, [&](v1::DatabaseError& detail) {
+        detail.set_rows_delivered(progress->rows);
+        if (detail.phase() == v1::PHASE_EXECUTING) detail.set_phase(v1::PHASE_STREAMING);
+      });
     }
     done(end.status);
   };

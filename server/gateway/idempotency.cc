@@ -16,16 +16,17 @@
 namespace engine::db::gateway {
 namespace {
 
-// Whoever comes first makes the table; the lock keeps two from doing so at once.
+// Whoever comes first makes the table; the lock keeps two from doing so at once. Behind it the catalogue itself is read:
+// to_regclass() may still answer from what this session knew before it waited.
 constexpr char kMakeTable[] = R"(DO $$ BEGIN
   IF pg_catalog.to_regclass('engine_db.calls') IS NULL THEN
     PERFORM pg_catalog.pg_advisory_xact_lock(7305803951064281455);
-    IF pg_catalog.to_regclass('engine_db.calls') IS NULL THEN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = 'engine_db' AND tablename = 'calls') THEN
       CREATE SCHEMA IF NOT EXISTS engine_db;
-      CREATE TABLE engine_db.calls (
+      CREATE TABLE IF NOT EXISTS engine_db.calls (
         caller name NOT NULL DEFAULT session_user, key text NOT NULL, digest bigint NOT NULL, response bytea,
         called_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (caller, key));
-      CREATE INDEX ON engine_db.calls (called_at);
+      CREATE INDEX IF NOT EXISTS calls_called_at_idx ON engine_db.calls (called_at);
     END IF;
   END IF;
 END $$)";

@@ -86,7 +86,7 @@ void StatementCall::StartAttempt() {
   server_is_read_only_ = false;
   shared_ = false;
   guarded_ = ReadsOnItsOwn();
-  dropped_after_.reset();
+  rows_dropped_ = false;
   failures_.assign(work_.independent ? work_.runs.size() : 0, absl::OkStatus());
   state_ = State::kQueued;
   queued_at_ = Now();
@@ -410,7 +410,7 @@ void StatementCall::OnOverflow() {
 void StatementCall::Conclude() {
   target_.shard().loop().CancelTimer(commit_timer_);
   if (Resolve()) return;
-  if (dropped_after_.has_value() && error_.ok()) error_ = RowsWithheld();
+  if (rows_dropped_ && error_.ok()) error_ = RowsWithheld();
   const absl::Status status = FinalStatus();
   if (transaction_ != nullptr) {
     if (MayReplay(status)) {
@@ -500,8 +500,7 @@ absl::Status StatementCall::RowsWithheld() const {
   const v1::Outcome outcome = transaction_ != nullptr && work_.ending == Ending::kNone ? v1::OUTCOME_UNSPECIFIED
                               : MayWrite()                                             ? v1::OUTCOME_COMMITTED
                                                                                        : v1::OUTCOME_ROLLED_BACK;
-  return WithDetail(Stopped(stop_reason_, v1::PHASE_STREAMING, outcome),
-                    [this](v1::DatabaseError& detail) { detail.set_rows_delivered(*dropped_after_); });
+  return Stopped(stop_reason_, v1::PHASE_STREAMING, outcome);
 }
 
 bool StatementCall::MayTryAgain() const { return attempts_ < patience_.max_attempts && Now() < patience_.until; }

@@ -52,9 +52,9 @@ class StatementCall {
   void OnOverflow();
   // For receivers: how the types of their columns are named.
   [[nodiscard]] postgres::TypeNaming Types();
-  // For receivers of streams: whether rows are still wanted. If not, they tell how many have been handed on.
+  // For receivers of streams: whether rows are still wanted. If not, they tell that some came.
   [[nodiscard]] bool stopping() const { return stop_reason_ != StopReason::kNone; }
-  void DropRows(uint64_t handed_on) { dropped_after_ = handed_on; }
+  void NoteRowsDropped() { rows_dropped_ = true; }
 
   [[nodiscard]] CallId id() const { return id_; }
   [[nodiscard]] const Work& work() const { return work_; }
@@ -171,7 +171,7 @@ class StatementCall {
   // Of the transaction that it runs in or has begun. Nothing while what was run since is not covered by it.
   std::optional<postgres::TransactionMark> mark_;
   std::optional<postgres::CommitFate> fate_;  // as the server told when it was asked
-  std::optional<uint64_t> dropped_after_;     // of a stream that was stopped: how many rows had been handed on
+  bool rows_dropped_ = false;                 // of a stream that was stopped
   // An attempt before this one may have been committed; its key has yet to show whether it was.
   bool earlier_attempt_in_doubt_ = false;
   std::vector<uint64_t> digests_;  // of the runs' results; empty if nobody wants them

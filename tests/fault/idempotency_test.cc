@@ -126,17 +126,20 @@ TEST_F(IdempotencyKeys, TheTableIsMadeWhenItIsFirstAskedFor) {
   const std::string connection = Open(target);
   ASSERT_TRUE(Execute(connection, "CREATE TABLE t (n int)").ok());
   EXPECT_EQ(cluster.Scalar("SELECT count(*) FROM pg_class WHERE relname = 'calls'"), "0");
-  std::vector<std::future<bool>> calls;
+  std::vector<std::future<Answer<v1::ExecuteResponse>>> calls;
   for (int i = 0; i < 8; ++i) {
     calls.push_back(std::async(std::launch::async, [&, i] {
       v1::ExecuteRequest request;
       request.set_connection_id(connection);
       request.set_sql("INSERT INTO t VALUES (1)");
       request.set_idempotency_key("key " + std::to_string(i));
-      return Call(&Stub::Execute, request).ok();
+      return Call(&Stub::Execute, request);
     }));
   }
-  for (auto& call : calls) EXPECT_TRUE(call.get());
+  for (auto& call : calls) {
+    const auto answer = call.get();
+    EXPECT_TRUE(answer.ok()) << answer.status.error_message();
+  }
   EXPECT_EQ(cluster.Scalar("SELECT count(*) FROM t"), "8");
   EXPECT_EQ(cluster.Scalar("SELECT count(*) FROM engine_db.calls"), "8");
 }
