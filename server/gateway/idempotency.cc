@@ -16,8 +16,8 @@
 namespace engine::db::gateway {
 namespace {
 
-// Whoever comes first makes the table; the lock keeps two from doing so at once. Behind it the catalogue itself is read:
-// to_regclass() may still answer from what this session knew before it waited.
+// Whoever comes first makes the table; the lock keeps two from doing so at once. Behind it the catalogue itself is
+// read: to_regclass() may still answer from what this session knew before it waited.
 constexpr char kMakeTable[] = R"(DO $$ BEGIN
   IF pg_catalog.to_regclass('engine_db.calls') IS NULL THEN
     PERFORM pg_catalog.pg_advisory_xact_lock(7305803951064281455);
