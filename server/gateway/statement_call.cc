@@ -35,7 +35,7 @@ bool OnlyReads(const Run& run) {
 bool Executes(const Run& run) { return !run.describe_only; }
 
 bool MayCommitItself(const Run& run) {
-  return !run.describe_only && run.bound.statement != nullptr && run.bound.statement->may_commit_itself();
+  return Executes(run) && run.bound.statement != nullptr && run.bound.statement->may_commit_itself();
 }
 
 }  // namespace
@@ -134,11 +134,15 @@ bool StatementCall::MayShare() const { return guarded_ && work_.runs.size() == 1
 
 bool StatementCall::MayWrite() const {
   if (only_reads_ && !hides_writes_) {
-    const bool read_only = transaction_ != nullptr ? transaction_->read_only() && !transaction_->may_have_written()
-                                                   : work_.begin.has_value() && work_.begin->read_only();
-    if (guarded_ || read_only) return false;
+    // A transaction that something else has run in may have been made READ WRITE by it.
+    const bool untouched = transaction_ == nullptr || !transaction_->may_have_written();
+    if (guarded_ || (ReadOnlyAsked() && untouched)) return false;
   }
   return std::any_of(work_.runs.begin(), work_.runs.end(), Executes);
+}
+
+bool StatementCall::ReadOnlyAsked() const {
+  return transaction_ != nullptr ? transaction_->read_only() : work_.begin.has_value() && work_.begin->read_only();
 }
 
 void StatementCall::TakeForWrite() {
@@ -481,8 +485,7 @@ Attempt StatementCall::ThisAttempt() const {
   attempt.ends = work_.ending != Ending::kNone;
   attempt.may_write = MayWrite();
   attempt.guarded = guarded_;
-  attempt.read_only_asked =
-      transaction_ != nullptr ? transaction_->read_only() : work_.begin.has_value() && work_.begin->read_only();
+  attempt.read_only_asked = ReadOnlyAsked();
   attempt.server_is_read_only = server_is_read_only_;
   attempt.may_commit_itself = may_commit_itself_;
   attempt.stop_reason = stop_reason_;

@@ -99,6 +99,8 @@ class StatementCall {
   // Whether what it runs may write. A text that only reads is no proof: a view, an operator or a policy may call
   // anything. The server's word is: it refuses writes.
   [[nodiscard]] bool MayWrite() const;
+  // Its caller asked for READ ONLY.
+  [[nodiscard]] bool ReadOnlyAsked() const;
   // The server refused what its text had not shown.
   void TakeForWrite();
   void SendStep(pool::Lease& lease, Step step, postgres::Operation operation,

@@ -39,6 +39,13 @@ class LostCommit : public ContractFaultTest {
     request.set_commit(true);
     return request;
   }
+  // The last statement of one, and its COMMIT.
+  [[nodiscard]] v1::ExecuteRequest LastRequest(const std::string& connection) {
+    v1::ExecuteRequest request = InsertRequest(connection);
+    request.set_transaction_id(BeginAndInsert(connection));
+    request.set_commit(true);
+    return request;
+  }
   Answer<v1::ExecuteBatchResponse> InsertAsBatch(const std::string& connection) {
     v1::ExecuteBatchRequest request;
     request.set_connection_id(connection);
@@ -208,9 +215,7 @@ TEST_F(LostCommit, OfACallThatWasStoppedBeforeItsNextAttemptIsNoMatter) {
 // Whoever asks about its COMMIT falls into a black hole.
 TEST_F(LostCommit, OfACallThatIsStoppedWhileItIsAskedAboutIsNotWaitedFor) {
   const std::string connection = OpenFaulty(3);
-  v1::ExecuteRequest request = InsertRequest(connection);
-  request.set_transaction_id(BeginAndInsert(connection));
-  request.set_commit(true);
+  v1::ExecuteRequest request = LastRequest(connection);
   request.set_timeout_ms(300);
   const auto commit = Fault("^COMMIT", FaultPoint::kBeforeReply);
   const auto asked = Fault("pg_control_system", FaultPoint::kBeforeRequest, FaultAct::kBlackHole, kAlways);
@@ -251,9 +256,7 @@ TEST_F(LostCommit, ThatEndsSoonAfterTheDeadlineIsCommitted) {
 TEST_F(LostCommit, OfATransactionThatIsLostBeforeItIsRolledBack) {
   for (const FaultPoint point : {FaultPoint::kAfterRequest, FaultPoint::kBeforeReply, FaultPoint::kInReply}) {
     const std::string connection = OpenFaulty(3);
-    v1::ExecuteRequest request = InsertRequest(connection);
-    request.set_transaction_id(BeginAndInsert(connection));
-    request.set_commit(true);
+    v1::ExecuteRequest request = LastRequest(connection);
     const auto rule = Fault("^INSERT", point);
     const Failure failure = Decode(Call(&Stub::Execute, request).status);
     EXPECT_EQ(proxy().Fired(rule), 1);

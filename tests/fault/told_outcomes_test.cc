@@ -17,6 +17,11 @@ class ToldOutcomes : public ContractFaultTest {
     return "INSERT INTO " + name() + " SELECT generate_series(1, 20000) RETURNING n";
   }
   [[nodiscard]] std::string Insert() const { return "INSERT INTO " + name() + " VALUES (1)"; }
+  [[nodiscard]] std::string BeginReplayed(const std::string& connection) {
+    v1::TransactionOptions options;
+    options.set_replay(true);
+    return Begin(connection, options).response.transaction_id();
+  }
   [[nodiscard]] v1::ExecuteRequest Request(const std::string& connection, const std::string& sql) const {
     v1::ExecuteRequest request;
     request.set_connection_id(connection);
@@ -66,9 +71,7 @@ TEST_F(ToldOutcomes, OfAWriteWhoseResultIsTooLargeAndWhoseLinkBreaks) {
 // What took effect, and is not remembered, can't be run again.
 TEST_F(ToldOutcomes, OfAReplayedTransactionInWhichAResultWasTooLarge) {
   const std::string connection = OpenFaulty(3);
-  v1::TransactionOptions options;
-  options.set_replay(true);
-  const std::string transaction = Begin(connection, options).response.transaction_id();
+  const std::string transaction = BeginReplayed(connection);
   ASSERT_TRUE(ExecuteIn(connection, transaction, Insert()).ok());
   const std::string large =
       "INSERT INTO " + name() + " SELECT 1 FROM generate_series(1, 9000) RETURNING repeat('x', 1000)";
@@ -210,9 +213,7 @@ TEST_F(ToldOutcomes, OfACommitThatWaitsForAStandby) {
 
 TEST_F(ToldOutcomes, OfALostTransactionThatCouldBeRunAgain) {
   const std::string connection = OpenFaulty(3);
-  v1::TransactionOptions options;
-  options.set_replay(true);
-  const std::string transaction = Begin(connection, options).response.transaction_id();
+  const std::string transaction = BeginReplayed(connection);
   ASSERT_TRUE(ExecuteIn(connection, transaction, Insert()).ok());
   TerminateBackends("state = 'idle in transaction'");
   v1::GetTransactionOutcomeRequest request;

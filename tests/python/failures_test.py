@@ -265,6 +265,12 @@ def test_a_begin_that_was_given_up_leaves_no_transaction(own_postgres: Postgres,
         wait_until(lambda: own_postgres.psql(IDLE_IN_TRANSACTION) == "0", "the rollback", SOON_S)
 
 
+async def rolled_back(postgres: Postgres) -> None:
+    """Waits, while the loop goes on, until no transaction is open."""
+    await asyncio.get_running_loop().run_in_executor(None, lambda: wait_until(
+        lambda: postgres.psql(IDLE_IN_TRANSACTION) == "0", "the rollback", SOON_S))
+
+
 def test_async_a_begin_that_was_cancelled_leaves_no_transaction(own_postgres: Postgres, own_gateway: Gateway) -> None:
     async def main() -> None:
         async with edb.PostgresAsyncConnector(target(own_postgres), own_gateway.address) as db:
@@ -278,9 +284,7 @@ def test_async_a_begin_that_was_cancelled_leaves_no_transaction(own_postgres: Po
                 beginning.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await beginning
-                loop = asyncio.get_running_loop()
-                await loop.run_in_executor(None, lambda: wait_until(
-                    lambda: own_postgres.psql(IDLE_IN_TRANSACTION) == "0", "the rollback", SOON_S))
+                await rolled_back(own_postgres)
 
     asyncio.run(main())
 
@@ -299,9 +303,7 @@ def test_async_a_begin_whose_answer_comes_with_the_cancellation_leaves_no_transa
             beginning.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await beginning
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(None, lambda: wait_until(
-                lambda: own_postgres.psql(IDLE_IN_TRANSACTION) == "0", "the rollback", SOON_S))
+            await rolled_back(own_postgres)
 
     asyncio.run(main())
 
