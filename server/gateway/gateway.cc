@@ -536,6 +536,15 @@ CallRef Gateway::RollbackToSavepoint(const Caller& caller, const v1::RollbackToS
                     absl::StrCat("ROLLBACK TO SAVEPOINT \"", request.name(), "\""));
 }
 
+CallRef Gateway::ReleaseSavepoint(const Caller& caller, const v1::ReleaseSavepointRequest& request,
+                                  v1::ReleaseSavepointResponse& response, Done done) {
+  if (absl::Status status = ValidateSavepointName(request.name()); !status.ok()) {
+    return Answer(Method::kReleaseSavepoint, status, done);
+  }
+  return RunCommand(caller, request, response, std::move(done), Method::kReleaseSavepoint, Ending::kNone,
+                    absl::StrCat("RELEASE SAVEPOINT \"", request.name(), "\""));
+}
+
 void Gateway::KeepAlive(const Caller&, const v1::KeepAliveRequest& request, v1::KeepAliveResponse& response,
                         Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/false);

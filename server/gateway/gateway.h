@@ -71,6 +71,8 @@ class Gateway {
                     Done done);
   CallRef RollbackToSavepoint(const Caller& caller, const v1::RollbackToSavepointRequest& request,
                               v1::RollbackToSavepointResponse& response, Done done);
+  CallRef ReleaseSavepoint(const Caller& caller, const v1::ReleaseSavepointRequest& request,
+                           v1::ReleaseSavepointResponse& response, Done done);
   void KeepAlive(const Caller& caller, const v1::KeepAliveRequest& request, v1::KeepAliveResponse& response, Done done);
   CallRef GetTransactionOutcome(const Caller& caller, const v1::GetTransactionOutcomeRequest& request,
                                 v1::GetTransactionOutcomeResponse& response, Done done);

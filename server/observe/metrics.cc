@@ -16,10 +16,20 @@ using prometheus::Gauge;
 using prometheus::Histogram;
 using prometheus::Registry;
 
-constexpr std::array<std::string_view, kMethodCount> kMethodNames = {
-    "Connect", "Execute",  "ExecuteStream", "ExecuteBatch",        "Describe",  "Begin",
-    "Commit",  "Rollback", "Savepoint",     "RollbackToSavepoint", "KeepAlive", "GetTransactionOutcome",
-    "Close"};
+constexpr std::array<std::string_view, kMethodCount> kMethodNames = {"Connect",
+                                                                     "Execute",
+                                                                     "ExecuteStream",
+                                                                     "ExecuteBatch",
+                                                                     "Describe",
+                                                                     "Begin",
+                                                                     "Commit",
+                                                                     "Rollback",
+                                                                     "Savepoint",
+                                                                     "RollbackToSavepoint",
+                                                                     "ReleaseSavepoint",
+                                                                     "KeepAlive",
+                                                                     "GetTransactionOutcome",
+                                                                     "Close"};
 constexpr std::array<std::string_view, v1::ErrorKind_ARRAYSIZE> kResultNames = {
     "ok", "connection", "execution", "timeout", "transaction", "invalid_request"};
 constexpr std::array<std::string_view, kCloseReasonCount> kCloseReasonNames = {"idle", "lost", "unclean", "retired",

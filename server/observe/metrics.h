@@ -40,11 +40,12 @@ enum class Method {
   kRollback,
   kSavepoint,
   kRollbackToSavepoint,
+  kReleaseSavepoint,
   kKeepAlive,
   kGetTransactionOutcome,
   kClose,
 };
-inline constexpr size_t kMethodCount = 13;
+inline constexpr size_t kMethodCount = 14;
 
 // The method's name in the contract: "ExecuteStream".
 [[nodiscard]] std::string_view MethodName(Method method);

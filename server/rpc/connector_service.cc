@@ -79,6 +79,12 @@ grpc::ServerUnaryReactor* ConnectorService::RollbackToSavepoint(grpc::CallbackSe
   return RunUnary(gateway_, &gateway::Gateway::RollbackToSavepoint, *context, *request, *response);
 }
 
+grpc::ServerUnaryReactor* ConnectorService::ReleaseSavepoint(grpc::CallbackServerContext* context,
+                                                             const v1::ReleaseSavepointRequest* request,
+                                                             v1::ReleaseSavepointResponse* response) {
+  return RunUnary(gateway_, &gateway::Gateway::ReleaseSavepoint, *context, *request, *response);
+}
+
 grpc::ServerUnaryReactor* ConnectorService::KeepAlive(grpc::CallbackServerContext* context,
                                                       const v1::KeepAliveRequest* request,
                                                       v1::KeepAliveResponse* response) {

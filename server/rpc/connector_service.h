@@ -33,6 +33,9 @@ class ConnectorService final : public v1::DatabaseConnector::CallbackService {
   grpc::ServerUnaryReactor* RollbackToSavepoint(grpc::CallbackServerContext* context,
                                                 const v1::RollbackToSavepointRequest* request,
                                                 v1::RollbackToSavepointResponse* response) override;
+  grpc::ServerUnaryReactor* ReleaseSavepoint(grpc::CallbackServerContext* context,
+                                             const v1::ReleaseSavepointRequest* request,
+                                             v1::ReleaseSavepointResponse* response) override;
   grpc::ServerUnaryReactor* KeepAlive(grpc::CallbackServerContext* context, const v1::KeepAliveRequest* request,
                                       v1::KeepAliveResponse* response) override;
   grpc::ServerUnaryReactor* GetTransactionOutcome(grpc::CallbackServerContext* context,

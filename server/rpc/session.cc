@@ -179,6 +179,8 @@ gateway::CallRef Session::Dispatch(const std::shared_ptr<Call>& call) {
     case v1::SessionCall::kRollbackToSavepoint:
       return gateway_.RollbackToSavepoint(caller, request.rollback_to_savepoint(),
                                           *reply.mutable_rollback_to_savepoint(), done);
+    case v1::SessionCall::kReleaseSavepoint:
+      return gateway_.ReleaseSavepoint(caller, request.release_savepoint(), *reply.mutable_release_savepoint(), done);
     case v1::SessionCall::kKeepAlive:
       gateway_.KeepAlive(caller, request.keep_alive(), *reply.mutable_keep_alive(), done);
       return {};

@@ -71,8 +71,7 @@ absl::Status CheckCommand(const Words& words, size_t first) {
   }
   if (words.Is(first, "release")) {
     return Refuse("TRANSACTION_CONTROL",
-                  "RELEASE can't run as a statement: savepoints set with Savepoint end with the transaction or with "
-                  "RollbackToSavepoint");
+                  "RELEASE can't run as a statement: call ReleaseSavepoint");
   }
   if (words.IsAny(first, {"begin", "start"})) {
     return Refuse("TRANSACTION_CONTROL",
