@@ -30,6 +30,8 @@ void set_connection_id(v1::SessionCall& call, const std::string& id) {
       return call.mutable_savepoint()->set_connection_id(id);
     case v1::SessionCall::kRollbackToSavepoint:
       return call.mutable_rollback_to_savepoint()->set_connection_id(id);
+    case v1::SessionCall::kReleaseSavepoint:
+      return call.mutable_release_savepoint()->set_connection_id(id);
     case v1::SessionCall::kKeepAlive:
       return call.mutable_keep_alive()->set_connection_id(id);
     case v1::SessionCall::kGetTransactionOutcome:

@@ -123,6 +123,9 @@ v1::SessionReply FakeGateway::answer(const v1::SessionCall& call) {
     case v1::SessionCall::kRollbackToSavepoint:
       reply.mutable_rollback_to_savepoint();
       break;
+    case v1::SessionCall::kReleaseSavepoint:
+      reply.mutable_release_savepoint();
+      break;
     case v1::SessionCall::kDescribe:
       reply.mutable_describe()->add_parameter_type_names("bigint");
       break;
