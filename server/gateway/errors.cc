@@ -107,6 +107,18 @@ absl::Status CommitInDoubt() {
   return WithDetail(status, [](v1::DatabaseError& detail) { detail.set_phase(v1::PHASE_COMMITTING); });
 }
 
+absl::Status EffectsElsewhere(v1::Phase phase) {
+  const absl::Status status = TransactionError(
+      StatusCode::kUnknown, v1::OUTCOME_UNKNOWN, kEffectsElsewhere,
+      "the connection to PostgreSQL was lost, and the transaction was rolled back there; but it may have "
+      "taken effect elsewhere, through foreign tables or functions that act outside of the server");
+  return WithDetail(status, [phase](v1::DatabaseError& detail) {
+    detail.set_phase(phase);
+    detail.clear_field();
+    detail.set_hint("look there before repeating it");
+  });
+}
+
 v1::Outcome OutcomeOf(v1::TransactionState state) {
   switch (state) {
     case v1::TRANSACTION_STATE_COMMITTED:

@@ -31,6 +31,8 @@ enum class StopReason : uint8_t {
                                             std::string_view message);
 
 inline constexpr std::string_view kTransactionLost = "TRANSACTION_LOST";
+// COMMIT found that a statement of the transaction had failed.
+inline constexpr std::string_view kTransactionFailed = "TRANSACTION_FAILED";
 
 // What a finished transaction answers to whoever goes on using it.
 [[nodiscard]] absl::Status TransactionHasEnded(v1::TransactionState state);
@@ -38,6 +40,10 @@ inline constexpr std::string_view kTransactionLost = "TRANSACTION_LOST";
 // The same for one whose COMMIT was sent and never answered.
 inline constexpr std::string_view kCommitInDoubt = "COMMIT_IN_DOUBT";
 [[nodiscard]] absl::Status CommitInDoubt();
+
+// One that was rolled back here, and may have taken effect elsewhere (postgres::Elsewhere).
+inline constexpr std::string_view kEffectsElsewhere = "EFFECTS_ELSEWHERE";
+[[nodiscard]] absl::Status EffectsElsewhere(v1::Phase phase);
 
 // What a transaction in that state has left behind; UNSPECIFIED while it is open.
 [[nodiscard]] v1::Outcome OutcomeOf(v1::TransactionState state);

@@ -598,7 +598,8 @@ CallRef Gateway::GetTransactionOutcome(const Caller& caller, const v1::GetTransa
       response.set_outcome(OutcomeOf(end.transaction->state()));
       *response.mutable_transaction() = *std::move(end.transaction);
       end.status = absl::OkStatus();
-    } else if (ErrorDetail(end.status).reason() == kCommitInDoubt) {
+    } else if (const std::string reason = ErrorDetail(end.status).reason();
+               reason == kCommitInDoubt || reason == kEffectsElsewhere) {
       response.set_outcome(v1::OUTCOME_UNKNOWN);
       end.status = absl::OkStatus();
     }
@@ -623,20 +624,21 @@ void Gateway::ResolveToken(const Connection& connection, const postgres::Transac
                              absl::StrCat("too many outcomes are being asked for (limit ", kMaxTokensAskedFor, ")")));
       return;
     }
-    target->AskOutcome(
-        mark, deadline,
-        [&response, answer, replayable = mark.replayable, done = std::move(done)](postgres::CommitFate fate) mutable {
-          if (fate == postgres::CommitFate::kInProgress) {
-            answer(done, StillInProgress());
-            return;
-          }
-          // One that was run again was rolled back first, and committed under another id.
-          const bool rolled_back = fate == postgres::CommitFate::kAborted && !replayable;
-          response.set_outcome(fate == postgres::CommitFate::kCommitted ? v1::OUTCOME_COMMITTED
-                               : rolled_back                            ? v1::OUTCOME_ROLLED_BACK
-                                                                        : v1::OUTCOME_UNKNOWN);
-          answer(done, absl::OkStatus());
-        });
+    target->AskOutcome(mark, deadline,
+                       [&response, answer, mark, done = std::move(done)](postgres::CommitFate fate) mutable {
+                         if (fate == postgres::CommitFate::kInProgress) {
+                           answer(done, StillInProgress());
+                           return;
+                         }
+                         // One that was run again was rolled back first, and committed under another id. And what it
+                         // did elsewhere may be there although it was rolled back here.
+                         const bool rolled_back = fate == postgres::CommitFate::kAborted && !mark.replayable &&
+                                                  mark.elsewhere == postgres::Elsewhere::kNothing;
+                         response.set_outcome(fate == postgres::CommitFate::kCommitted ? v1::OUTCOME_COMMITTED
+                                              : rolled_back                            ? v1::OUTCOME_ROLLED_BACK
+                                                                                       : v1::OUTCOME_UNKNOWN);
+                         answer(done, absl::OkStatus());
+                       });
   });
 }
 

@@ -13,6 +13,7 @@
 #include "server/gateway/verdict.h"
 #include "server/observe/log.h"
 #include "server/pool/backoff.h"
+#include "server/postgres/sqlstate.h"
 
 namespace engine::db::gateway {
 namespace {
@@ -26,13 +27,6 @@ bool WasSkipped(const absl::Status& status) {
   // The backend's word for what stood behind a failure in the same pipeline: no error of its own.
   return status.code() == absl::StatusCode::kAborted && ErrorDetail(status).reason().empty();
 }
-
-bool OnlyReads(const Run& run) {
-  return run.describe_only ||
-         (run.bound.statement != nullptr && run.bound.statement->statement_class() == sql::StatementClass::kRead);
-}
-
-bool Executes(const Run& run) { return !run.describe_only; }
 
 bool MayCommitItself(const Run& run) {
   return Executes(run) && run.bound.statement != nullptr && run.bound.statement->may_commit_itself();
@@ -82,7 +76,9 @@ void StatementCall::StartAttempt() {
   ending_sent_ = false;
   committed_ = false;
   mark_.reset();
+  marked_ = false;
   fate_.reset();
+  reach_ = {};
   server_is_read_only_ = false;
   shared_ = false;
   guarded_ = ReadsOnItsOwn();
@@ -131,19 +127,6 @@ bool StatementCall::ReadsOnItsOwn() const {
 
 // A streamed one could hold up everyone behind it.
 bool StatementCall::MayShare() const { return guarded_ && work_.runs.size() == 1 && !work_.streams; }
-
-bool StatementCall::MayWrite() const {
-  if (only_reads_ && !hides_writes_) {
-    // A transaction that something else has run in may have been made READ WRITE by it.
-    const bool untouched = transaction_ == nullptr || !transaction_->may_have_written();
-    if (guarded_ || (ReadOnlyAsked() && untouched)) return false;
-  }
-  return std::any_of(work_.runs.begin(), work_.runs.end(), Executes);
-}
-
-bool StatementCall::ReadOnlyAsked() const {
-  return transaction_ != nullptr ? transaction_->read_only() : work_.begin.has_value() && work_.begin->read_only();
-}
 
 void StatementCall::TakeForWrite() {
   hides_writes_ = true;
@@ -194,14 +177,15 @@ void StatementCall::WaitIn(Transaction& transaction) {
 void StatementCall::RunIn(Transaction& transaction) {
   ++attempts_;
   mark_ = transaction.mark();
+  reach_ = transaction.reach();
   if (transaction.lost()) {
     // What is lost has been rolled back by the server.
-    if (work_.ending != Ending::kRollback) error_ = TransactionHasEnded(v1::TRANSACTION_STATE_LOST);
+    if (work_.ending != Ending::kRollback) error_ = postgres::LinkLost(absl::OkStatus());
     state_ = State::kRunning;
     Conclude();
     return;
   }
-  if (MayWrite()) transaction.MarkWritten();
+  NoteIn(transaction);
   if (work_.asks_outcome) {  // it goes on
     transaction_ = nullptr;
     v1::TransactionStatus status = transaction.Status();
@@ -234,7 +218,7 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
       committed_ = work_.ending == Ending::kCommit && end->command_tag == "COMMIT";
       if (committed_ && mark_.has_value()) target_.resolver().NoteCommitted(*mark_);
       if (work_.ending == Ending::kCommit && !committed_ && error_.ok()) {
-        error_ = TransactionError(absl::StatusCode::kAborted, v1::OUTCOME_ROLLED_BACK, "TRANSACTION_FAILED",
+        error_ = TransactionError(absl::StatusCode::kAborted, v1::OUTCOME_ROLLED_BACK, kTransactionFailed,
                                   "the transaction was rolled back, because one of its statements had failed");
       }
     }
@@ -432,8 +416,10 @@ void StatementCall::Conclude() {
   std::optional<v1::TransactionStatus> transaction;
   if (status.ok() && work_.begin.has_value() && work_.ending == Ending::kNone) {
     Transaction& begun = target_.AddTransaction(work_, std::move(lease_), std::move(share_));
+    begun.SetReach(reach_);
     begun.SetMark(mark_);
-    if (MayWrite()) begun.MarkWritten();
+    begun.SetMarkDue(MarkIsDue());
+    NoteIn(begun);
     RememberRuns(begun);
     transaction = begun.Status();
   } else if (status.ok() && work_.ending != Ending::kNone) {
@@ -444,8 +430,10 @@ void StatementCall::Conclude() {
 }
 
 void StatementCall::ConcludeTransaction(const absl::Status& status) {
+  transaction_->SetReach(reach_);
+  transaction_->SetMark(mark_);
+  transaction_->SetMarkDue(!marked_ && (transaction_->mark_due() || MarkIsDue()));
   Transaction& in = *std::exchange(transaction_, nullptr);
-  in.SetMark(mark_);
   const bool lost = in.lost();
   if (status.ok()) {
     RememberRuns(in);
@@ -454,21 +442,29 @@ void StatementCall::ConcludeTransaction(const absl::Status& status) {
   }
   v1::TransactionStatus transaction;
   transaction.set_transaction_id(work_.transaction_id);
+  const v1::DatabaseError detail = ErrorDetail(status);
+  const bool unknown = !status.ok() && detail.outcome() == v1::OUTCOME_UNKNOWN;
+  const bool elsewhere = detail.reason() == kEffectsElsewhere || (detail.reason() == postgres::kPostgresError &&
+                                                                  reach_.at_most() != postgres::Elsewhere::kNothing);
+  const absl::Status doubt = !unknown    ? absl::OkStatus()
+                             : elsewhere ? EffectsElsewhere(detail.phase())
+                                         : CommitInDoubt();
   if (work_.ending == Ending::kCommit) {
-    const bool unknown = !status.ok() && ErrorDetail(status).outcome() == v1::OUTCOME_UNKNOWN;
     transaction.set_state(committed_ ? v1::TRANSACTION_STATE_COMMITTED
                           : lost     ? v1::TRANSACTION_STATE_LOST
                                      : v1::TRANSACTION_STATE_ROLLED_BACK);
-    in.Conclude(transaction.state(), committed_ ? observe::Conclusion::kCommitted
-                                     : unknown  ? observe::Conclusion::kUnknown
-                                     : lost     ? observe::Conclusion::kLost
-                                                : observe::Conclusion::kRolledBack);
+    in.Conclude(transaction.state(),
+                committed_ ? observe::Conclusion::kCommitted
+                : unknown  ? observe::Conclusion::kUnknown
+                : lost     ? observe::Conclusion::kLost
+                           : observe::Conclusion::kRolledBack,
+                doubt);
   } else if (work_.ending == Ending::kRollback) {
     transaction.set_state(v1::TRANSACTION_STATE_ROLLED_BACK);
     in.Conclude(transaction.state(), observe::Conclusion::kRolledBack);
   } else if (lost) {
     transaction.set_state(v1::TRANSACTION_STATE_LOST);
-    in.Conclude(transaction.state(), observe::Conclusion::kLost);
+    in.Conclude(transaction.state(), observe::Conclusion::kLost, doubt);
   } else {
     transaction = in.Status();
     in.CallEnded();
@@ -488,6 +484,11 @@ Attempt StatementCall::ThisAttempt() const {
   attempt.read_only_asked = ReadOnlyAsked();
   attempt.server_is_read_only = server_is_read_only_;
   attempt.may_commit_itself = may_commit_itself_;
+  attempt.elsewhere = reach_.at_most();
+  attempt.commits_elsewhere = attempt.scope == Attempt::Scope::kAutocommit
+                                  ? RunsWrites() && target_.surroundings().foreign != postgres::Elsewhere::kNothing
+                                  : reach_.at_most() != postgres::Elsewhere::kNothing;
+  attempt.acts_at_once = CallsOutside() || reach_.known() == postgres::Elsewhere::kAtOnce;
   attempt.stop_reason = stop_reason_;
   return attempt;
 }
@@ -528,7 +529,8 @@ bool StatementCall::MayRetry(const absl::Status& verdict) {
   }
   if (detail.reason() == "STALE_PLAN") return !std::exchange(stale_plan_retried_, true);
   // Its key shows the next attempt whether this one was committed.
-  const bool shown_by_key = work_.after_phase && detail.outcome() == v1::OUTCOME_UNKNOWN;
+  const bool shown_by_key =
+      work_.after_phase && detail.outcome() == v1::OUTCOME_UNKNOWN && reach_.at_most() == postgres::Elsewhere::kNothing;
   if (!MayTryAgain() || !(detail.retryable() || shown_by_key)) return false;
   // A server in trouble is spared; what only got in another transaction's way is not its trouble.
   if (detail.kind() != v1::ERROR_KIND_CONNECTION || target_.retry_budget().Spend()) return true;

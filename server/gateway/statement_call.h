@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/gateway/errors.h"
+#include "server/gateway/reach.h"
 #include "server/gateway/replay.h"
 #include "server/gateway/transaction_shares.h"
 #include "server/gateway/verdict.h"
@@ -95,10 +96,19 @@ class StatementCall {
   void SendCommand(pool::Lease& lease, Step step, std::string text, bool sync);
   // Asks for the transaction's mark, in the same pipeline.
   void SendMark(pool::Lease& lease);
+  void TakeMark(const postgres::MarkAnswer& answer);
   [[nodiscard]] bool WantsMark() const;
+  // Whether what it has run is to be covered by a mark that was not asked for yet.
+  [[nodiscard]] bool MarkIsDue() const;
   // Whether what it runs may write. A text that only reads is no proof: a view, an operator or a policy may call
   // anything. The server's word is: it refuses writes.
   [[nodiscard]] bool MayWrite() const;
+  // Whether a run is no read by its text, or turned out not to be one; and whether any is.
+  [[nodiscard]] bool RunsWrite(const Run& run) const;
+  [[nodiscard]] bool RunsWrites() const;
+  // Whether its text calls what may act elsewhere at once.
+  [[nodiscard]] bool CallsOutside() const;
+  void NoteIn(Transaction& transaction) const;
   // Its caller asked for READ ONLY.
   [[nodiscard]] bool ReadOnlyAsked() const;
   // The server refused what its text had not shown.
@@ -172,7 +182,9 @@ class StatementCall {
   bool committed_ = false;
   // Of the transaction that it runs in or has begun. Nothing while what was run since is not covered by it.
   std::optional<postgres::TransactionMark> mark_;
+  bool marked_ = false;                       // it has asked for that, and got it
   std::optional<postgres::CommitFate> fate_;  // as the server told when it was asked
+  Reach reach_;                               // of that transaction, or of the attempt
   bool rows_dropped_ = false;                 // of a stream that was stopped
   // An attempt before this one may have been committed; its key has yet to show whether it was.
   bool earlier_attempt_in_doubt_ = false;

@@ -38,8 +38,10 @@ bool StatementCall::MayReplay(const absl::Status& verdict) const {
   if (verdict.ok() || stop_reason_ != StopReason::kNone || answered_ || work_.ending == Ending::kRollback) return false;
   if (work_.asks_outcome) return false;
   if (transaction_->replay() == nullptr || !transaction_->replay()->possible()) return false;
+  if (reach_.at_most() == postgres::Elsewhere::kAtOnce) return false;
   if (!MayTryAgain() || ErrorDetail(error_).rows_delivered() > 0) return false;
   const v1::DatabaseError detail = ErrorDetail(verdict);
+  if (detail.outcome() == v1::OUTCOME_UNKNOWN) return false;
   return detail.sqlstate() == "40001" || detail.sqlstate() == "40P01" || detail.reason() == kTransactionLost;
 }
 
@@ -130,6 +132,8 @@ void StatementCall::TakeFate(postgres::CommitFate fate) {
   if (fate == postgres::CommitFate::kCommitted) {
     committed_ = true;
     error_ = absl::OkStatus();
+  } else if (fate == postgres::CommitFate::kAborted && reach_.at_most() != postgres::Elsewhere::kNothing) {
+    error_ = EffectsElsewhere(v1::PHASE_COMMITTING);
   } else if (fate == postgres::CommitFate::kAborted) {
     error_ = WithDetail(TransactionHasEnded(v1::TRANSACTION_STATE_LOST), [this](v1::DatabaseError& detail) {
       detail.set_phase(v1::PHASE_COMMITTING);

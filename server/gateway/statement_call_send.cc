@@ -42,7 +42,13 @@ void StatementCall::SendRuns(pool::Lease& lease) {
   // COMMIT is sent when all before it has been answered, the mark too: a link that breaks earlier would take all that
   // is known of it along, and a cancel that is meant for the statement could hit it. Where nothing can have been
   // written, it goes along.
-  const bool ends = work_.ending != Ending::kNone && work_.phase_ends.empty() && !MayWrite();
+  const bool ends = work_.ending != Ending::kNone && work_.phase_ends.empty() && !MayWrite() && !marks;
+  // Until the server has told. What the server refuses to let write is taken for a read.
+  const bool may_act = std::any_of(work_.runs.begin() + first, work_.runs.begin() + last,
+                                   [this](const Run& run) { return RunsWrite(run) && !run.internal; });
+  if (may_act && !guarded_) {
+    reach_.Presume(std::max(target_.surroundings().foreign, target_.surroundings().functions));
+  }
   steps_left_ = (begins ? 1 : 0) + (last - first) + (marks ? 1 : 0) + (ends ? 1 : 0);
   if (begins) SendCommand(lease, Step::kBegin, BeginText(*work_.begin), /*sync=*/steps_left_ == 1);
   for (size_t i = first; i < last; ++i) {
@@ -110,28 +116,86 @@ void StatementCall::SendEnding(pool::Lease& lease) {
   SendCommand(lease, Step::kEnding, work_.ending == Ending::kCommit ? "COMMIT" : "ROLLBACK", /*sync=*/true);
 }
 
-// The transaction's mark, once it has an id, stays the same; but what has just been run may have given it one, or
-// changed a setting that the mark tells of.
+bool StatementCall::MayWrite() const {
+  if (only_reads_ && !hides_writes_) {
+    // A transaction that something else has run in may have been made READ WRITE by it.
+    const bool untouched =
+        transaction_ == nullptr || (!transaction_->may_have_written() && !transaction_->settings_changed());
+    if (guarded_ || (ReadOnlyAsked() && untouched)) return false;
+  }
+  return std::any_of(work_.runs.begin(), work_.runs.end(),
+                     [](const Run& run) { return Executes(run) && !IsNeutral(run); });
+}
+
+bool StatementCall::RunsWrite(const Run& run) const {
+  return Executes(run) && !IsNeutral(run) && (!OnlyReads(run) || hides_writes_);
+}
+
+bool StatementCall::RunsWrites() const {
+  return std::any_of(work_.runs.begin(), work_.runs.end(), [this](const Run& run) { return RunsWrite(run); });
+}
+
+bool StatementCall::CallsOutside() const {
+  return target_.surroundings().functions == postgres::Elsewhere::kAtOnce &&
+         std::any_of(work_.runs.begin(), work_.runs.end(), [](const Run& run) {
+           return Executes(run) && run.bound.statement != nullptr && run.bound.statement->calls_unknown_code();
+         });
+}
+
+void StatementCall::NoteIn(Transaction& transaction) const {
+  if (MayWrite()) transaction.MarkWritten();
+  if (std::any_of(work_.runs.begin(), work_.runs.end(), [](const Run& run) {
+        return run.bound.statement != nullptr && run.bound.statement->may_change_settings();
+      })) {
+    transaction.MarkSettingsChanged();
+  }
+}
+
+bool StatementCall::ReadOnlyAsked() const {
+  return transaction_ != nullptr ? transaction_->read_only() : work_.begin.has_value() && work_.begin->read_only();
+}
+
+// The transaction's mark, once it has an id, stays the same; but what has just been run may have given it one, changed
+// a setting that the mark tells of, or gone further than what was run before.
 bool StatementCall::WantsMark() const {
   const bool in_transaction = transaction_ != nullptr || work_.begin.has_value();
-  if (!in_transaction || work_.ending == Ending::kRollback || !MayWrite() || !target_.HasMarks()) return false;
-  return !mark_.has_value() || mark_->xid == 0 || AnyStatement(work_, &sql::Statement::may_change_settings);
+  if (!in_transaction || work_.ending == Ending::kRollback || !target_.HasMarks()) return false;
+  // The question takes a snapshot. Where the caller's own statements have not, it waits for them, or for COMMIT.
+  if (work_.ending != Ending::kCommit && !AnyStatement(work_, &sql::Statement::takes_snapshot)) return false;
+  if (transaction_ != nullptr && transaction_->mark_due()) return true;
+  if (!MayWrite()) return false;
+  return !mark_.has_value() || mark_->xid == 0 || AnyStatement(work_, &sql::Statement::may_change_settings) ||
+         reach_.known() < std::max(target_.surroundings().foreign, target_.surroundings().functions);
+}
+
+bool StatementCall::MarkIsDue() const {
+  return MayWrite() && target_.HasMarks() && !AnyStatement(work_, &sql::Statement::takes_snapshot) &&
+         (!mark_.has_value() || mark_->xid == 0);
 }
 
 // Behind the statements, so that it knows what they did.
 void StatementCall::SendMark(pool::Lease& lease) {
   mark_.reset();
+  const bool due = transaction_ != nullptr && transaction_->mark_due();
   postgres::Operation op;
-  // COMMIT would give the transaction an id for its notifications; here it is early enough to be known.
-  op.text = postgres::MarkText(/*assigns=*/AnyStatement(work_, &sql::Statement::notifies));
+  op.text = postgres::MarkText({.assigns = due || RunsWrites(), .asks_elsewhere = target_.surroundings().any()});
   op.sync = true;
   SendStep(lease, Step::kMark, std::move(op),
            std::make_unique<postgres::MarkResult>(
-               target_.server().system_identifier, [this](const absl::StatusOr<postgres::TransactionMark>& mark) {
-                 if (mark.ok()) mark_ = *mark;
-                 OnStepEnd(Step::kMark, 0,
-                           mark.ok() ? absl::StatusOr<postgres::Completion>(postgres::Completion()) : mark.status());
+               target_.server().system_identifier, [this](const absl::StatusOr<postgres::MarkAnswer>& answer) {
+                 if (answer.ok()) TakeMark(*answer);
+                 OnStepEnd(
+                     Step::kMark, 0,
+                     answer.ok() ? absl::StatusOr<postgres::Completion>(postgres::Completion()) : answer.status());
                }));
+}
+
+void StatementCall::TakeMark(const postgres::MarkAnswer& answer) {
+  target_.NoteSurroundings(answer.surroundings);
+  const bool calls = answer.calls_functions || AnyStatement(work_, &sql::Statement::calls_unknown_code);
+  reach_.Learn(std::max(answer.mark.elsewhere, calls ? answer.surroundings.functions : postgres::Elsewhere::kNothing));
+  mark_ = answer.mark;
+  marked_ = true;
 }
 
 void StatementCall::SendStep(pool::Lease& lease, Step step, postgres::Operation operation,

@@ -180,7 +180,7 @@ void Target::RunInTransaction(StatementCall& call) {
   }
   // A repeated Commit or Rollback gets the answer that the first one got, or should have got.
   const Tombstone* tombstone = FindTombstone(work.transaction_id, work.connection_id);
-  if (tombstone != nullptr && !tombstone->in_doubt && work.runs.empty()) {
+  if (tombstone != nullptr && tombstone->doubt.ok() && work.runs.empty()) {
     const bool committed = tombstone->state == v1::TRANSACTION_STATE_COMMITTED;
     if (work.asks_outcome || committed == (work.ending == Ending::kCommit)) {
       v1::TransactionStatus status;
@@ -198,7 +198,7 @@ absl::StatusOr<Transaction*> Target::FindTransaction(const std::string& id, cons
   // Whether a handle of somebody else's exists is nobody's business.
   if (found != transactions_.end() && found->second->connection_id() == connection_id) return found->second.get();
   if (const Tombstone* tombstone = FindTombstone(id, connection_id)) {
-    return tombstone->in_doubt ? CommitInDoubt() : TransactionHasEnded(tombstone->state);
+    return tombstone->doubt.ok() ? TransactionHasEnded(tombstone->state) : tombstone->doubt;
   }
   const bool restarted = shard_.shared().handles.IsOfAnotherInstance(id);
   return TransactionError(absl::StatusCode::kFailedPrecondition,
@@ -214,14 +214,14 @@ const Target::Tombstone* Target::FindTombstone(const std::string& id, const std:
   return &found->second;
 }
 
-void Target::EndTransaction(Transaction& transaction, v1::TransactionState state, bool in_doubt) {
+void Target::EndTransaction(Transaction& transaction, v1::TransactionState state, const absl::Status& doubt) {
   const absl::Time now = Now();
   while (!burial_order_.empty() && (burial_order_.size() >= kMaxTombstones ||
                                     now - tombstones_.at(burial_order_.front()).buried_at > kTombstoneLifetime)) {
     tombstones_.erase(burial_order_.front());
     burial_order_.pop_front();
   }
-  tombstones_.emplace(transaction.id(), Tombstone{transaction.connection_id(), state, in_doubt, now});
+  tombstones_.emplace(transaction.id(), Tombstone{transaction.connection_id(), state, doubt, now});
   burial_order_.push_back(transaction.id());
   --shard_.shared().transactions;
   metrics_->transactions_open.Decrement();

@@ -53,8 +53,9 @@ class Target {
   Transaction& AddTransaction(const Work& work, pool::Lease lease, TransactionShares::Share share);
   // Hands a call to its transaction. One that has ended answers from its tombstone.
   void RunInTransaction(StatementCall& call);
-  // Keeps the handle's conclusion for a while, and forgets the transaction.
-  void EndTransaction(Transaction& transaction, v1::TransactionState state, bool in_doubt);
+  // Keeps the handle's conclusion for a while, and forgets the transaction. `doubt` is what calls with the handle get
+  // where nobody knows what became of it; OK where the state says it.
+  void EndTransaction(Transaction& transaction, v1::TransactionState state, const absl::Status& doubt);
   // Aborts those that `matches`, and says how many.
   size_t AbortTransactions(StopReason reason, absl::AnyInvocable<bool(const Transaction&) const> matches);
   [[nodiscard]] absl::StatusOr<v1::TransactionStatus> KeepAlive(const std::string& transaction_id,
@@ -83,6 +84,9 @@ class Target {
   [[nodiscard]] const std::shared_ptr<const postgres::TypeCatalog>& types() const { return info_.types; }
   [[nodiscard]] const postgres::ServerInfo& server() const { return info_; }
   [[nodiscard]] const auto& transactions() const { return transactions_; }
+  // What the database has by which its statements may act elsewhere, as it said last.
+  [[nodiscard]] const postgres::Surroundings& surroundings() const { return info_.surroundings; }
+  void NoteSurroundings(const postgres::Surroundings& surroundings) { info_.surroundings = surroundings; }
   // Whether its server can be asked for the fate of a transaction.
   [[nodiscard]] bool HasMarks() const {
     return info_.version_number >= postgres::kFirstVersionWithMarks && info_.system_identifier != 0;
@@ -100,7 +104,7 @@ class Target {
   struct Tombstone {
     std::string connection_id;
     v1::TransactionState state;
-    bool in_doubt;  // its COMMIT was never answered
+    absl::Status doubt;
     absl::Time buried_at;
   };
   struct Connecting;

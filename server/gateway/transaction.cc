@@ -110,7 +110,7 @@ void Transaction::CallEnded() {
   });
 }
 
-void Transaction::Conclude(v1::TransactionState state, observe::Conclusion conclusion) {
+void Transaction::Conclude(v1::TransactionState state, observe::Conclusion conclusion, const absl::Status& doubt) {
   running_ = nullptr;
   target_.metrics().TransactionEnded(conclusion);
   if (conclusion == observe::Conclusion::kExpired || conclusion == observe::Conclusion::kLost ||
@@ -124,8 +124,7 @@ void Transaction::Conclude(v1::TransactionState state, observe::Conclusion concl
   }
   std::deque<StatementCall*> waiting;
   waiting.swap(queue_);
-  target_.EndTransaction(*this, state,
-                         conclusion == observe::Conclusion::kUnknown);  // this object goes at the end of the round
+  target_.EndTransaction(*this, state, doubt);                          // this object goes at the end of the round
   for (StatementCall* call : waiting) target_.RunInTransaction(*call);  // which answers from the tombstone
 }
 

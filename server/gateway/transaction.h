@@ -12,6 +12,7 @@
 #include "engine/db/v1/admin.pb.h"
 #include "engine/db/v1/connector.pb.h"
 #include "server/gateway/errors.h"
+#include "server/gateway/reach.h"
 #include "server/gateway/replay.h"
 #include "server/gateway/transaction_shares.h"
 #include "server/gateway/work.h"
@@ -40,7 +41,9 @@ class Transaction {
   // The running call has ended, and the transaction goes on. Then the next one runs.
   void CallEnded();
   // The running call has ended the transaction. Calls that wait fail; then this object is gone.
-  void Conclude(v1::TransactionState state, observe::Conclusion conclusion);
+  // `doubt` as in Target::EndTransaction.
+  void Conclude(v1::TransactionState state, observe::Conclusion conclusion,
+                const absl::Status& doubt = absl::OkStatus());
   // Ends it whatever runs: its lease ran out, its caller is gone, the gateway shuts down.
   void Abort(StopReason reason);
 
@@ -65,6 +68,14 @@ class Transaction {
   // Whether anything has run that the server might have let write.
   [[nodiscard]] bool may_have_written() const { return may_have_written_; }
   void MarkWritten() { may_have_written_ = true; }
+  // Whether something has run that may have made it READ WRITE (SET TRANSACTION).
+  [[nodiscard]] bool settings_changed() const { return settings_changed_; }
+  void MarkSettingsChanged() { settings_changed_ = true; }
+  // Whether something has run that the mark does not cover: it has to be asked for before COMMIT is sent.
+  [[nodiscard]] bool mark_due() const { return mark_due_; }
+  void SetMarkDue(bool due) { mark_due_ = due; }
+  [[nodiscard]] const Reach& reach() const { return reach_; }
+  void SetReach(const Reach& reach) { reach_ = reach; }
   // Whether its COMMIT is being run.
   [[nodiscard]] bool committing() const;
   // What its fate can be asked by; nothing while that is not known.
@@ -72,6 +83,7 @@ class Transaction {
   void SetMark(std::optional<postgres::TransactionMark> mark) {
     mark_ = std::move(mark);
     if (mark_.has_value()) mark_->replayable = replay_ != nullptr;
+    if (mark_.has_value()) mark_->elsewhere = reach_.at_most();
   }
   // Begins its idle time anew.
   void KeepAlive();
@@ -95,6 +107,9 @@ class Transaction {
   pool::Lease lease_;
   TransactionShares::Share share_;
   bool may_have_written_ = false;
+  bool settings_changed_ = false;
+  bool mark_due_ = false;
+  Reach reach_;
   std::optional<postgres::TransactionMark> mark_;
   const std::unique_ptr<Replay> replay_;
   StatementCall* running_ = nullptr;

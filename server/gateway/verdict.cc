@@ -19,8 +19,10 @@ absl::Status LinkVerdict(v1::DatabaseError detail, const Attempt& attempt) {
   const bool nothing_to_lose = !attempt.may_write && attempt.scope != Scope::kTransaction;
   const bool in_doubt = !unsent && !nothing_to_lose && (attempt.commits || attempt.scope == Scope::kAutocommit);
   const v1::Phase phase = attempt.commits ? v1::PHASE_COMMITTING : v1::PHASE_EXECUTING;
+  // What was done at once, a rollback does not undo. (What waits for COMMIT has not been done.)
+  const bool at_once = !unsent && attempt.elsewhere == postgres::Elsewhere::kAtOnce;
   if (attempt.stop_reason != StopReason::kNone) {
-    return Stopped(attempt.stop_reason, phase, in_doubt ? v1::OUTCOME_UNKNOWN : v1::OUTCOME_ROLLED_BACK);
+    return Stopped(attempt.stop_reason, phase, in_doubt || at_once ? v1::OUTCOME_UNKNOWN : v1::OUTCOME_ROLLED_BACK);
   }
   if (in_doubt && attempt.commits) {
     detail.set_kind(v1::ERROR_KIND_TRANSACTION);
@@ -30,6 +32,7 @@ absl::Status LinkVerdict(v1::DatabaseError detail, const Attempt& attempt) {
     return MakeError(StatusCode::kUnknown, std::move(detail));
   }
   if (in_doubt) return MakeError(StatusCode::kUnknown, std::move(detail));
+  if (at_once) return EffectsElsewhere(phase);
   if (attempt.scope == Scope::kTransaction) return TransactionHasEnded(v1::TRANSACTION_STATE_LOST);
 
   if (!unsent) detail.set_outcome(v1::OUTCOME_ROLLED_BACK);
@@ -50,12 +53,31 @@ absl::Status Verdict(const absl::Status& error, const Attempt& attempt) {
   if (error.ok()) return error;
   v1::DatabaseError detail = ErrorDetail(error);
   if (LinkWasLost(detail)) return LinkVerdict(std::move(detail), attempt);
+  if (detail.reason() == kEffectsElsewhere) return error;
+
+  // PostgreSQL refused to commit, after the others had been told to: a serialization failure, or the next of several
+  // foreign servers that failed.
+  const bool at_commit = detail.phase() == v1::PHASE_COMMITTING && detail.reason() != kTransactionFailed;
+  if (at_commit && attempt.commits_elsewhere && detail.outcome() == v1::OUTCOME_ROLLED_BACK) {
+    detail.set_outcome(v1::OUTCOME_UNKNOWN);
+    detail.set_retryable(false);
+    detail.set_hint("it was rolled back here, and may have been committed on foreign servers: look there");
+    return MakeError(error.code(), std::move(detail));
+  }
+  if (attempt.acts_at_once && detail.outcome() != v1::OUTCOME_NOT_EXECUTED) detail.set_retryable(false);
 
   // A procedure's COMMIT is not undone by what fails after it. (An error with a position was found in the text, before
   // any of it ran.)
+  const bool refused_by_name = detail.phase() == v1::PHASE_VALIDATING && detail.reason() == postgres::kPostgresError;
+  const bool refused_at_once = refused_by_name || detail.position() > 0;
   const bool part_may_remain = attempt.may_commit_itself && attempt.scope == Scope::kAutocommit &&
                                (detail.outcome() == v1::OUTCOME_ROLLED_BACK || detail.sqlstate() == "25006") &&
-                               detail.position() == 0;
+                               !refused_at_once;
+  if (refused_by_name && attempt.may_commit_itself) {
+    detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
+  } else if (refused_by_name) {
+    detail.set_phase(v1::PHASE_EXECUTING);  // what a value names is looked up while the statement runs
+  }
   if (part_may_remain) {
     detail.set_outcome(v1::OUTCOME_UNKNOWN);
     detail.set_retryable(false);

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "engine/db/v1/error.pb.h"
 #include "server/gateway/errors.h"
+#include "server/postgres/elsewhere.h"
 
 namespace engine::db::gateway {
 
@@ -34,6 +35,12 @@ struct Attempt {
   bool read_only_asked = false;
   // The server takes no writes from anyone: a standby, or one that was switched to read-only.
   bool server_is_read_only = false;
+  // How far it may have reached, at most.
+  postgres::Elsewhere elsewhere = postgres::Elsewhere::kNothing;
+  // It may commit elsewhere when it commits here.
+  bool commits_elsewhere = false;
+  // It calls what may act elsewhere at once: to run it again would do that again.
+  bool acts_at_once = false;
   StopReason stop_reason = StopReason::kNone;
 };
 

@@ -15,6 +15,17 @@ constexpr size_t kMaxSavepointName = 63;  // PostgreSQL's NAMEDATALEN - 1
 
 }  // namespace
 
+bool Executes(const Run& run) { return !run.describe_only; }
+
+bool OnlyReads(const Run& run) {
+  return run.describe_only ||
+         (run.bound.statement != nullptr && run.bound.statement->statement_class() == sql::StatementClass::kRead);
+}
+
+bool IsNeutral(const Run& run) {
+  return run.bound.statement == nullptr ? !run.internal : run.bound.statement->is_neutral();
+}
+
 pool::OwnerId OwnerOf(const Work& work) { return absl::HashOf(work.connection_id) | 1; }
 
 std::string BeginText(const v1::TransactionOptions& options) {

@@ -44,6 +44,14 @@ struct Run {
   absl::AnyInvocable<void(const absl::Status&)> failed;
 };
 
+// Whether it runs at all, or is only described.
+[[nodiscard]] bool Executes(const Run& run);
+// Whether it is a read, as far as its text tells.
+[[nodiscard]] bool OnlyReads(const Run& run);
+// Whether what it does, it does to the session or the transaction alone: sql::Statement::is_neutral(), and the
+// gateway's own commands that a caller asked for (SAVEPOINT).
+[[nodiscard]] bool IsNeutral(const Run& run);
+
 // How the transaction is to end with the call.
 enum class Ending : uint8_t { kNone, kCommit, kRollback };
 

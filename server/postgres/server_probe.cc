@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/postgres/control_connection.h"
 
 namespace engine::db::postgres {
@@ -19,8 +20,11 @@ absl::StatusOr<ServerInfo> ProbeServer(const ConnectParameters& parameters, absl
     info.version_number = server[0][1].as<int>();
     info.in_recovery = server[0][2].as<bool>();
     try {
-      const pqxx::result system = work.exec("SELECT system_identifier FROM pg_control_system()");
+      const pqxx::result system = work.exec(absl::StrCat("SELECT system_identifier, ", ForeignSurroundingsSql(), ", ",
+                                                         FunctionSurroundingsSql(), " FROM pg_control_system()"));
       info.system_identifier = static_cast<uint64_t>(system[0][0].as<int64_t>());
+      info.surroundings = {.foreign = ElsewhereOf(system[0][1].as<int>(0)),
+                           .functions = ElsewhereOf(system[0][2].as<int>(0))};
     } catch (const pqxx::sql_error&) {
       info.system_identifier = 0;  // the role may not: commits in doubt then stay in doubt
     }

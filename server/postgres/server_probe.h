@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/postgres/connect_parameters.h"
+#include "server/postgres/elsewhere.h"
 #include "server/postgres/type_catalog.h"
 
 namespace engine::db::postgres {
@@ -19,6 +20,7 @@ struct ServerInfo {
   int version_number = 0;  // 150018
   bool in_recovery = false;
   uint64_t system_identifier = 0;            // which cluster it is, standbys included; 0: not known
+  Surroundings surroundings;                 // of the database
   std::shared_ptr<const TypeCatalog> types;  // shared with the results that are being encoded while a newer one comes
 };
 

@@ -56,6 +56,22 @@ std::string Shown(std::string_view primary, std::string_view sqlstate, bool has_
   return std::string(primary);
 }
 
+// What a command names is looked up before it begins; what its functions name is reported with their context. (An
+// error of an index expression's own, while the index is built, has none of these SQLSTATEs: all that it calls is
+// immutable.)
+bool IsRefusedByName(std::string_view sqlstate, std::string_view context) {
+  constexpr std::array<std::string_view, 10> kStates = {"0A000", "25001", "3F000", "42501", "42703",
+                                                        "42704", "42710", "42809", "42P01", "42P07"};
+  return context.empty() && std::find(kStates.begin(), kStates.end(), sqlstate) != kStates.end();
+}
+
+// Where a transaction fails when everything in it had worked: the check for serializability, and a foreign server that
+// was told to commit (postgres_fdw names the command that failed).
+bool IsAtCommit(std::string_view function, std::string_view context) {
+  return function == "PreCommit_CheckForSerializationFailure" ||
+         context.find("COMMIT TRANSACTION") != std::string_view::npos;
+}
+
 // What to do about it, where PostgreSQL does not say it.
 std::string_view HintFor(std::string_view sqlstate) {
   if (sqlstate == "25P02") return "roll back, or roll back to a savepoint; nothing else runs in a failed transaction";
@@ -165,18 +181,22 @@ absl::Status StatusOfResult(const PGresult& result, std::string_view sql) {
   const bool has_place = !position.empty() || !Field(result, PG_DIAG_INTERNAL_POSITION).empty();
   const std::string_view hint = Field(result, PG_DIAG_MESSAGE_HINT);
   Consequence consequence = ConsequenceOf(sqlstate);
-  const bool stale_plan = MeansStalePlan(sqlstate, primary, Field(result, PG_DIAG_SOURCE_FUNCTION));
+  const std::string_view function = Field(result, PG_DIAG_SOURCE_FUNCTION);
+  const bool stale_plan = MeansStalePlan(sqlstate, primary, function);
   if (stale_plan) {
     consequence = {.code = StatusCode::kAborted, .outcome = v1::OUTCOME_NOT_EXECUTED, .retryable = true};
   }
 
   v1::DatabaseError detail;
   detail.set_kind(consequence.kind);
-  detail.set_phase(v1::PHASE_EXECUTING);
+  const std::string_view context = Field(result, PG_DIAG_CONTEXT);
+  detail.set_phase(IsAtCommit(function, context)        ? v1::PHASE_COMMITTING
+                   : IsRefusedByName(sqlstate, context) ? v1::PHASE_VALIDATING
+                                                        : v1::PHASE_EXECUTING);
   detail.set_outcome(consequence.outcome);
   detail.set_retryable(consequence.retryable);
   detail.set_sqlstate(std::string(sqlstate));
-  detail.set_reason(stale_plan ? "STALE_PLAN" : "POSTGRESQL_ERROR");
+  detail.set_reason(std::string(stale_plan ? "STALE_PLAN" : kPostgresError));
   detail.set_message(Clip(Shown(primary, sqlstate, has_place, sql), 700));
   if (detail.message().empty()) detail.set_message("PostgreSQL refused the statement without a message");
   detail.set_hint(Clip(hint.empty() ? HintFor(sqlstate) : hint, 400));
@@ -188,9 +208,7 @@ absl::Status StatusOfResult(const PGresult& result, std::string_view sql) {
   detail.set_column_name(Clip(Field(result, PG_DIAG_COLUMN_NAME), 64));
   detail.set_data_type_name(Clip(Field(result, PG_DIAG_DATATYPE_NAME), 64));
   // A value that is refused while parameters are bound: the context's last line says whose.
-  std::string_view context = Field(result, PG_DIAG_CONTEXT);
-  context = context.substr(context.rfind('\n') + 1);
-  int parameter = position.empty() ? ParameterNumberIn(context) : 0;
+  int parameter = position.empty() ? ParameterNumberIn(context.substr(context.rfind('\n') + 1)) : 0;
   if (parameter == 0 && sqlstate.substr(0, 2) == "42") parameter = ParameterNumberIn(primary);
   if (parameter > 0) detail.set_field(absl::StrCat("$", parameter));
 

@@ -39,9 +39,13 @@ struct Consequence {
 
 // The error of a result whose status is PGRES_FATAL_ERROR. `sql` is what was sent: names that stand in it may be shown.
 // DETAIL and CONTEXT are left out, since they hold row data, and so are values that the message quotes; but `field`
-// gets the number of the parameter that PostgreSQL speaks of, as "$2". An error that ends the session, or is libpq's
-// own, comes as LinkLost().
+// gets the number of the parameter that PostgreSQL speaks of, as "$2". Its phase is VALIDATING where a command was
+// refused for what it names, before it did anything, and COMMITTING where PostgreSQL failed to commit. An error that
+// ends the session, or is libpq's own, comes as LinkLost().
 [[nodiscard]] absl::Status StatusOfResult(const PGresult& result, std::string_view sql);
+
+// The reason of an error that PostgreSQL reported, unless it is LinkLost() or STALE_PLAN.
+inline constexpr std::string_view kPostgresError = "POSTGRESQL_ERROR";
 
 // The reason of LinkLost().
 inline constexpr std::string_view kLinkLost = "LINK_LOST";

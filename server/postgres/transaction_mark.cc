@@ -1,5 +1,6 @@
 #include "server/postgres/transaction_mark.h"
 
+#include <array>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -14,11 +15,44 @@ namespace engine::db::postgres {
 namespace {
 
 constexpr absl::string_view kReplay = ".replay";
+constexpr absl::string_view kElsewhere = ".elsewhere";
+
+std::string MarkSql(MarkQuestion question) {
+  const absl::string_view id = "pg_catalog.pg_current_xact_id()::pg_catalog.text";
+  const absl::string_view id_if_any = "pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text";
+  // In this order: whether it has an id is looked at before it gets one.
+  std::string sql = absl::StrCat("SELECT ", id_if_any, ", ");
+  if (question.assigns) {
+    absl::StrAppend(&sql, id);
+  } else if (question.asks_elsewhere) {
+    absl::StrAppend(&sql, "CASE WHEN foreign_part OPERATOR(pg_catalog.>) 0 THEN ", id, " ELSE ", id_if_any, " END");
+  } else {
+    absl::StrAppend(&sql, id_if_any);
+  }
+  absl::StrAppend(&sql,
+                  ", CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.substr("
+                  "pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) END, "
+                  "(extract(epoch from pg_catalog.pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::pg_catalog.int8, "
+                  "pg_catalog.current_setting('synchronous_commit'), ",
+                  ForeignSurroundingsSql(), ", ", FunctionSurroundingsSql());
+  if (question.asks_elsewhere) {
+    absl::StrAppend(&sql, ", foreign_part, ", CallsFunctionsSql(), " FROM (SELECT ", ForeignPartSql(),
+                    " AS foreign_part OFFSET 0) AS looked");
+  }
+  return sql;
+}
+
+template <typename Integer>
+Integer IntegerIn(std::string_view cell) {
+  Integer value = 0;
+  return absl::SimpleAtoi(ToAbsl(cell), &value) ? value : 0;  // NULL is empty here
+}
 
 }  // namespace
 
 std::string TransactionMark::ToToken() const {
-  return absl::StrCat(xid, ".", timeline, ".", statistics_since, ".", system_identifier, replayable ? kReplay : "");
+  return absl::StrCat(xid, ".", timeline, ".", statistics_since, ".", system_identifier,
+                      elsewhere == Elsewhere::kNothing ? "" : kElsewhere, replayable ? kReplay : "");
 }
 
 std::optional<TransactionMark> TransactionMark::FromToken(std::string_view token) {
@@ -28,6 +62,8 @@ std::optional<TransactionMark> TransactionMark::FromToken(std::string_view token
   absl::string_view rest = ToAbsl(token);
   TransactionMark mark;
   mark.replayable = absl::ConsumeSuffix(&rest, kReplay);
+  // Of whichever kind: they are the same once COMMIT has been sent, which is when tokens are asked about.
+  if (absl::ConsumeSuffix(&rest, kElsewhere)) mark.elsewhere = Elsewhere::kAtOnce;
   const std::vector<std::string> parts = absl::StrSplit(rest, '.');
   if (parts.size() != 4 || !absl::SimpleAtoi(parts[0], &mark.xid) || mark.xid == 0 ||
       parts[1].size() != kTimelineDigits || parts[1].find_first_not_of("0123456789ABCDEF") != std::string::npos ||
@@ -38,36 +74,37 @@ std::optional<TransactionMark> TransactionMark::FromToken(std::string_view token
   return mark;
 }
 
-const std::shared_ptr<const sql::BoundText>& MarkText(bool assigns) {
-  constexpr std::string_view kRest =
-      "()::pg_catalog.text, "
-      "CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.substr("
-      "pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) END, "
-      "(extract(epoch from pg_catalog.pg_stat_get_bgwriter_stat_reset_time()) * 1000000)::pg_catalog.int8, "
-      "pg_catalog.current_setting('synchronous_commit')";
+const std::shared_ptr<const sql::BoundText>& MarkText(MarkQuestion question) {
   // Made once; never destroyed, since backends may still run them while the process exits.
-  static const auto* if_assigned = new std::shared_ptr<const sql::BoundText>(
-      CommandText(absl::StrCat("SELECT pg_catalog.pg_current_xact_id_if_assigned", ToAbsl(kRest))));
-  static const auto* assigned = new std::shared_ptr<const sql::BoundText>(
-      CommandText(absl::StrCat("SELECT pg_catalog.pg_current_xact_id", ToAbsl(kRest))));
-  return assigns ? *assigned : *if_assigned;
+  static const auto* texts = new std::array<std::shared_ptr<const sql::BoundText>, 4>{
+      CommandText(MarkSql({.assigns = false, .asks_elsewhere = false})),
+      CommandText(MarkSql({.assigns = true, .asks_elsewhere = false})),
+      CommandText(MarkSql({.assigns = false, .asks_elsewhere = true})),
+      CommandText(MarkSql({.assigns = true, .asks_elsewhere = true}))};
+  return (*texts)[(question.assigns ? 1U : 0U) + (question.asks_elsewhere ? 2U : 0U)];
 }
 
 ResultReceiver::Flow MarkResult::OnRow(const PGresult& result, int row) {
   const auto cell = [&](int column) -> std::string_view {
     return {PQgetvalue(&result, row, column), static_cast<size_t>(PQgetlength(&result, row, column))};
   };
-  // NULL, which is empty here, leaves 0.
-  if (!absl::SimpleAtoi(ToAbsl(cell(0)), &mark_.xid)) mark_.xid = 0;
-  mark_.timeline = std::string(cell(1));
-  if (!absl::SimpleAtoi(ToAbsl(cell(2)), &mark_.statistics_since)) mark_.statistics_since = 0;
-  mark_.synchronous = cell(3) != "off";
+  TransactionMark& mark = answer_.mark;
+  mark.xid = IntegerIn<uint64_t>(cell(1));
+  mark.timeline = std::string(cell(2));
+  mark.statistics_since = IntegerIn<int64_t>(cell(3));
+  // One that only got an id has nothing to wait for.
+  mark.synchronous = cell(4) != "off" && !cell(0).empty();
+  answer_.surroundings = {.foreign = ElsewhereOf(IntegerIn<int>(cell(5))),
+                          .functions = ElsewhereOf(IntegerIn<int>(cell(6)))};
+  const bool asked = PQnfields(&result) > 7;
+  mark.elsewhere = asked ? ElsewhereOf(IntegerIn<int>(cell(7))) : answer_.surroundings.foreign;
+  answer_.calls_functions = !asked || cell(8) == "t";
   return Flow::kContinue;
 }
 
 void MarkResult::OnEnd(const absl::StatusOr<Completion>& end) {
   if (end.ok()) {
-    callback_(mark_);
+    callback_(answer_);
   } else {
     callback_(end.status());
   }

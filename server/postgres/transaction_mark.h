@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "server/postgres/elsewhere.h"
 #include "server/postgres/results.h"
 #include "server/sql/statement.h"
 
@@ -18,7 +19,7 @@ namespace engine::db::postgres {
 inline constexpr int kFirstVersionWithMarks = 130'000;
 
 struct TransactionMark {
-  // pg_current_xact_id_if_assigned(): 64 bits, epoch and all. 0: the transaction has written nothing.
+  // Its id: 64 bits, epoch and all. 0: it has none, and was not made to have one.
   uint64_t xid = 0;
   // Of the server's write-ahead log: another one, and the id may be another transaction's.
   std::string timeline;
@@ -28,29 +29,49 @@ struct TransactionMark {
   // pg_control_system(): which cluster it is.
   uint64_t system_identifier = 0;
 
-  // Whether its COMMIT is answered when it has reached the disk: synchronous_commit (manual, section 20.5.1). Not in
-  // the token.
+  // What it may have done, or have to do with its COMMIT, elsewhere.
+  Elsewhere elsewhere = Elsewhere::kNothing;
+
+  // Whether its COMMIT is answered when it has reached the disk: it has written, and waits for that
+  // (synchronous_commit; manual, section 20.5.1). Not in the token.
   bool synchronous = false;
   // Whether the transaction may be run again under another id, which then is the one to ask about.
   bool replayable = false;
 
-  // For callers to keep: "xid.timeline.statistics.system", with ".replay" for a replayable one, and back. Nothing for
-  // what is no such text.
+  // For callers to keep: "xid.timeline.statistics.system", with ".elsewhere" for one with effects elsewhere and
+  // ".replay" for a replayable one, and back. Nothing for what is no such text.
   [[nodiscard]] std::string ToToken() const;
   [[nodiscard]] static std::optional<TransactionMark> FromToken(std::string_view token);
 };
 
-// Asks for the mark of the transaction that is open, on a server that has marks. With `assigns`, one that has no id yet
-// gets one.
-[[nodiscard]] const std::shared_ptr<const sql::BoundText>& MarkText(bool assigns);
+// What is to be found out with a mark.
+struct MarkQuestion {
+  // A transaction without an id gets one: what acts elsewhere needs none, so that having none proves nothing. (It costs
+  // no write to the disk.)
+  bool assigns = false;
+  // Whether it has acted elsewhere, in a database with such Surroundings.
+  bool asks_elsewhere = false;
+};
+
+// Asks for the mark of the transaction that is open, on a server that has marks. It takes the snapshot of a transaction
+// that has none, after which SET TRANSACTION is refused.
+[[nodiscard]] const std::shared_ptr<const sql::BoundText>& MarkText(MarkQuestion question);
+
+// What MarkText() tells.
+struct MarkAnswer {
+  TransactionMark mark;  // `elsewhere` by foreign tables; all that the surroundings allow for if that was not asked
+  Surroundings surroundings;
+  // Something that it used calls functions. True if that was not asked.
+  bool calls_functions = true;
+};
 
 // Receives MarkText()'s row.
 class MarkResult final : public ResultReceiver {
  public:
-  using Callback = absl::AnyInvocable<void(const absl::StatusOr<TransactionMark>&)>;
+  using Callback = absl::AnyInvocable<void(const absl::StatusOr<MarkAnswer>&)>;
   // `system_identifier`: of the cluster that it is asked of.
   MarkResult(uint64_t system_identifier, Callback callback) : callback_(std::move(callback)) {
-    mark_.system_identifier = system_identifier;
+    answer_.mark.system_identifier = system_identifier;
   }
 
   Flow OnColumns(const PGresult&) override { return Flow::kContinue; }
@@ -59,7 +80,7 @@ class MarkResult final : public ResultReceiver {
 
  private:
   Callback callback_;
-  TransactionMark mark_;
+  MarkAnswer answer_;
 };
 
 }  // namespace engine::db::postgres

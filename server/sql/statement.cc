@@ -70,8 +70,7 @@ absl::Status CheckCommand(const Words& words, size_t first) {
                   "SAVEPOINT can't run as a statement: call Savepoint, and RollbackToSavepoint to return to it");
   }
   if (words.Is(first, "release")) {
-    return Refuse("TRANSACTION_CONTROL",
-                  "RELEASE can't run as a statement: call ReleaseSavepoint");
+    return Refuse("TRANSACTION_CONTROL", "RELEASE can't run as a statement: call ReleaseSavepoint");
   }
   if (words.IsAny(first, {"begin", "start"})) {
     return Refuse("TRANSACTION_CONTROL",
@@ -165,7 +164,8 @@ constexpr std::string_view kCommittingWords[] = {"commit", "rollback", "call", "
 
 // A DO block commits by COMMIT or by what it runs; its text is looked at without a parser for its language.
 bool MayCommitItself(const Words& words, size_t first, std::string_view sql) {
-  if (words.Is(first, "call")) return true;
+  if (words.IsAny(first, {"call", "vacuum", "reindex", "cluster"})) return true;
+  if (words.Is(first, "refresh")) return false;  // all in one transaction, CONCURRENTLY too
   if (words.Is(first, "do")) {
     const std::string lower = absl::AsciiStrToLower(ToAbsl(sql));
     return std::any_of(std::begin(kCommittingWords), std::end(kCommittingWords),
@@ -219,6 +219,16 @@ std::shared_ptr<const BoundText> Statement::TextFor(absl::Span<const uint32_t> p
     variants_[next_variant_++ % kMaxVariants] = made;
   }
   return made;
+}
+
+bool Statement::takes_snapshot() const {
+  static constexpr std::string_view kWithout[] = {"SET",      "RESET",      "SHOW",      "LOCK",    "LISTEN",  "NOTIFY",
+                                                  "UNLISTEN", "CHECKPOINT", "SAVEPOINT", "RELEASE", "ROLLBACK"};
+  return std::find(std::begin(kWithout), std::end(kWithout), facts_.summary) == std::end(kWithout);
+}
+
+bool Statement::is_neutral() const {
+  return !takes_snapshot() && facts_.summary != "NOTIFY" && !facts_.sets_constraints;
 }
 
 size_t Statement::memory() const {
@@ -277,9 +287,10 @@ absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql) {
     facts.changes_session = syntax->changes_session;
     facts.outlasts_reset = syntax->outlasts_reset;
     facts.reads_sequences = syntax->reads_sequences;
-    facts.notifies = syntax->notifies;
+    facts.calls_unknown_code = syntax->calls_unknown_code;
   }
   facts.may_commit_itself = MayCommitItself(words, first, text);
+  facts.sets_constraints = words.Is(first, "set") && words.Is(first + 1, "constraints");
   facts.summary = Summary(words, first, syntax);
   return std::make_shared<const Statement>(std::move(text), std::move(facts));
 }

@@ -60,7 +60,8 @@ class Statement {
     bool may_commit_itself = false;
     bool outlasts_reset = false;
     bool reads_sequences = true;
-    bool notifies = false;
+    bool calls_unknown_code = true;
+    bool sets_constraints = false;  // which fires deferred triggers
     bool parsed = false;
     std::string_view summary;  // lives for ever
   };
@@ -83,7 +84,8 @@ class Statement {
   // these). Never for a kRead.
   bool changes_session() const { return facts_.changes_session; }
   // Whether it may commit part of its work and fail afterwards, where it runs by itself: CALL, a DO block with COMMIT
-  // in it, and the commands that say CONCURRENTLY. Then an error tells nothing of what remains.
+  // in it, VACUUM, REINDEX, CLUSTER, and the commands that say CONCURRENTLY. Then an error tells nothing of what
+  // remains, unless the command was refused before it began.
   bool may_commit_itself() const { return facts_.may_commit_itself; }
   // Whether even DISCARD ALL leaves something of it: LOAD, dblink's connections, DO in a language with variables of its
   // own.
@@ -92,8 +94,13 @@ class Statement {
   bool reads_sequences() const { return facts_.reads_sequences; }
   // Whether it may change a setting of the session or the transaction: SET, SET LOCAL, and what changes_session().
   bool may_change_settings() const { return facts_.summary == "SET" || facts_.changes_session; }
-  // Whether it is NOTIFY or calls pg_notify(), as far as its text tells.
-  bool notifies() const { return facts_.summary == "NOTIFY" || facts_.notifies; }
+  // Whether it calls functions that are not PostgreSQL's own, or runs code that may: DO, CALL, EXECUTE.
+  bool calls_unknown_code() const { return facts_.calls_unknown_code; }
+  // Whether PostgreSQL takes a snapshot for it: a transaction's first decides what REPEATABLE READ sees, and after it
+  // SET TRANSACTION is refused. (pquery.c, PlannedStmtRequiresSnapshot.)
+  bool takes_snapshot() const;
+  // Whether it writes nothing, acts nowhere else, and calls nothing that might: SET, SHOW, LOCK, LISTEN and the like.
+  bool is_neutral() const;
   // Whether it takes away prepared statements, the gateway's own too: DEALLOCATE and DISCARD.
   bool forgets_prepared() const { return facts_.summary == "DEALLOCATE" || facts_.summary == "DISCARD"; }
   // Whether names may mean something else after it: CREATE, ALTER and DROP. A statement that was prepared before keeps

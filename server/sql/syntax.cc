@@ -204,7 +204,8 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
 
   Syntax Finish() && {
     syntax_.changes_session = leaves_something_ || temporary_ || functions_ == FunctionEffect::kUnknown;
-    syntax_.reads_sequences |= functions_ == FunctionEffect::kUnknown || runs_code_;
+    syntax_.calls_unknown_code = functions_ == FunctionEffect::kUnknown || runs_code_;
+    syntax_.reads_sequences |= syntax_.calls_unknown_code;
     syntax_.read_only = IsRead() && functions_ == FunctionEffect::kNone && !syntax_.changes_session;
     return std::move(syntax_);
   }
@@ -256,7 +257,6 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
     functions_ = std::max(functions_, effect);
     syntax_.outlasts_reset |= LeavesSomethingForGood(function_.back());
     syntax_.reads_sequences |= function_.back() == "currval" || function_.back() == "lastval";
-    syntax_.notifies |= function_.back() == "pg_notify";
     function_.clear();
   }
 

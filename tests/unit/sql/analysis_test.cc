@@ -211,20 +211,44 @@ TEST(StatementClass, WhatReadsTheSessionsSequencesIsToldSo) {
   }
 }
 
-TEST(StatementClass, WhatNotifiesAndWhatChangesSettingsIsToldSo) {
+TEST(StatementClass, WhatChangesSettingsIsToldSo) {
   const auto statement = [](std::string_view sql) { return Analysed(sql); };
-  for (const std::string_view sql : {"NOTIFY a", "SELECT pg_notify('a', '')"}) {
-    EXPECT_TRUE(statement(sql)->notifies()) << sql;
-    EXPECT_FALSE(statement(sql)->may_change_settings()) << sql;
-  }
   for (const std::string_view sql :
        {"SET a.b = 1", "SET LOCAL synchronous_commit = off", "SELECT set_config('a.b', '', true)", "SELECT f()"}) {
     EXPECT_TRUE(statement(sql)->may_change_settings()) << sql;
-    EXPECT_FALSE(statement(sql)->notifies()) << sql;
   }
   for (const std::string_view sql : {"INSERT INTO t VALUES (1)", "SELECT 1"}) {
     EXPECT_FALSE(statement(sql)->may_change_settings()) << sql;
-    EXPECT_FALSE(statement(sql)->notifies()) << sql;
+  }
+}
+
+TEST(StatementClass, WhatTakesNoSnapshotAndDoesNothingElsewhereIsToldSo) {
+  for (const std::string_view sql : {"SET LOCAL work_mem = '1MB'", "SET TRANSACTION READ ONLY", "RESET ALL", "SHOW all",
+                                     "LOCK TABLE t", "LISTEN c"}) {
+    EXPECT_FALSE(Analysed(sql)->takes_snapshot()) << sql;
+    EXPECT_TRUE(Analysed(sql)->is_neutral()) << sql;
+  }
+  // Their effect comes later, or is somebody's trigger.
+  for (const std::string_view sql : {"NOTIFY c", "SET CONSTRAINTS ALL IMMEDIATE"}) {
+    EXPECT_FALSE(Analysed(sql)->takes_snapshot()) << sql;
+    EXPECT_FALSE(Analysed(sql)->is_neutral()) << sql;
+  }
+  for (const std::string_view sql :
+       {"SELECT 1", "SELECT pg_notify('c', '')", "INSERT INTO t VALUES (1)", "SELECT set_config('a.b', '', true)",
+        "CREATE TABLE t ()", "DECLARE c CURSOR FOR SELECT 1", "DO $$ BEGIN END $$", "FROBNICATE t"}) {
+    EXPECT_TRUE(Analysed(sql)->takes_snapshot()) << sql;
+    EXPECT_FALSE(Analysed(sql)->is_neutral()) << sql;
+  }
+}
+
+TEST(StatementClass, CodeThatIsNotPostgreSqlsOwnIsToldOf) {
+  for (const std::string_view sql :
+       {"SELECT f()", "INSERT INTO t VALUES (s.f(1))", "DO $$ BEGIN END $$", "CALL p()", "EXECUTE s", "FROBNICATE t"}) {
+    EXPECT_TRUE(Analysed(sql)->calls_unknown_code()) << sql;
+  }
+  for (const std::string_view sql :
+       {"SELECT lower(n) FROM t", "INSERT INTO t VALUES (nextval('s'))", "UPDATE t SET n = n + 1", "NOTIFY c"}) {
+    EXPECT_FALSE(Analysed(sql)->calls_unknown_code()) << sql;
   }
 }
 
