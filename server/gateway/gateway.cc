@@ -243,6 +243,9 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
   if (!work.ok()) return Answer(Method::kExecute, work.status(), done);
   absl::StatusOr<Run> run = MakeRun(request.sql());
   if (!run.ok()) return Answer(Method::kExecute, run.status(), done);
+  if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) {
+    return Answer(Method::kExecute, status, done);
+  }
   const bool reads = run->bound.statement->statement_class() == sql::StatementClass::kRead;
   if (!request.idempotency_key().empty() || (request.exactly_once() && !reads)) {
     if (absl::Status status = MakeExactlyOnce(*work); !status.ok()) return Answer(Method::kExecute, status, done);
@@ -281,6 +284,9 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
   }
   absl::StatusOr<Run> run = MakeRun(request.sql());
   if (!run.ok()) return Answer(Method::kExecuteStream, run.status(), done);
+  if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) {
+    return Answer(Method::kExecuteStream, status, done);
+  }
 
   const uint32_t batch_rows = request.batch_rows() == 0 ? kDefaultBatchRows : request.batch_rows();
   // Of the attempt that runs; the sink hears of the text once.
@@ -387,6 +393,7 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
       if (!run.ok()) return fail(run.status());
       v1::BatchResult* result = response.add_results();
       result->set_statement_index(static_cast<uint32_t>(s));
+      if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) return fail(status);
       result->set_parameter_list_index(static_cast<uint32_t>(list));
       run->in_batch = true;
       run->statement_index = static_cast<uint32_t>(s);

@@ -228,6 +228,11 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
     const v1::DatabaseError detail = ErrorDetail(status);
     const bool refused = detail.sqlstate() == "25006";
     if (refused) NoticeReadOnlyServer();
+    // The other kinds are of a session that was swapped: nothing is out of date.
+    const bool stale = detail.reason() == "STALE_PLAN" && detail.sqlstate() != "26000" && detail.sqlstate() != "42P05";
+    if (stale && step == Step::kStatement) {
+      target_.NoteStalePlan(work_.runs[index].bound.statement.get(), InTransaction());
+    }
     if (refused && guarded_ && step == Step::kStatement) target_.NoteHiddenWrite(*work_.runs[index].bound.statement);
     if (work_.independent) {
       Attempt attempt = ThisAttempt();

@@ -112,6 +112,8 @@ class StatementCall {
   // Its caller asked for READ ONLY.
   [[nodiscard]] bool ReadOnlyAsked() const;
   // The server refused what its text had not shown.
+  // Of others' making or its own.
+  [[nodiscard]] bool InTransaction() const { return transaction_ != nullptr || work_.begin.has_value(); }
   void TakeForWrite();
   void SendStep(pool::Lease& lease, Step step, postgres::Operation operation,
                 std::unique_ptr<postgres::ResultReceiver> receiver);

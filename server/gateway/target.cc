@@ -15,7 +15,7 @@ namespace {
 // How long, and how many, ended transactions are remembered, so that a repeated Commit gets the first answer.
 constexpr absl::Duration kTombstoneLifetime = absl::Minutes(10);
 constexpr size_t kMaxTombstones = 10'000;
-constexpr size_t kMaxHiddenWriters = 10'000;
+constexpr size_t kMaxFingerprints = 10'000;
 // For what a server is asked when somebody connects. Its answer to one may come too late for him, and not for others.
 constexpr absl::Duration kProbeTime = absl::Seconds(10);
 constexpr const char* kSilent = "the server took the login, and has not answered since";
@@ -139,8 +139,15 @@ bool Target::LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<v
 }
 
 void Target::NoteHiddenWrite(const sql::Statement& statement) {
-  if (hidden_writers_.size() >= kMaxHiddenWriters) hidden_writers_.clear();  // they will be seen again
+  if (hidden_writers_.size() >= kMaxFingerprints) hidden_writers_.clear();  // they will be seen again
   hidden_writers_.insert(statement.fingerprint());
+}
+
+void Target::NoteStalePlan(const sql::Statement* statement, bool in_transaction) {
+  pool_.ForgetPlans();
+  if (!in_transaction || statement == nullptr) return;
+  if (plan_losers_.size() >= kMaxFingerprints) plan_losers_.clear();  // they will be seen again
+  plan_losers_.insert(statement->fingerprint());
 }
 
 void Target::AskOutcome(const postgres::TransactionMark& mark, absl::Time deadline, CommitResolver::Callback callback) {

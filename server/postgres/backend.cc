@@ -192,27 +192,29 @@ bool Backend::Send(const Operation& operation, InFlight& entry) {
   const int* lengths = count == 0 ? nullptr : operation.parameters->lengths();
   const int* formats = count == 0 ? nullptr : operation.parameters->formats();
 
-  PreparedStatements::Entry* prepared = prepared_.Find(text);
-  if (prepared == nullptr) {
-    prepared = prepared_.Add(operation.text);
+  const bool keeps = prepares_ && operation.keep_prepared;
+  PreparedStatements::Entry* prepared = keeps ? prepared_.Find(text) : nullptr;
+  const char* name = "";
+  if (prepared != nullptr) name = prepared->name.c_str();
+  if (prepared == nullptr && (keeps || operation.describe_only)) {
+    if (keeps) name = (prepared = prepared_.Add(operation.text))->name.c_str();
     entry.has_prepare = true;
     entry.stage = Stage::kPrepare;
     // As many types as there are values: where a command takes no parameters at all (CREATE VIEW, ALTER TABLE …), the
     // server refuses it here, as a fault of the statement, rather than when values are bound to it, as one of the link.
     std::vector<Oid> types(text.parameter_types.begin(), text.parameter_types.end());
     types.resize(std::max<size_t>(types.size(), count), InvalidOid);
-    if (PQsendPrepare(connection_, prepared->name.c_str(), text.sql.c_str(), static_cast<int>(types.size()),
-                      types.data()) == 0) {
+    if (PQsendPrepare(connection_, name, text.sql.c_str(), static_cast<int>(types.size()), types.data()) == 0) {
       return false;
     }
   }
   bool sent = false;
   if (operation.describe_only) {
-    sent = PQsendDescribePrepared(connection_, prepared->name.c_str()) != 0;
-  } else if (entry.has_prepare || prepared->state == PreparedStatements::State::kPrepared) {
-    sent = PQsendQueryPrepared(connection_, prepared->name.c_str(), count, values, lengths, formats, 0) != 0;
+    sent = PQsendDescribePrepared(connection_, name) != 0;
+  } else if (entry.has_prepare || (prepared != nullptr && prepared->state == PreparedStatements::State::kPrepared)) {
+    sent = PQsendQueryPrepared(connection_, name, count, values, lengths, formats, 0) != 0;
   } else {
-    // Somebody ahead in this pipeline prepares it, which may yet fail: this one stands on its own feet.
+    // Not kept, or somebody ahead in this pipeline prepares it, which may yet fail: this one stands on its own feet.
     std::vector<Oid> types = text.parameter_types;
     types.resize(count);
     sent = PQsendQueryParams(connection_, text.sql.c_str(), count, types.data(), values, lengths, formats, 0) != 0;
@@ -255,6 +257,16 @@ void Backend::Flush() {
   }
   write_blocked_ = left > 0;
   UpdateWatch();
+}
+
+void Backend::StopPreparing() {
+  prepares_ = false;
+  prepared_.Clear();
+}
+
+void Backend::StartPreparing() {
+  prepares_ = true;
+  prepared_.Clear();
 }
 
 void Backend::Detach(OperationId id) {

@@ -39,6 +39,8 @@ struct Operation {
   bool sync = true;
   // Only says what the statement is: the receiver's OnColumns gets the description, of the parameters too.
   bool describe_only = false;
+  // Whether it is prepared under a name, to be run again. Otherwise it is prepared for this once.
+  bool keep_prepared = true;
 };
 
 // Loop thread only. Made, it begins to connect; `opened` tells how that went. When the link breaks, everything in
@@ -85,8 +87,12 @@ class Backend {
   // They are right as they are now.
   void AcceptReportedSettings();
 
-  // Forgets what was prepared: DISCARD ALL has run, or is next in the pipeline.
+  // What was prepared may be out of date: it is prepared anew.
   void ForgetPreparedStatements() { prepared_.Clear(); }
+  // Texts may mean something else from now on, and again at any time: nothing is kept prepared…
+  void StopPreparing();
+  // …until the session is as it was when it began: DISCARD ALL has run, or is next in the pipeline.
+  void StartPreparing();
 
   [[nodiscard]] bool usable() const { return state_ == State::kOpen; }
   // Whether a Cancel() is not over yet.
@@ -169,6 +175,7 @@ class Backend {
   PreparedStatements prepared_;
   std::vector<std::string> reported_settings_;
   int cancels_pending_ = 0;
+  bool prepares_ = true;
   bool reading_paused_ = false;
   bool write_blocked_ = false;
   bool flush_planned_ = false;

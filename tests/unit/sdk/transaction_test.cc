@@ -254,6 +254,8 @@ class RunTransaction : public Transactions {
       stream.reply(reply);
       return true;
     };
+  transaction.release_savepoint("before");
+  EXPECT_EQ(gateway_.calls().back().release_savepoint().name(), "before");
   }
 
   std::atomic<int> commits_ = 0;

@@ -76,6 +76,9 @@ class AsyncTransaction {
 
   // When it fails with Outcome::kUnknown because of a timeout, a repeated commit tells what became of it.
   Async<void> async_commit();
+  // Forgets the savepoint and those set after it, and keeps what came after it. One that is never released holds a lock
+  // of its own until the transaction ends: thousands of them are "out of shared memory".
+  Async<void> async_release_savepoint(std::string_view name);
   // Also right when the transaction is gone already. After a commit whose outcome is unknown it finds that out where
   // the link is lost, and fails with Outcome::kCommitted, or kUnknown when nobody can tell in time: there may be
   // nothing left to roll back.
@@ -104,6 +107,7 @@ class Transaction {
   void commit();
   void rollback();
   [[nodiscard]] std::string recovery_token() const { return transaction_.recovery_token(); }
+  void release_savepoint(std::string_view name);
 
  private:
   AsyncTransaction transaction_;
