@@ -200,7 +200,7 @@ CallRef Gateway::Submit(const Connection& connection, Work work, Prepare prepare
     if (!status.ok()) {
       metrics_.ForMethod(work.method).Finished(absl::ZeroDuration(), ErrorDetail(status).kind());
       CallEnd end;
-      end.status = std::move(status);
+      end.status = target == nullptr ? status : target->WithTransactionState(status, work);
       work.finish(std::move(end));
       return;
     }

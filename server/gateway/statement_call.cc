@@ -284,8 +284,10 @@ void StatementCall::Stop(StopReason reason) {
     case State::kQueuedInTransaction: {
       // What the COMMIT before it will do, it might have said too.
       const bool in_doubt = work_.ending == Ending::kCommit && transaction_->committing();
+      std::optional<v1::TransactionStatus> status;
+      if (!transaction_->committing()) status = transaction_->Status();
       std::exchange(transaction_, nullptr)->Remove(*this);
-      End(in_doubt ? Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN) : not_executed, std::nullopt);
+      End(in_doubt ? Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN) : not_executed, std::move(status));
       return;
     }
     case State::kBackingOff:
@@ -487,6 +489,8 @@ Attempt StatementCall::ThisAttempt() const {
   attempt.may_write = MayWrite();
   attempt.guarded = guarded_;
   attempt.read_only_asked = ReadOnlyAsked();
+  attempt.transaction_failed =
+      transaction_ != nullptr && transaction_->Status().state() == v1::TRANSACTION_STATE_FAILED;
   attempt.server_is_read_only = server_is_read_only_;
   attempt.may_commit_itself = may_commit_itself_;
   attempt.elsewhere = reach_.at_most();

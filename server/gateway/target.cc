@@ -205,7 +205,9 @@ absl::StatusOr<Transaction*> Target::FindTransaction(const std::string& id, cons
   // Whether a handle of somebody else's exists is nobody's business.
   if (found != transactions_.end() && found->second->connection_id() == connection_id) return found->second.get();
   if (const Tombstone* tombstone = FindTombstone(id, connection_id)) {
-    return tombstone->doubt.ok() ? TransactionHasEnded(tombstone->state) : tombstone->doubt;
+    if (!tombstone->doubt.ok()) return tombstone->doubt;
+    return WithDetail(TransactionHasEnded(tombstone->state),
+                      [&](v1::DatabaseError& detail) { detail.set_transaction_state(tombstone->state); });
   }
   const bool restarted = shard_.shared().handles.IsOfAnotherInstance(id);
   return TransactionError(absl::StatusCode::kFailedPrecondition,
@@ -213,6 +215,14 @@ absl::StatusOr<Transaction*> Target::FindTransaction(const std::string& id, cons
                           restarted ? "transaction_id is of an earlier run of the gateway, which was restarted: "
                                       "GetTransactionOutcome tells by its recovery_token"
                                     : "transaction_id is unknown on this connection: call Begin first");
+}
+
+absl::Status Target::WithTransactionState(const absl::Status& status, const Work& work) {
+  if (work.transaction_id.empty()) return status;
+  const absl::StatusOr<Transaction*> found = FindTransaction(work.transaction_id, work.connection_id);
+  if (!found.ok()) return status;
+  return WithDetail(status,
+                    [&](v1::DatabaseError& detail) { detail.set_transaction_state((*found)->Status().state()); });
 }
 
 const Target::Tombstone* Target::FindTombstone(const std::string& id, const std::string& connection_id) const {

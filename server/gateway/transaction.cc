@@ -155,7 +155,9 @@ v1::TransactionStatus Transaction::Status() const {
   const absl::Time now = Now();
   v1::TransactionStatus status;
   status.set_transaction_id(id_);
-  status.set_state(lost()                                  ? v1::TRANSACTION_STATE_LOST
+  const bool run_again = running_ != nullptr && !lease_.held();  // just now: whether it is lost remains to be seen
+  status.set_state(run_again                               ? v1::TRANSACTION_STATE_OPEN
+                   : lost()                                ? v1::TRANSACTION_STATE_LOST
                    : lease_.backend().transaction_failed() ? v1::TRANSACTION_STATE_FAILED
                                                            : v1::TRANSACTION_STATE_OPEN);
   status.set_idle_left_ms(MillisecondsUntil(now + idle_timeout_, now));

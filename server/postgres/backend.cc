@@ -367,7 +367,13 @@ bool Backend::server_is_read_only() const {
   return std::string_view(standby) == "on" || (by_default != nullptr && std::string_view(by_default) == "on");
 }
 
-bool Backend::transaction_failed() const { return usable() && PQtransactionStatus(connection_) == PQTRANS_INERROR; }
+// While something is in flight (the round trip behind a cancel request, a DEALLOCATE) libpq says no more than that. But
+// in a transaction block every error aborts it, and nothing works in an aborted one but what mends or ends it.
+bool Backend::transaction_failed() const {
+  if (!usable()) return false;
+  const PGTransactionStatusType status = PQtransactionStatus(connection_);
+  return status == PQTRANS_INERROR || (status == PQTRANS_ACTIVE && last_failed_);
+}
 
 void Backend::OnSocketReady(uint32_t ready) {
   if ((ready & EPOLLOUT) != 0) Flush();
@@ -510,6 +516,7 @@ void Backend::FinishFront() {
   const absl::Time now = Now();
   front_took_ = now - front_since_;
   front_since_ = now;
+  if (done.text != nullptr) last_failed_ = !done.error.ok();
   if (!done.error.ok() && done.text != nullptr && ErrorDetail(done.error).reason() == "STALE_PLAN") {
     if (PreparedStatements::Entry* stale = prepared_.Find(*done.text)) {
       SendDeallocate(stale->name);

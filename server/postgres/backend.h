@@ -106,8 +106,10 @@ class Backend {
   [[nodiscard]] absl::Duration front_took() const { return front_took_; }
   // What was sent in this round of the loop has not left yet: what is sent now goes along.
   [[nodiscard]] bool flush_planned() const { return flush_planned_; }
-  // Whether a transaction block is open, as of the last answer.
+  // Whether a transaction block is open, as of the last answer. Only when nothing is in flight.
   [[nodiscard]] bool in_transaction() const;
+  // Whether the transaction block that is open takes no more statements, as of the last answer: also for that one's
+  // receiver, and whatever stands in the pipeline behind it.
   [[nodiscard]] bool transaction_failed() const;
   // The server itself takes no writes, whatever the transaction: a standby, or default_transaction_read_only.
   [[nodiscard]] bool server_is_read_only() const;
@@ -175,6 +177,7 @@ class Backend {
   PreparedStatements prepared_;
   std::vector<std::string> reported_settings_;
   int cancels_pending_ = 0;
+  bool last_failed_ = false;  // the last operation that ended, of those that somebody asked for
   bool prepares_ = true;
   bool reading_paused_ = false;
   bool write_blocked_ = false;
