@@ -221,7 +221,7 @@ void Gateway::ResumeStream(CallRef call) {
   if (call.id == 0) return;
   Shard& shard = *shards_[call.shard];
   shard.loop().Post([&shard, id = call.id] {
-    if (StatementCall* found = shard.FindCall(id)) found->Resume();
+    if (StatementCall* found = shard.FindCall(id)) found->ResumeStream();
   });
 }
 
@@ -307,7 +307,9 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
       if (!progress->begun) message->set_bound_sql(progress->bound_sql);
       progress->begun = true;
       progress->rows += static_cast<uint64_t>(message->rows_size()) + message->column_batch().row_count();
-      return sink.Write(std::move(message)) ? Flow::kContinue : Flow::kPause;
+      if (sink.Write(std::move(message))) return Flow::kContinue;
+      call.NoteStreamPaused();
+      return Flow::kPause;
     };
     return std::make_unique<postgres::StreamedResult>(format, batch_rows, call.Types(), std::move(write),
                                                       std::move(end));
@@ -391,9 +393,9 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
     for (int list = 0; list < runs; ++list) {
       absl::StatusOr<Run> run = MakeRun(statement.sql());
       if (!run.ok()) return fail(run.status());
+      if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) return fail(status);
       v1::BatchResult* result = response.add_results();
       result->set_statement_index(static_cast<uint32_t>(s));
-      if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) return fail(status);
       result->set_parameter_list_index(static_cast<uint32_t>(list));
       run->in_batch = true;
       run->statement_index = static_cast<uint32_t>(s);

@@ -324,7 +324,7 @@ void StatementCall::Stop(StopReason reason) {
   postgres::Backend& backend = CurrentLease().backend();
   target_.metrics().cancels.Increment();
   backend.Cancel();
-  backend.ResumeReading();  // a paused stream has to be read to its end; its rows are dropped from now on
+  ResumeStream();  // it has to be read to its end; its rows are dropped from now on
   patience_timer_ = target_.shard().loop().RunAt(Now() + kPatience, [this] {
     patience_timer_ = {};
     OnPatienceLost();
@@ -361,7 +361,7 @@ void StatementCall::OnPatienceLost() {
   CurrentLease().backend().Close();
 }
 
-void StatementCall::Resume() {
+void StatementCall::ResumeReading() {
   if (state_ != State::kRunning) return;
   if (shared_) {
     target_.pool().ResumeRead(read_);
@@ -383,7 +383,7 @@ postgres::TypeNaming StatementCall::Types() {
 void StatementCall::OnTypes(int attempt) {
   if (state_ != State::kRunning || attempts_ != attempt) return;
   for (const auto& receiver : receivers_) receiver->SetTypes(*target_.types());
-  Resume();
+  ResumeReading();
 }
 
 void StatementCall::OnOverflow() {
@@ -469,6 +469,9 @@ void StatementCall::ConcludeTransaction(const absl::Status& status) {
   } else if (work_.ending == Ending::kRollback) {
     transaction.set_state(v1::TRANSACTION_STATE_ROLLED_BACK);
     in.Conclude(transaction.state(), observe::Conclusion::kRolledBack);
+  } else if (lost && stop_reason_ == StopReason::kRolledBack) {  // its link was given up to that end
+    transaction.set_state(v1::TRANSACTION_STATE_ROLLED_BACK);
+    in.Conclude(transaction.state(), observe::Conclusion::kRolledBack);
   } else if (lost) {
     transaction.set_state(v1::TRANSACTION_STATE_LOST);
     in.Conclude(transaction.state(), observe::Conclusion::kLost, doubt);
@@ -486,11 +489,11 @@ Attempt StatementCall::ThisAttempt() const {
                                             : Attempt::Scope::kAutocommit;
   attempt.commits = work_.ending == Ending::kCommit && ending_sent_;
   attempt.ends = work_.ending != Ending::kNone;
+  attempt.transaction_failed =
+      transaction_ != nullptr && transaction_->Status().state() == v1::TRANSACTION_STATE_FAILED;
   attempt.may_write = MayWrite();
   attempt.guarded = guarded_;
   attempt.read_only_asked = ReadOnlyAsked();
-  attempt.transaction_failed =
-      transaction_ != nullptr && transaction_->Status().state() == v1::TRANSACTION_STATE_FAILED;
   attempt.server_is_read_only = server_is_read_only_;
   attempt.may_commit_itself = may_commit_itself_;
   attempt.elsewhere = reach_.at_most();

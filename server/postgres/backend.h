@@ -175,10 +175,10 @@ class Backend {
   absl::Time front_since_;
   absl::Duration front_took_;
   PreparedStatements prepared_;
-  std::vector<std::string> reported_settings_;
-  int cancels_pending_ = 0;
-  bool last_failed_ = false;  // the last operation that ended, of those that somebody asked for
   bool prepares_ = true;
+  std::vector<std::string> reported_settings_;
+  bool last_failed_ = false;  // the last operation that ended, of those that somebody asked for
+  int cancels_pending_ = 0;
   bool reading_paused_ = false;
   bool write_blocked_ = false;
   bool flush_planned_ = false;

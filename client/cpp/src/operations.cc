@@ -121,6 +121,7 @@ void fill(Request& request, const Scope& scope, std::string_view sql, const Para
 
 // Whether a commit that failed so has left the transaction open, or in the dark where a repeated commit brings light.
 bool may_be_open(const ErrorInfo& info) {
+  if (info.reason == "STREAM_OPEN") return true;
   return info.kind != ErrorKind::kTransaction &&
          (info.outcome == Outcome::kUnknown || info.outcome == Outcome::kNotExecuted);
 }
@@ -244,7 +245,6 @@ Async<void> rollback_marked(std::shared_ptr<OpenTransaction> transaction) {
                                 Outcome::kCommitted));
 }
 
-}  // namespace
 // One of the methods that take a savepoint's name: how its request is set, and its answer seen and read.
 template <typename Request, typename Response>
 Async<void> about_savepoint(const Scope& scope, std::string_view name, Request* (v1::SessionCall::*request)(),
@@ -269,6 +269,7 @@ Async<void> about_savepoint(const Scope& scope, std::string_view name, Request* 
   });
 }
 
+}  // namespace
 
 ErrorInfo transaction_error(std::string_view reason, std::string_view message, Outcome outcome) {
   ErrorInfo info;

@@ -204,6 +204,7 @@ TEST(StatementClass, WhatIsAboutSavepointsIsToldSo) {
   EXPECT_FALSE(Analysed("SELECT 'SAVEPOINT a'")->is_about_savepoint());
 }
 
+TEST(StatementClass, WhatOutlastsAResetIsToldSo) {
   for (const std::string_view sql : {
            "LOAD 'auto_explain'",
            "SELECT dblink_connect('x')",
