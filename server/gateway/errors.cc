@@ -57,6 +57,12 @@ absl::Status Stopped(StopReason reason, v1::Phase phase, v1::Outcome outcome) {
       detail.set_reason("TRANSACTION_EXPIRED");
       detail.set_message("the transaction's lease ran out while the statement ran");
       break;
+    case StopReason::kRolledBack:
+      detail.set_kind(v1::ERROR_KIND_TRANSACTION);
+      code = StatusCode::kAborted;
+      detail.set_reason("TRANSACTION_ROLLED_BACK");
+      detail.set_message("the transaction was rolled back while its stream was open");
+      break;
     case StopReason::kAdmin:
       detail.set_reason("CANCELLED_BY_OPERATOR");
       detail.set_message("an operator cancelled the statement");
@@ -130,6 +136,22 @@ v1::Outcome OutcomeOf(v1::TransactionState state) {
     default:
       return v1::OUTCOME_UNSPECIFIED;
   }
+}
+
+absl::Status StreamOpen() {
+  v1::DatabaseError detail;
+  detail.set_kind(v1::ERROR_KIND_TRANSACTION);
+  detail.set_phase(v1::PHASE_QUEUED);
+  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
+  detail.set_reason("STREAM_OPEN");
+  detail.set_message(
+      "a stream of the same transaction is open, and its rows are not being read: the backend runs one statement at a "
+      "time");
+  detail.set_hint(
+      "read the stream to its end or cancel it first; to run statements between its rows, collect them before "
+      "(Execute), or "
+      "stream them in another transaction");
+  return MakeError(StatusCode::kFailedPrecondition, std::move(detail));
 }
 
 absl::Status StillInProgress() {

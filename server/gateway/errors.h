@@ -20,7 +20,8 @@ enum class StopReason : uint8_t {
   kAdmin,
   kConnectionClosed,
   kDraining,
-  kTransactionExpired
+  kTransactionExpired,
+  kRolledBack  // by a Rollback of its transaction
 };
 
 // The error of a call that was stopped.
@@ -47,6 +48,9 @@ inline constexpr std::string_view kEffectsElsewhere = "EFFECTS_ELSEWHERE";
 
 // What a transaction in that state has left behind; UNSPECIFIED while it is open.
 [[nodiscard]] v1::Outcome OutcomeOf(v1::TransactionState state);
+
+// Another call of the same transaction is a stream that nobody reads.
+[[nodiscard]] absl::Status StreamOpen();
 
 // The deadline of one who asks for a transaction's outcome passed before there was one.
 [[nodiscard]] absl::Status StillInProgress();

@@ -200,7 +200,7 @@ CallRef Gateway::Submit(const Connection& connection, Work work, Prepare prepare
     if (!status.ok()) {
       metrics_.ForMethod(work.method).Finished(absl::ZeroDuration(), ErrorDetail(status).kind());
       CallEnd end;
-      end.status = std::move(status);
+      end.status = target == nullptr ? status : target->WithTransactionState(status, work);
       work.finish(std::move(end));
       return;
     }
@@ -221,7 +221,7 @@ void Gateway::ResumeStream(CallRef call) {
   if (call.id == 0) return;
   Shard& shard = *shards_[call.shard];
   shard.loop().Post([&shard, id = call.id] {
-    if (StatementCall* found = shard.FindCall(id)) found->Resume();
+    if (StatementCall* found = shard.FindCall(id)) found->ResumeStream();
   });
 }
 
@@ -243,6 +243,9 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
   if (!work.ok()) return Answer(Method::kExecute, work.status(), done);
   absl::StatusOr<Run> run = MakeRun(request.sql());
   if (!run.ok()) return Answer(Method::kExecute, run.status(), done);
+  if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) {
+    return Answer(Method::kExecute, status, done);
+  }
   const bool reads = run->bound.statement->statement_class() == sql::StatementClass::kRead;
   if (!request.idempotency_key().empty() || (request.exactly_once() && !reads)) {
     if (absl::Status status = MakeExactlyOnce(*work); !status.ok()) return Answer(Method::kExecute, status, done);
@@ -281,6 +284,9 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
   }
   absl::StatusOr<Run> run = MakeRun(request.sql());
   if (!run.ok()) return Answer(Method::kExecuteStream, run.status(), done);
+  if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) {
+    return Answer(Method::kExecuteStream, status, done);
+  }
 
   const uint32_t batch_rows = request.batch_rows() == 0 ? kDefaultBatchRows : request.batch_rows();
   // Of the attempt that runs; the sink hears of the text once.
@@ -301,7 +307,9 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
       if (!progress->begun) message->set_bound_sql(progress->bound_sql);
       progress->begun = true;
       progress->rows += static_cast<uint64_t>(message->rows_size()) + message->column_batch().row_count();
-      return sink.Write(std::move(message)) ? Flow::kContinue : Flow::kPause;
+      if (sink.Write(std::move(message))) return Flow::kContinue;
+      call.NoteStreamPaused();
+      return Flow::kPause;
     };
     return std::make_unique<postgres::StreamedResult>(format, batch_rows, call.Types(), std::move(write),
                                                       std::move(end));
@@ -385,6 +393,7 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
     for (int list = 0; list < runs; ++list) {
       absl::StatusOr<Run> run = MakeRun(statement.sql());
       if (!run.ok()) return fail(run.status());
+      if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) return fail(status);
       v1::BatchResult* result = response.add_results();
       result->set_statement_index(static_cast<uint32_t>(s));
       result->set_parameter_list_index(static_cast<uint32_t>(list));

@@ -228,6 +228,11 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
     const v1::DatabaseError detail = ErrorDetail(status);
     const bool refused = detail.sqlstate() == "25006";
     if (refused) NoticeReadOnlyServer();
+    // The other kinds are of a session that was swapped: nothing is out of date.
+    const bool stale = detail.reason() == "STALE_PLAN" && detail.sqlstate() != "26000" && detail.sqlstate() != "42P05";
+    if (stale && step == Step::kStatement) {
+      target_.NoteStalePlan(work_.runs[index].bound.statement.get(), InTransaction());
+    }
     if (refused && guarded_ && step == Step::kStatement) target_.NoteHiddenWrite(*work_.runs[index].bound.statement);
     if (work_.independent) {
       Attempt attempt = ThisAttempt();
@@ -279,8 +284,10 @@ void StatementCall::Stop(StopReason reason) {
     case State::kQueuedInTransaction: {
       // What the COMMIT before it will do, it might have said too.
       const bool in_doubt = work_.ending == Ending::kCommit && transaction_->committing();
+      std::optional<v1::TransactionStatus> status;
+      if (!transaction_->committing()) status = transaction_->Status();
       std::exchange(transaction_, nullptr)->Remove(*this);
-      End(in_doubt ? Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN) : not_executed, std::nullopt);
+      End(in_doubt ? Stopped(reason, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN) : not_executed, std::move(status));
       return;
     }
     case State::kBackingOff:
@@ -317,7 +324,7 @@ void StatementCall::Stop(StopReason reason) {
   postgres::Backend& backend = CurrentLease().backend();
   target_.metrics().cancels.Increment();
   backend.Cancel();
-  backend.ResumeReading();  // a paused stream has to be read to its end; its rows are dropped from now on
+  ResumeStream();  // it has to be read to its end; its rows are dropped from now on
   patience_timer_ = target_.shard().loop().RunAt(Now() + kPatience, [this] {
     patience_timer_ = {};
     OnPatienceLost();
@@ -354,7 +361,7 @@ void StatementCall::OnPatienceLost() {
   CurrentLease().backend().Close();
 }
 
-void StatementCall::Resume() {
+void StatementCall::ResumeReading() {
   if (state_ != State::kRunning) return;
   if (shared_) {
     target_.pool().ResumeRead(read_);
@@ -376,7 +383,7 @@ postgres::TypeNaming StatementCall::Types() {
 void StatementCall::OnTypes(int attempt) {
   if (state_ != State::kRunning || attempts_ != attempt) return;
   for (const auto& receiver : receivers_) receiver->SetTypes(*target_.types());
-  Resume();
+  ResumeReading();
 }
 
 void StatementCall::OnOverflow() {
@@ -462,6 +469,9 @@ void StatementCall::ConcludeTransaction(const absl::Status& status) {
   } else if (work_.ending == Ending::kRollback) {
     transaction.set_state(v1::TRANSACTION_STATE_ROLLED_BACK);
     in.Conclude(transaction.state(), observe::Conclusion::kRolledBack);
+  } else if (lost && stop_reason_ == StopReason::kRolledBack) {  // its link was given up to that end
+    transaction.set_state(v1::TRANSACTION_STATE_ROLLED_BACK);
+    in.Conclude(transaction.state(), observe::Conclusion::kRolledBack);
   } else if (lost) {
     transaction.set_state(v1::TRANSACTION_STATE_LOST);
     in.Conclude(transaction.state(), observe::Conclusion::kLost, doubt);
@@ -479,6 +489,8 @@ Attempt StatementCall::ThisAttempt() const {
                                             : Attempt::Scope::kAutocommit;
   attempt.commits = work_.ending == Ending::kCommit && ending_sent_;
   attempt.ends = work_.ending != Ending::kNone;
+  attempt.transaction_failed =
+      transaction_ != nullptr && transaction_->Status().state() == v1::TRANSACTION_STATE_FAILED;
   attempt.may_write = MayWrite();
   attempt.guarded = guarded_;
   attempt.read_only_asked = ReadOnlyAsked();

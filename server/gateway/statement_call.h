@@ -40,14 +40,17 @@ class StatementCall {
   void Start();
   // Ends it before its time. A COMMIT that was sent is never cancelled.
   void Stop(StopReason reason);
-  // The reader of its stream wants more.
-  void Resume();
+  // The reader of its stream has had enough for now; it wants more.
+  void NoteStreamPaused();
+  void ResumeStream();
 
   // From its transaction: it waits there; it is its turn; or it never will be, since the transaction has ended like
   // this.
   void WaitIn(Transaction& transaction);
   void RunIn(Transaction& transaction);
   void TransactionWasOver(const absl::StatusOr<v1::TransactionStatus>& end);
+  // Or it waits in vain, behind a stream that nobody reads.
+  void RefuseBehindStream();
 
   // For receivers: the result is larger than the call may return.
   void OnOverflow();
@@ -109,6 +112,8 @@ class StatementCall {
   // Whether its text calls what may act elsewhere at once.
   [[nodiscard]] bool CallsOutside() const;
   void NoteIn(Transaction& transaction) const;
+  // Of others' making or its own.
+  [[nodiscard]] bool InTransaction() const { return transaction_ != nullptr || work_.begin.has_value(); }
   // Its caller asked for READ ONLY.
   [[nodiscard]] bool ReadOnlyAsked() const;
   // The server refused what its text had not shown.
@@ -123,6 +128,7 @@ class StatementCall {
   void AnswerInDoubt();
   void OnPatienceLost();
   void OnTypes(int attempt);
+  void ResumeReading();
   [[nodiscard]] pool::Lease& CurrentLease();
   void Conclude();
   // For a COMMIT that was never answered: true when the server is being asked, and Conclude() comes again.

@@ -63,6 +63,8 @@ void StatementCall::SendRuns(pool::Lease& lease) {
     op.text = run.bound.text;
     op.parameters = &run.bound.parameters;
     op.describe_only = run.describe_only;
+    // Savepoints have ever new names.
+    op.keep_prepared = run.bound.statement != nullptr && !(InTransaction() && target_.LosesPlans(*run.bound.statement));
     op.sync = work_.independent || (!marks && !ends && i + 1 == last);
     std::unique_ptr<postgres::ResultReceiver> receiver = run.receive(
         *this, [this, i](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(Step::kStatement, i, end); });

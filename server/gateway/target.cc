@@ -15,7 +15,7 @@ namespace {
 // How long, and how many, ended transactions are remembered, so that a repeated Commit gets the first answer.
 constexpr absl::Duration kTombstoneLifetime = absl::Minutes(10);
 constexpr size_t kMaxTombstones = 10'000;
-constexpr size_t kMaxHiddenWriters = 10'000;
+constexpr size_t kMaxFingerprints = 10'000;
 // For what a server is asked when somebody connects. Its answer to one may come too late for him, and not for others.
 constexpr absl::Duration kProbeTime = absl::Seconds(10);
 constexpr const char* kSilent = "the server took the login, and has not answered since";
@@ -139,8 +139,15 @@ bool Target::LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<v
 }
 
 void Target::NoteHiddenWrite(const sql::Statement& statement) {
-  if (hidden_writers_.size() >= kMaxHiddenWriters) hidden_writers_.clear();  // they will be seen again
+  if (hidden_writers_.size() >= kMaxFingerprints) hidden_writers_.clear();  // they will be seen again
   hidden_writers_.insert(statement.fingerprint());
+}
+
+void Target::NoteStalePlan(const sql::Statement* statement, bool in_transaction) {
+  pool_.ForgetPlans();
+  if (!in_transaction || statement == nullptr) return;
+  if (plan_losers_.size() >= kMaxFingerprints) plan_losers_.clear();  // they will be seen again
+  plan_losers_.insert(statement->fingerprint());
 }
 
 void Target::AskOutcome(const postgres::TransactionMark& mark, absl::Time deadline, CommitResolver::Callback callback) {
@@ -198,7 +205,9 @@ absl::StatusOr<Transaction*> Target::FindTransaction(const std::string& id, cons
   // Whether a handle of somebody else's exists is nobody's business.
   if (found != transactions_.end() && found->second->connection_id() == connection_id) return found->second.get();
   if (const Tombstone* tombstone = FindTombstone(id, connection_id)) {
-    return tombstone->doubt.ok() ? TransactionHasEnded(tombstone->state) : tombstone->doubt;
+    if (!tombstone->doubt.ok()) return tombstone->doubt;
+    return WithDetail(TransactionHasEnded(tombstone->state),
+                      [&](v1::DatabaseError& detail) { detail.set_transaction_state(tombstone->state); });
   }
   const bool restarted = shard_.shared().handles.IsOfAnotherInstance(id);
   return TransactionError(absl::StatusCode::kFailedPrecondition,
@@ -206,6 +215,14 @@ absl::StatusOr<Transaction*> Target::FindTransaction(const std::string& id, cons
                           restarted ? "transaction_id is of an earlier run of the gateway, which was restarted: "
                                       "GetTransactionOutcome tells by its recovery_token"
                                     : "transaction_id is unknown on this connection: call Begin first");
+}
+
+absl::Status Target::WithTransactionState(const absl::Status& status, const Work& work) {
+  if (work.transaction_id.empty()) return status;
+  const absl::StatusOr<Transaction*> found = FindTransaction(work.transaction_id, work.connection_id);
+  if (!found.ok()) return status;
+  return WithDetail(status,
+                    [&](v1::DatabaseError& detail) { detail.set_transaction_state((*found)->Status().state()); });
 }
 
 const Target::Tombstone* Target::FindTombstone(const std::string& id, const std::string& connection_id) const {

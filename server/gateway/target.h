@@ -96,6 +96,15 @@ class Target {
     return !hidden_writers_.empty() && hidden_writers_.contains(statement.fingerprint());
   }
   void NoteHiddenWrite(const sql::Statement& statement);
+  // A plan was out of date: what is prepared on any backend may be. In a transaction, where it could not be prepared
+  // anew, the statement is not kept prepared from now on: what its transaction does before it may be what changes its
+  // meaning (in a trigger), each time.
+  void NoteStalePlan(const sql::Statement* statement, bool in_transaction);
+  [[nodiscard]] bool LosesPlans(const sql::Statement& statement) const {
+    return !plan_losers_.empty() && plan_losers_.contains(statement.fingerprint());
+  }
+  // With the state of the open transaction, if there is one, that the work was to run in, and did not.
+  [[nodiscard]] absl::Status WithTransactionState(const absl::Status& status, const Work& work);
   [[nodiscard]] CommitResolver& resolver() { return resolver_; }
   [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
   [[nodiscard]] TransactionShares& shares() { return shares_; }
@@ -127,6 +136,7 @@ class Target {
   postgres::ServerInfo info_;
   absl::flat_hash_map<uint32_t, absl::Time> looked_up_;  // types, and when, that the catalogue turned out not to have
   absl::flat_hash_set<std::string> hidden_writers_;      // fingerprints
+  absl::flat_hash_set<std::string> plan_losers_;         // fingerprints
   pool::Pool pool_;
   CommitResolver resolver_;
   RetryBudget retry_budget_;

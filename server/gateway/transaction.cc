@@ -12,6 +12,10 @@
 namespace engine::db::gateway {
 namespace {
 
+// How long a stream may stand still, for its reader's sake, before those who wait behind it are refused. A steady
+// reader's pauses are shorter; one that is stuck is told soon.
+constexpr absl::Duration kStreamPatience = absl::Milliseconds(500);
+
 absl::Duration OrDefault(uint32_t milliseconds, absl::Duration otherwise) {
   return milliseconds == 0 ? otherwise : absl::Milliseconds(milliseconds);
 }
@@ -47,6 +51,7 @@ Transaction::Transaction(Target& target, std::string id, const Work& work, pool:
 
 Transaction::~Transaction() {
   loop_.CancelTimer(idle_timer_);
+  loop_.CancelTimer(stream_timer_);
   loop_.CancelTimer(lease_timer_);
 }
 
@@ -61,11 +66,38 @@ void Transaction::Enqueue(StatementCall& call) {
   call.WaitIn(*this);
   // Otherwise it waits its turn, perhaps for a cancel request to land.
   if (running_ == nullptr && queue_.size() == 1) RunNext();
+  ArmStreamTimer();
 }
 
 void Transaction::Remove(StatementCall& call) {
   std::erase(queue_, &call);
   if (running_ == nullptr && queue_.empty()) ArmIdleTimer();
+}
+
+void Transaction::SetStreamPaused(bool paused) {
+  stream_paused_at_ = paused ? Now() : absl::InfiniteFuture();
+  ArmStreamTimer();
+}
+
+void Transaction::ArmStreamTimer() {
+  loop_.CancelTimer(stream_timer_);
+  if (stream_paused_at_ == absl::InfiniteFuture() || queue_.empty()) return;
+  stream_timer_ = loop_.RunAt(stream_paused_at_ + kStreamPatience, [this] {
+    stream_timer_ = {};
+    RefuseWaiting();
+  });
+}
+
+void Transaction::RefuseWaiting() {
+  while (!queue_.empty()) {
+    if (queue_.front()->work().ending == Ending::kRollback) {
+      running_->Stop(StopReason::kRolledBack);  // then it is the rollback's turn
+      return;
+    }
+    StatementCall& call = *queue_.front();
+    queue_.pop_front();
+    call.RefuseBehindStream();
+  }
 }
 
 bool Transaction::committing() const { return running_ != nullptr && running_->work().ending == Ending::kCommit; }
@@ -89,6 +121,7 @@ void Transaction::RunNext() {
 
 void Transaction::CallEnded() {
   running_ = nullptr;
+  SetStreamPaused(false);
   idle_since_ = Now();
   if (abort_reason_ != StopReason::kNone) {
     Conclude(abort_reason_ == StopReason::kTransactionExpired ? v1::TRANSACTION_STATE_EXPIRED
@@ -112,6 +145,7 @@ void Transaction::CallEnded() {
 
 void Transaction::Conclude(v1::TransactionState state, observe::Conclusion conclusion, const absl::Status& doubt) {
   running_ = nullptr;
+  SetStreamPaused(false);
   target_.metrics().TransactionEnded(conclusion);
   if (conclusion == observe::Conclusion::kExpired || conclusion == observe::Conclusion::kLost ||
       conclusion == observe::Conclusion::kUnknown) {
@@ -155,7 +189,9 @@ v1::TransactionStatus Transaction::Status() const {
   const absl::Time now = Now();
   v1::TransactionStatus status;
   status.set_transaction_id(id_);
-  status.set_state(lost()                                  ? v1::TRANSACTION_STATE_LOST
+  const bool run_again = running_ != nullptr && !lease_.held();  // just now: whether it is lost remains to be seen
+  status.set_state(run_again                               ? v1::TRANSACTION_STATE_OPEN
+                   : lost()                                ? v1::TRANSACTION_STATE_LOST
                    : lease_.backend().transaction_failed() ? v1::TRANSACTION_STATE_FAILED
                                                            : v1::TRANSACTION_STATE_OPEN);
   status.set_idle_left_ms(MillisecondsUntil(now + idle_timeout_, now));

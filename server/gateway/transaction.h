@@ -76,6 +76,9 @@ class Transaction {
   void SetMarkDue(bool due) { mark_due_ = due; }
   [[nodiscard]] const Reach& reach() const { return reach_; }
   void SetReach(const Reach& reach) { reach_ = reach; }
+  // Of the running call, a stream: its reader has had enough for now, or goes on. While nobody reads it, calls that
+  // wait behind it are refused after a moment, since its reader may be waiting for one of them; a Rollback ends it.
+  void SetStreamPaused(bool paused);
   // Whether its COMMIT is being run.
   [[nodiscard]] bool committing() const;
   // What its fate can be asked by; nothing while that is not known.
@@ -94,6 +97,8 @@ class Transaction {
  private:
   void RunNext();
   void ArmIdleTimer();
+  void ArmStreamTimer();
+  void RefuseWaiting();
 
   Target& target_;
   postgres::EventLoop& loop_;  // outlives the target, which may go before an ended transaction does
@@ -117,8 +122,10 @@ class Transaction {
   absl::Time idle_since_;
   uint64_t statements_ = 0;
   std::string last_fingerprint_;
+  absl::Time stream_paused_at_ = absl::InfiniteFuture();  // of the running call
   StopReason abort_reason_ = StopReason::kNone;
   postgres::EventLoop::TimerId idle_timer_;
+  postgres::EventLoop::TimerId stream_timer_;
   postgres::EventLoop::TimerId lease_timer_;
 };
 

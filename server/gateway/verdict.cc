@@ -104,7 +104,7 @@ absl::Status Verdict(const absl::Status& error, const Attempt& attempt) {
   }
   // Said of the statement alone, whose transaction goes on or was rolled back.
   if (detail.outcome() == v1::OUTCOME_COMMITTED && attempt.scope != Scope::kAutocommit) {
-    const bool open = attempt.scope == Scope::kTransaction && !attempt.ends;
+    const bool open = attempt.scope == Scope::kTransaction && !attempt.ends && !attempt.transaction_failed;
     detail.set_outcome(open ? v1::OUTCOME_UNSPECIFIED : v1::OUTCOME_ROLLED_BACK);
     if (open) detail.set_hint("the statement took effect within the transaction, which is still open");
   }

@@ -25,6 +25,8 @@ struct Attempt {
   bool commits = false;
   // The transaction was to end with the call.
   bool ends = false;
+  // The transaction that was open before takes no more statements: nothing of the attempt remains.
+  bool transaction_failed = false;
   // The server would have let it write.
   bool may_write = true;
   // It was run as a read: the server was told to refuse writes.

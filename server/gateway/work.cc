@@ -64,6 +64,16 @@ absl::Status ValidateOptions(const v1::TransactionOptions& options, std::string_
   return absl::OkStatus();
 }
 
+absl::Status CheckSavepoint(const Work& work, const sql::Statement& statement) {
+  if (!statement.is_about_savepoint() || work.begin.has_value() || !work.transaction_id.empty())
+    return absl::OkStatus();
+  return InvalidRequest(
+      "sql", "TRANSACTION_CONTROL",
+      absl::StrCat(ToAbsl(statement.summary()),
+                   " needs a transaction: call Begin first (savepoints have methods of their own too: Savepoint, "
+                   "RollbackToSavepoint and ReleaseSavepoint)"));
+}
+
 absl::Status ValidateSavepointName(std::string_view name) {
   bool plain = !name.empty() && name.size() <= kMaxSavepointName && !absl::ascii_isdigit(name[0]);
   for (const char c : name) plain = plain && (absl::ascii_isalnum(c) || c == '_');

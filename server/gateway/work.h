@@ -96,6 +96,9 @@ struct Work {
 // Checks the options against their ranges; `path` names them in errors.
 [[nodiscard]] absl::Status ValidateOptions(const v1::TransactionOptions& options, std::string_view path);
 
+// What is about savepoints needs a transaction, whatever it is called by.
+[[nodiscard]] absl::Status CheckSavepoint(const Work& work, const sql::Statement& statement);
+
 // SAVEPOINT's name: InvalidRequest unless it is a plain identifier, so that it can be written into a statement.
 [[nodiscard]] absl::Status ValidateSavepointName(std::string_view name);
 

@@ -44,7 +44,10 @@ Lease::~Lease() { Release(); }
 
 Backend& Lease::backend() const { return *slot_->backend; }
 
-void Lease::MarkSessionChanged() { slot_->session_changed = true; }
+void Lease::MarkSessionChanged() {
+  slot_->session_changed = true;
+  slot_->backend->StopPreparing();
+}
 
 void Lease::ShieldSequences(OwnerId owner, bool reads) {
   if (slot_->sequences_of == 0 || (slot_->sequences_of == owner && !reads)) return;
@@ -59,9 +62,8 @@ void Lease::WillRun(std::shared_ptr<const sql::Statement> statement, OwnerId own
 }
 
 void Lease::HasSent(const sql::Statement& statement) {
-  if (!statement.forgets_prepared() && !statement.changes_schema()) return;
-  slot_->backend->ForgetPreparedStatements();
-  slot_->session_changed = true;  // the server still has them
+  if (!statement.changes_meanings()) return;
+  MarkSessionChanged();
   // What is temporary is nobody else's.
   if (statement.changes_schema() && !statement.changes_session()) slot_->schema_changed = true;
 }

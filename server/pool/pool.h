@@ -56,7 +56,9 @@ class Lease {
 
   [[nodiscard]] bool held() const { return slot_ != nullptr; }
   [[nodiscard]] postgres::Backend& backend() const;
-  // Something was run that changes the session: it is reset before anyone else gets it.
+  // Something was run, or is about to be, that changes the session and what texts mean in it: the backend is reset
+  // before anyone else gets it, and until then nothing is kept prepared. (In a transaction a stale plan can't be
+  // retried.)
   void MarkSessionChanged();
   // For the start of a lease. What currval() and lastval() return is kept by the session, and every INSERT into a table
   // with a serial column changes it: a reset after each would be too dear. So it is forgotten here, ahead in the
@@ -146,6 +148,9 @@ class Pool {
   // After its receiver's kPause, which holds up everyone behind it.
   void ResumeRead(SharedRead& read);
 
+  // A plan was out of date: so may be whatever is prepared, on every backend.
+  void ForgetPlans() { ForgetPlansBut(nullptr); }
+
   // Closes every backend at once and fails whoever waits. Leases may still be given back.
   void Close();
 
@@ -212,7 +217,7 @@ class Pool {
   void StartCleaning(Slot& slot);
   void RunInternal(Slot& slot, postgres::Operation operation);
   void Reset(Slot& slot);
-  void OnSchemaChanged(Slot& by);
+  void ForgetPlansBut(const Slot* slot);
   void SetGuard(Slot& slot, bool on);
   void ForgetSequences(Slot& slot, bool sync);
   void OnDrained(Slot& slot);

@@ -272,7 +272,10 @@ void Pool::Clean(Slot& slot) {
     CloseSlot(slot, reason);
     Dispatch();
   };
-  if (slot.schema_changed && !slot.backend->busy()) OnSchemaChanged(slot);
+  if (slot.schema_changed && !slot.backend->busy()) {
+    slot.schema_changed = false;
+    ForgetPlansBut(&slot);
+  }
   if (!slot.backend->usable()) return close(observe::CloseReason::kLost);
   if (slot.retired) return close(observe::CloseReason::kRetired);
   if (slot.internal_failed) return close(observe::CloseReason::kUnclean);
@@ -291,10 +294,9 @@ void Pool::Clean(Slot& slot) {
 
 // PostgreSQL notices that a prepared statement's tables have changed, but goes on with the parameter types that it had
 // inferred before: a timestamp's time zone would be dropped where the column has become a timestamptz.
-void Pool::OnSchemaChanged(Slot& by) {
-  by.schema_changed = false;
+void Pool::ForgetPlansBut(const Slot* other) {
   for (Slot* slot : AllSlots()) {
-    if (slot == &by || slot->state == SlotState::kOpening || slot->state == SlotState::kClosed) continue;
+    if (slot == other || slot->state == SlotState::kOpening || slot->state == SlotState::kClosed) continue;
     slot->backend->ForgetPreparedStatements();
     slot->session_changed = true;  // the server still has them
     if (slot->state == SlotState::kIdle) StartCleaning(*slot);
@@ -308,7 +310,7 @@ void Pool::Reset(Slot& slot) {
   slot.guarded = false;
   metrics_.resets.Increment();
   RunInternal(slot, {.text = postgres::CommandText("DISCARD ALL")});
-  slot.backend->ForgetPreparedStatements();
+  slot.backend->StartPreparing();
   RunInternal(slot, {.text = postgres::CommandText(kNewSeed)});
 }
 

@@ -192,27 +192,29 @@ bool Backend::Send(const Operation& operation, InFlight& entry) {
   const int* lengths = count == 0 ? nullptr : operation.parameters->lengths();
   const int* formats = count == 0 ? nullptr : operation.parameters->formats();
 
-  PreparedStatements::Entry* prepared = prepared_.Find(text);
-  if (prepared == nullptr) {
-    prepared = prepared_.Add(operation.text);
+  const bool keeps = prepares_ && operation.keep_prepared;
+  PreparedStatements::Entry* prepared = keeps ? prepared_.Find(text) : nullptr;
+  const char* name = "";
+  if (prepared != nullptr) name = prepared->name.c_str();
+  if (prepared == nullptr && (keeps || operation.describe_only)) {
+    if (keeps) name = (prepared = prepared_.Add(operation.text))->name.c_str();
     entry.has_prepare = true;
     entry.stage = Stage::kPrepare;
     // As many types as there are values: where a command takes no parameters at all (CREATE VIEW, ALTER TABLE …), the
     // server refuses it here, as a fault of the statement, rather than when values are bound to it, as one of the link.
     std::vector<Oid> types(text.parameter_types.begin(), text.parameter_types.end());
     types.resize(std::max<size_t>(types.size(), count), InvalidOid);
-    if (PQsendPrepare(connection_, prepared->name.c_str(), text.sql.c_str(), static_cast<int>(types.size()),
-                      types.data()) == 0) {
+    if (PQsendPrepare(connection_, name, text.sql.c_str(), static_cast<int>(types.size()), types.data()) == 0) {
       return false;
     }
   }
   bool sent = false;
   if (operation.describe_only) {
-    sent = PQsendDescribePrepared(connection_, prepared->name.c_str()) != 0;
-  } else if (entry.has_prepare || prepared->state == PreparedStatements::State::kPrepared) {
-    sent = PQsendQueryPrepared(connection_, prepared->name.c_str(), count, values, lengths, formats, 0) != 0;
+    sent = PQsendDescribePrepared(connection_, name) != 0;
+  } else if (entry.has_prepare || (prepared != nullptr && prepared->state == PreparedStatements::State::kPrepared)) {
+    sent = PQsendQueryPrepared(connection_, name, count, values, lengths, formats, 0) != 0;
   } else {
-    // Somebody ahead in this pipeline prepares it, which may yet fail: this one stands on its own feet.
+    // Not kept, or somebody ahead in this pipeline prepares it, which may yet fail: this one stands on its own feet.
     std::vector<Oid> types = text.parameter_types;
     types.resize(count);
     sent = PQsendQueryParams(connection_, text.sql.c_str(), count, types.data(), values, lengths, formats, 0) != 0;
@@ -255,6 +257,16 @@ void Backend::Flush() {
   }
   write_blocked_ = left > 0;
   UpdateWatch();
+}
+
+void Backend::StopPreparing() {
+  prepares_ = false;
+  prepared_.Clear();
+}
+
+void Backend::StartPreparing() {
+  prepares_ = true;
+  prepared_.Clear();
 }
 
 void Backend::Detach(OperationId id) {
@@ -355,7 +367,13 @@ bool Backend::server_is_read_only() const {
   return std::string_view(standby) == "on" || (by_default != nullptr && std::string_view(by_default) == "on");
 }
 
-bool Backend::transaction_failed() const { return usable() && PQtransactionStatus(connection_) == PQTRANS_INERROR; }
+// While something is in flight (the round trip behind a cancel request, a DEALLOCATE) libpq says no more than that. But
+// in a transaction block every error aborts it, and nothing works in an aborted one but what mends or ends it.
+bool Backend::transaction_failed() const {
+  if (!usable()) return false;
+  const PGTransactionStatusType status = PQtransactionStatus(connection_);
+  return status == PQTRANS_INERROR || (status == PQTRANS_ACTIVE && last_failed_);
+}
 
 void Backend::OnSocketReady(uint32_t ready) {
   if ((ready & EPOLLOUT) != 0) Flush();
@@ -498,6 +516,7 @@ void Backend::FinishFront() {
   const absl::Time now = Now();
   front_took_ = now - front_since_;
   front_since_ = now;
+  if (done.text != nullptr) last_failed_ = !done.error.ok();
   if (!done.error.ok() && done.text != nullptr && ErrorDetail(done.error).reason() == "STALE_PLAN") {
     if (PreparedStatements::Entry* stale = prepared_.Find(*done.text)) {
       SendDeallocate(stale->name);

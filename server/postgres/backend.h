@@ -39,6 +39,8 @@ struct Operation {
   bool sync = true;
   // Only says what the statement is: the receiver's OnColumns gets the description, of the parameters too.
   bool describe_only = false;
+  // Whether it is prepared under a name, to be run again. Otherwise it is prepared for this once.
+  bool keep_prepared = true;
 };
 
 // Loop thread only. Made, it begins to connect; `opened` tells how that went. When the link breaks, everything in
@@ -85,8 +87,12 @@ class Backend {
   // They are right as they are now.
   void AcceptReportedSettings();
 
-  // Forgets what was prepared: DISCARD ALL has run, or is next in the pipeline.
+  // What was prepared may be out of date: it is prepared anew.
   void ForgetPreparedStatements() { prepared_.Clear(); }
+  // Texts may mean something else from now on, and again at any time: nothing is kept prepared…
+  void StopPreparing();
+  // …until the session is as it was when it began: DISCARD ALL has run, or is next in the pipeline.
+  void StartPreparing();
 
   [[nodiscard]] bool usable() const { return state_ == State::kOpen; }
   // Whether a Cancel() is not over yet.
@@ -100,8 +106,10 @@ class Backend {
   [[nodiscard]] absl::Duration front_took() const { return front_took_; }
   // What was sent in this round of the loop has not left yet: what is sent now goes along.
   [[nodiscard]] bool flush_planned() const { return flush_planned_; }
-  // Whether a transaction block is open, as of the last answer.
+  // Whether a transaction block is open, as of the last answer. Only when nothing is in flight.
   [[nodiscard]] bool in_transaction() const;
+  // Whether the transaction block that is open takes no more statements, as of the last answer: also for that one's
+  // receiver, and whatever stands in the pipeline behind it.
   [[nodiscard]] bool transaction_failed() const;
   // The server itself takes no writes, whatever the transaction: a standby, or default_transaction_read_only.
   [[nodiscard]] bool server_is_read_only() const;
@@ -167,7 +175,9 @@ class Backend {
   absl::Time front_since_;
   absl::Duration front_took_;
   PreparedStatements prepared_;
+  bool prepares_ = true;
   std::vector<std::string> reported_settings_;
+  bool last_failed_ = false;  // the last operation that ended, of those that somebody asked for
   int cancels_pending_ = 0;
   bool reading_paused_ = false;
   bool write_blocked_ = false;

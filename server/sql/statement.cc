@@ -50,6 +50,11 @@ absl::Status Refuse(std::string_view reason, std::string_view message) {
   return InvalidRequest("sql", reason, message);
 }
 
+bool IsRollbackTo(const Words& words, size_t first) {
+  const bool noise = words.IsAny(first + 1, {"work", "transaction"});
+  return words.Is(first, "rollback") && words.Is(first + (noise ? 2 : 1), "to");
+}
+
 // Commands that the gateway has methods for, or can't carry. `first` is the first word.
 absl::Status CheckCommand(const Words& words, size_t first) {
   if (words.Is(first, "copy")) {
@@ -61,17 +66,6 @@ absl::Status CheckCommand(const Words& words, size_t first) {
   if (words.IsAny(first, {"commit", "rollback", "prepare"}) && prepared) {
     return Refuse("TRANSACTION_CONTROL", "two-phase commit is not supported: use Begin, Commit and Rollback");
   }
-  const bool noise = words.IsAny(first + 1, {"work", "transaction"});
-  if (words.Is(first, "rollback") && words.Is(first + (noise ? 2 : 1), "to")) {
-    return Refuse("TRANSACTION_CONTROL", "ROLLBACK TO can't run as a statement: call RollbackToSavepoint");
-  }
-  if (words.Is(first, "savepoint")) {
-    return Refuse("TRANSACTION_CONTROL",
-                  "SAVEPOINT can't run as a statement: call Savepoint, and RollbackToSavepoint to return to it");
-  }
-  if (words.Is(first, "release")) {
-    return Refuse("TRANSACTION_CONTROL", "RELEASE can't run as a statement: call ReleaseSavepoint");
-  }
   if (words.IsAny(first, {"begin", "start"})) {
     return Refuse("TRANSACTION_CONTROL",
                   absl::StrCat(words.Is(first, "begin") ? "BEGIN" : "START TRANSACTION",
@@ -81,7 +75,7 @@ absl::Status CheckCommand(const Words& words, size_t first) {
     return Refuse("TRANSACTION_CONTROL",
                   "COMMIT can't run as a statement: call Commit, or set `commit` on the last statement");
   }
-  if (words.IsAny(first, {"rollback", "abort"})) {
+  if (words.IsAny(first, {"rollback", "abort"}) && !IsRollbackTo(words, first)) {
     return Refuse("TRANSACTION_CONTROL", "ROLLBACK can't run as a statement: call Rollback");
   }
   return absl::OkStatus();
@@ -142,14 +136,15 @@ std::string_view Summary(const Words& words, size_t first, const std::optional<S
     }
   }
   static constexpr std::string_view kCommands[] = {
-      "SELECT",  "INSERT", "UPDATE",     "DELETE",   "MERGE",    "WITH",     "VALUES",    "TABLE",   "CREATE",
-      "ALTER",   "DROP",   "SHOW",       "EXPLAIN",  "SET",      "RESET",    "CALL",      "DO",      "DECLARE",
-      "FETCH",   "MOVE",   "CLOSE",      "LISTEN",   "NOTIFY",   "LOCK",     "UNLISTEN",  "PREPARE", "EXECUTE",
-      "ANALYZE", "VACUUM", "DEALLOCATE", "REFRESH",  "GRANT",    "REVOKE",   "COMMENT",   "CLUSTER", "REINDEX",
-      "DISCARD", "LOAD",   "IMPORT",     "REASSIGN", "SECURITY", "TRUNCATE", "CHECKPOINT"};
+      "SELECT",  "INSERT", "UPDATE",     "DELETE",   "MERGE",    "WITH",     "VALUES",     "TABLE",     "CREATE",
+      "ALTER",   "DROP",   "SHOW",       "EXPLAIN",  "SET",      "RESET",    "CALL",       "DO",        "DECLARE",
+      "FETCH",   "MOVE",   "CLOSE",      "LISTEN",   "NOTIFY",   "LOCK",     "UNLISTEN",   "PREPARE",   "EXECUTE",
+      "ANALYZE", "VACUUM", "DEALLOCATE", "REFRESH",  "GRANT",    "REVOKE",   "COMMENT",    "CLUSTER",   "REINDEX",
+      "DISCARD", "LOAD",   "IMPORT",     "REASSIGN", "SECURITY", "TRUNCATE", "CHECKPOINT", "SAVEPOINT", "RELEASE"};
   for (const std::string_view command : kCommands) {
     if (words.Is(first, command)) return command;
   }
+  if (IsRollbackTo(words, first)) return "ROLLBACK TO";
   return "OTHER";
 }
 
@@ -222,8 +217,9 @@ std::shared_ptr<const BoundText> Statement::TextFor(absl::Span<const uint32_t> p
 }
 
 bool Statement::takes_snapshot() const {
-  static constexpr std::string_view kWithout[] = {"SET",      "RESET",      "SHOW",      "LOCK",    "LISTEN",  "NOTIFY",
-                                                  "UNLISTEN", "CHECKPOINT", "SAVEPOINT", "RELEASE", "ROLLBACK"};
+  static constexpr std::string_view kWithout[] = {"SET",       "RESET",   "SHOW",       "LOCK",
+                                                  "LISTEN",    "NOTIFY",  "UNLISTEN",   "CHECKPOINT",
+                                                  "SAVEPOINT", "RELEASE", "ROLLBACK TO"};
   return std::find(std::begin(kWithout), std::end(kWithout), facts_.summary) == std::end(kWithout);
 }
 
@@ -288,6 +284,7 @@ absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql) {
     facts.outlasts_reset = syntax->outlasts_reset;
     facts.reads_sequences = syntax->reads_sequences;
     facts.calls_unknown_code = syntax->calls_unknown_code;
+    facts.makes_tables = syntax->makes_tables;
   }
   facts.may_commit_itself = MayCommitItself(words, first, text);
   facts.sets_constraints = words.Is(first, "set") && words.Is(first + 1, "constraints");

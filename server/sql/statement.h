@@ -62,6 +62,7 @@ class Statement {
     bool reads_sequences = true;
     bool calls_unknown_code = true;
     bool sets_constraints = false;  // which fires deferred triggers
+    bool makes_tables = false;
     bool parsed = false;
     std::string_view summary;  // lives for ever
   };
@@ -81,7 +82,8 @@ class Statement {
   StatementClass statement_class() const { return facts_.statement_class; }
   // Whether it may leave something in the backend's session that the next user would find: SET, LISTEN, PREPARE,
   // temporary tables, session advisory locks, cursors WITH HOLD, and functions that are not known (they may do any of
-  // these). Never for a kRead.
+  // these). SET LOCAL too, unless its setting is known to change the meaning of no text: what is prepared under it
+  // would keep that meaning. Never for a kRead.
   bool changes_session() const { return facts_.changes_session; }
   // Whether it may commit part of its work and fail afterwards, where it runs by itself: CALL, a DO block with COMMIT
   // in it, VACUUM, REINDEX, CLUSTER, and the commands that say CONCURRENTLY. Then an error tells nothing of what
@@ -101,12 +103,19 @@ class Statement {
   bool takes_snapshot() const;
   // Whether it writes nothing, acts nowhere else, and calls nothing that might: SET, SHOW, LOCK, LISTEN and the like.
   bool is_neutral() const;
-  // Whether it takes away prepared statements, the gateway's own too: DEALLOCATE and DISCARD.
-  bool forgets_prepared() const { return facts_.summary == "DEALLOCATE" || facts_.summary == "DISCARD"; }
-  // Whether names may mean something else after it: CREATE, ALTER and DROP. A statement that was prepared before keeps
-  // the parameter types of then.
+  // Whether names may mean something else after it, for everyone: CREATE, ALTER, DROP, IMPORT FOREIGN SCHEMA and SELECT
+  // INTO. A statement that was prepared before keeps the parameter types of then.
   bool changes_schema() const {
-    return facts_.summary == "CREATE" || facts_.summary == "ALTER" || facts_.summary == "DROP";
+    return facts_.summary == "CREATE" || facts_.summary == "ALTER" || facts_.summary == "DROP" ||
+           facts_.summary == "IMPORT" || facts_.makes_tables;
+  }
+  // Whether a text that was prepared before it may mean something else after it, in this session: what
+  // changes_schema(), and what changes_session(), which includes SET LOCAL of a setting that names or literals depend
+  // on (search_path, role, TimeZone).
+  bool changes_meanings() const { return changes_schema() || changes_session(); }
+  // Whether it needs an open transaction, which it does not end: SAVEPOINT, RELEASE and ROLLBACK TO.
+  bool is_about_savepoint() const {
+    return facts_.summary == "SAVEPOINT" || facts_.summary == "RELEASE" || facts_.summary == "ROLLBACK TO";
   }
   // Whether the parser knows the text. If not, it is sent all the same.
   bool parsed() const { return facts_.parsed; }

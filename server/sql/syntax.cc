@@ -130,6 +130,33 @@ bool LeavesSomethingInSession(std::string_view type) {
   return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
 }
 
+// Settings that change neither what a name in a statement's text means (as search_path and role do) nor what a literal
+// does (TimeZone: it is read when the statement is prepared). Those of applications and extensions have a dot.
+bool LeavesMeaningsAlone(std::string_view setting) {
+  static constexpr std::string_view kSettings[] = {"client_min_messages",
+                                                   "constraint_exclusion",
+                                                   "cursor_tuple_fraction",
+                                                   "default_statistics_target",
+                                                   "effective_cache_size",
+                                                   "force_parallel_mode",
+                                                   "from_collapse_limit",
+                                                   "geqo",
+                                                   "hash_mem_multiplier",
+                                                   "jit",
+                                                   "join_collapse_limit",
+                                                   "maintenance_work_mem",
+                                                   "max_parallel_workers",
+                                                   "plan_cache_mode",
+                                                   "synchronous_commit",
+                                                   "temp_buffers",
+                                                   "transaction_read_only",
+                                                   "work_mem",
+                                                   "max_parallel_workers_per_gather"};
+  return setting.find('.') != std::string_view::npos || setting.ends_with("_timeout") || setting.ends_with("_cost") ||
+         setting.starts_with("enable_") || setting.starts_with("log_") ||
+         std::find(std::begin(kSettings), std::end(kSettings), setting) != std::end(kSettings);
+}
+
 // Functions that leave what DISCARD ALL does not take away, whatever schema they are in: dblink's connections, a
 // backup, temporary replication slots, a replication origin.
 bool LeavesSomethingForGood(std::string_view function) {
@@ -162,6 +189,7 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
     key_ = KeyOf(name);
     if (key_ == Key::kStatementNode || key_ == Key::kSetStatement || key_ == Key::kCursor) SeeStatement(name);
     if (name == "lockingClause" || name == "intoClause") locks_or_stores_ = true;
+    if (name == "intoClause") syntax_.makes_tables = true;
     return true;
   }
   bool string(std::string& value) override {
@@ -260,11 +288,11 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
     function_.clear();
   }
 
-  // SET LOCAL and SET TRANSACTION end with the transaction. So does a local search_path, but what is created under it
-  // may be temporary.
+  // SET LOCAL and SET TRANSACTION end with the transaction; but what was prepared under a local setting is not always
+  // what it would be without it, and what was created under a local search_path may be temporary.
   void JudgeSet() {
     const bool of_transaction = set_kind_ == "VAR_SET_MULTI" && set_name_ != "SESSION CHARACTERISTICS";
-    leaves_something_ |= !of_transaction && (!set_is_local_ || set_name_ == "search_path");
+    leaves_something_ |= !of_transaction && !(set_is_local_ && LeavesMeaningsAlone(set_name_));
   }
 
   bool SeeNumber(int64_t value) {

@@ -20,6 +20,7 @@ struct Syntax {
   bool outlasts_reset = false;      // Statement::outlasts_reset()
   bool reads_sequences = false;     // Statement::reads_sequences()
   bool calls_unknown_code = false;  // Statement::calls_unknown_code()
+  bool makes_tables = false;        // SELECT INTO
 };
 
 // Whether the tree of a text with these tokens is sure to be small and shallow enough: libpg_query guards neither

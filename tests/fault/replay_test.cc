@@ -145,6 +145,23 @@ TEST_F(TransparentReplay, SavepointsAndFailedStatementsAreRunAgainAsTheyWere) {
   EXPECT_EQ(Hits(), "1,0,1");
 }
 
+TEST_F(TransparentReplay, SavepointsAsTextsAreRunAgainAsTheyWere) {
+  const std::string transaction = BeginReplayed();
+  for (const std::string& sql :
+       {std::string("SAVEPOINT a"), Hit(), std::string("RELEASE a"), std::string("SAVEPOINT b"), Hit()}) {
+    ASSERT_TRUE(Run(transaction, sql, sql == Hit() ? std::vector{Int(1)} : std::vector<v1::Value>()).ok()) << sql;
+  }
+  EXPECT_FALSE(Run(transaction, "SELECT 1/0").ok());
+  ASSERT_TRUE(Run(transaction, "ROLLBACK TO b").ok());
+  TerminateBackends("state = 'idle in transaction'");
+  const auto back = Run(transaction, "ROLLBACK TO SAVEPOINT b");
+  ASSERT_TRUE(back.ok()) << back.status.error_message();
+  EXPECT_EQ(back.response.attempts(), 2U);
+  ASSERT_TRUE(Run(transaction, Hit(), {Int(3)}).ok());
+  ASSERT_TRUE(Commit(connection_, transaction).ok());
+  EXPECT_EQ(Hits(), "1,0,1");
+}
+
 TEST_F(TransparentReplay, ATransactionThatBeganWithItsFirstStatementIsRunAgainToo) {
   v1::ExecuteRequest request;
   request.set_connection_id(connection_);

@@ -97,6 +97,15 @@ TEST_F(Contract, EveryMethodWorksOverUnaryCalls) {
   ASSERT_TRUE(mended.ok()) << mended.status.error_message();
   EXPECT_EQ(mended.response.transaction().state(), v1::TRANSACTION_STATE_OPEN);
 
+  v1::ReleaseSavepointRequest release;
+  release.set_connection_id(connection);
+  release.set_transaction_id(transaction);
+  release.set_name("Mixed_Case");
+  const auto released = Call(&Stub::ReleaseSavepoint, release);
+  ASSERT_TRUE(released.ok()) << released.status.error_message();
+  EXPECT_EQ(released.response.transaction().transaction_id(), transaction);
+  EXPECT_EQ(released.response.transaction().state(), v1::TRANSACTION_STATE_OPEN);
+
   v1::KeepAliveRequest keep_alive;
   keep_alive.set_connection_id(connection);
   keep_alive.set_transaction_id(transaction);

@@ -283,6 +283,18 @@ TEST_F(US007SyncTransactions, SavepointsMendAFailedTransaction) {
   EXPECT_EQ(Rows(), 2);
 }
 
+TEST_F(US007SyncTransactions, AReleasedSavepointIsGoneAndWhatCameAfterItStays) {
+  const auto connector = Connect();
+  Transaction transaction = connector->begin_transaction();
+  transaction.savepoint("s");
+  transaction.execute(Insert(), {1});
+  transaction.release_savepoint("s");
+  transaction.commit();
+  EXPECT_EQ(Rows(), 1);
+  Transaction another = connector->begin_transaction();
+  EXPECT_EQ(Catch<DatabaseTransactionError>([&] { another.release_savepoint("s"); }).sqlstate(), "3B001");
+}
+
 TEST_F(US007SyncTransactions, RunTransactionRepeatsASerializationFailure) {
   Sql("INSERT INTO " + name() + " VALUES (0)");
   const auto connector = Connect();

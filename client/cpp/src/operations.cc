@@ -121,6 +121,7 @@ void fill(Request& request, const Scope& scope, std::string_view sql, const Para
 
 // Whether a commit that failed so has left the transaction open, or in the dark where a repeated commit brings light.
 bool may_be_open(const ErrorInfo& info) {
+  if (info.reason == "STREAM_OPEN") return true;
   return info.kind != ErrorKind::kTransaction &&
          (info.outcome == Outcome::kUnknown || info.outcome == Outcome::kNotExecuted);
 }
@@ -242,6 +243,30 @@ Async<void> rollback_marked(std::shared_ptr<OpenTransaction> transaction) {
   if (outcome != Outcome::kCommitted) throw_error(commit_in_doubt(Outcome::kUnknown));
   throw_error(transaction_error("TRANSACTION_COMMITTED", "the transaction is committed: there is nothing to roll back",
                                 Outcome::kCommitted));
+}
+
+// One of the methods that take a savepoint's name: how its request is set, and its answer seen and read.
+template <typename Request, typename Response>
+Async<void> about_savepoint(const Scope& scope, std::string_view name, Request* (v1::SessionCall::*request)(),
+                            bool (v1::SessionReply::*has_answer)() const, Response* (v1::SessionReply::*answer)(),
+                            const char* method) {
+  return as_async<void>([&] {
+    require_open(scope);
+    require_text(name, "name");
+    ScratchCall message;
+    Request& filled = *((*message).*request)();
+    filled.set_transaction_id(scope.transaction_id);
+    filled.set_name(name.data(), name.size());
+    auto call =
+        make_call<void>([heard = Heard(scope), has_answer, answer, method](v1::SessionReply& reply, Session& session) {
+          require_answer((reply.*has_answer)(), method);
+          heard(*(reply.*answer)(), session);
+        });
+    call->outcome_if_lost = Outcome::kRolledBack;
+    Async<void> async = call->async();
+    scope.session->submit(call, *message);
+    return async;
+  });
 }
 
 }  // namespace
@@ -448,39 +473,20 @@ Async<void> rollback(const std::shared_ptr<OpenTransaction>& transaction) {
 }
 
 Async<void> savepoint(const Scope& scope, std::string_view name) {
-  return as_async<void>([&] {
-    require_open(scope);
-    require_text(name, "name");
-    ScratchCall message;
-    message->mutable_savepoint()->set_transaction_id(scope.transaction_id);
-    message->mutable_savepoint()->set_name(name.data(), name.size());
-    auto call = make_call<void>([heard = Heard(scope)](v1::SessionReply& reply, Session& session) {
-      require_answer(reply.has_savepoint(), "Savepoint");
-      heard(*reply.mutable_savepoint(), session);
-    });
-    call->outcome_if_lost = Outcome::kRolledBack;
-    Async<void> async = call->async();
-    scope.session->submit(call, *message);
-    return async;
-  });
+  return about_savepoint(scope, name, &v1::SessionCall::mutable_savepoint, &v1::SessionReply::has_savepoint,
+                         &v1::SessionReply::mutable_savepoint, "Savepoint");
 }
 
 Async<void> rollback_to(const Scope& scope, std::string_view name) {
-  return as_async<void>([&] {
-    require_open(scope);
-    require_text(name, "name");
-    ScratchCall message;
-    message->mutable_rollback_to_savepoint()->set_transaction_id(scope.transaction_id);
-    message->mutable_rollback_to_savepoint()->set_name(name.data(), name.size());
-    auto call = make_call<void>([heard = Heard(scope)](v1::SessionReply& reply, Session& session) {
-      require_answer(reply.has_rollback_to_savepoint(), "RollbackToSavepoint");
-      heard(*reply.mutable_rollback_to_savepoint(), session);
-    });
-    call->outcome_if_lost = Outcome::kRolledBack;
-    Async<void> async = call->async();
-    scope.session->submit(call, *message);
-    return async;
-  });
+  return about_savepoint(scope, name, &v1::SessionCall::mutable_rollback_to_savepoint,
+                         &v1::SessionReply::has_rollback_to_savepoint, &v1::SessionReply::mutable_rollback_to_savepoint,
+                         "RollbackToSavepoint");
+}
+
+Async<void> release_savepoint(const Scope& scope, std::string_view name) {
+  return about_savepoint(scope, name, &v1::SessionCall::mutable_release_savepoint,
+                         &v1::SessionReply::has_release_savepoint, &v1::SessionReply::mutable_release_savepoint,
+                         "ReleaseSavepoint");
 }
 
 Async<void> close(const std::shared_ptr<Session>& session) {

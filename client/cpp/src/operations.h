@@ -52,6 +52,7 @@ Async<void> rollback(const std::shared_ptr<OpenTransaction>& transaction);
 
 Async<void> savepoint(const Scope& scope, std::string_view name);
 Async<void> rollback_to(const Scope& scope, std::string_view name);
+Async<void> release_savepoint(const Scope& scope, std::string_view name);
 
 // Gives the session's connection up, and ends the session.
 Async<void> close(const std::shared_ptr<Session>& session);

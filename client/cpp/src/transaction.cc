@@ -49,6 +49,10 @@ Async<void> AsyncTransaction::async_rollback_to(std::string_view name) {
   return internal::rollback_to(transaction_->scope, name);
 }
 
+Async<void> AsyncTransaction::async_release_savepoint(std::string_view name) {
+  return internal::release_savepoint(transaction_->scope, name);
+}
+
 Async<void> AsyncTransaction::async_commit() { return internal::commit(transaction_); }
 
 Async<void> AsyncTransaction::async_rollback() { return internal::rollback(transaction_); }
@@ -70,6 +74,8 @@ RowStream Transaction::execute_stream(std::string_view sql, const Parameters& pa
 void Transaction::savepoint(std::string_view name) { wait(transaction_.async_savepoint(name)); }
 
 void Transaction::rollback_to(std::string_view name) { wait(transaction_.async_rollback_to(name)); }
+
+void Transaction::release_savepoint(std::string_view name) { wait(transaction_.async_release_savepoint(name)); }
 
 void Transaction::commit() { wait(transaction_.async_commit()); }
 

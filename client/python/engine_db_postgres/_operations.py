@@ -386,7 +386,7 @@ def end_failed(transaction: OpenTransaction, commit: bool, error: DatabaseError)
         # That this one was not executed proves nothing about the commit before it.
         failure = make_error(replace(error.info, outcome=Outcome.UNKNOWN, retryable=False))
     # A repeated commit brings light, or does what this one has not done.
-    repeatable = error.kind is not ErrorKind.TRANSACTION if not_executed else (
+    repeatable = (error.kind is not ErrorKind.TRANSACTION or error.reason == "STREAM_OPEN") if not_executed else (
         error.outcome is Outcome.UNKNOWN and error.kind is ErrorKind.TIMEOUT)
     if commit and repeatable and not transaction.session.ended and not can_be_asked_about(transaction, failure):
         transaction.reopen()

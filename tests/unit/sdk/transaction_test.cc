@@ -233,11 +233,29 @@ TEST_F(TransactionObjects, OneThatIsMovedOrEndedDoesNot) {
   for (const auto& call : gateway_.calls()) EXPECT_FALSE(call.has_rollback());
 }
 
+TEST_F(TransactionObjects, ACommitThatIsRefusedBecauseOfAStreamLeavesThemOpen) {
+  bool refuses = true;
+  special_ = [&refuses](FakeGateway::Stream& stream, const v1::SessionCall& call) {
+    if (!call.has_commit() || !std::exchange(refuses, false)) return false;
+    v1::SessionReply reply = FakeGateway::error(call, v1::ERROR_KIND_TRANSACTION, "a stream is open");
+    reply.mutable_error()->set_reason("STREAM_OPEN");
+    reply.mutable_error()->set_outcome(v1::OUTCOME_NOT_EXECUTED);
+    stream.reply(reply);
+    return true;
+  };
+  Transaction transaction = connector_.begin_transaction();
+  EXPECT_THROW(transaction.commit(), DatabaseTransactionError);
+  transaction.execute("A");
+  EXPECT_NO_THROW(transaction.commit());
+}
+
 TEST_F(TransactionObjects, SavepointsAreSent) {
   Transaction transaction = connector_.begin_transaction();
   transaction.savepoint("before");
   transaction.rollback_to("before");
   EXPECT_EQ(gateway_.calls().back().rollback_to_savepoint().name(), "before");
+  transaction.release_savepoint("before");
+  EXPECT_EQ(gateway_.calls().back().release_savepoint().name(), "before");
   transaction.commit();
 }
 

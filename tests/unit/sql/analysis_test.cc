@@ -116,6 +116,7 @@ TEST(StatementClass, WhatMayStayInTheSessionIsToldSo) {
            "SET SESSION AUTHORIZATION r",
            "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
            "SET LOCAL search_path = pg_temp",
+           "SET LOCAL TIME ZONE 'UTC'",
            "RESET ALL",
            "RESET ROLE",
            "LISTEN c",
@@ -169,6 +170,38 @@ TEST(StatementClass, WhatMayStayInTheSessionIsToldSo) {
     EXPECT_TRUE(statement->changes_session()) << sql;
     EXPECT_TRUE(statement->parsed()) << sql;
   }
+}
+
+TEST(StatementClass, WhatChangesTheMeaningOfTextsIsToldSo) {
+  for (const std::string_view sql :
+       {"SET LOCAL search_path = a", "SET LOCAL ROLE r", "SET LOCAL SESSION AUTHORIZATION r",
+        "SET LOCAL TIME ZONE 'UTC'", "SET LOCAL datestyle = 'German'", "SET LOCAL a_setting_that_nobody_knows = 1",
+        "SELECT set_config('search_path', 'a', true)", "SELECT f()", "CREATE TEMP TABLE u (a int)",
+        "CREATE VIEW v AS SELECT 1", "ALTER TABLE t ADD b int", "DROP TABLE t", "SELECT * INTO u FROM t",
+        "IMPORT FOREIGN SCHEMA s FROM SERVER r INTO t", "DO $$ BEGIN END $$", "CALL p()", "FROBNICATE"}) {
+    EXPECT_TRUE(Analysed(sql)->changes_meanings()) << sql;
+  }
+  for (const std::string_view sql :
+       {"SELECT 1", "INSERT INTO t VALUES (1)", "UPDATE t SET a = 1 RETURNING a", "SET LOCAL lock_timeout = '5s'",
+        "SET LOCAL statement_timeout = 0", "SET LOCAL app.tenant = '1'", "SET LOCAL enable_seqscan = off",
+        "SET LOCAL work_mem = '1MB'", "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET CONSTRAINTS ALL DEFERRED",
+        "SAVEPOINT a", "RELEASE a", "ROLLBACK TO a"}) {
+    EXPECT_FALSE(Analysed(sql)->changes_meanings()) << sql;
+  }
+}
+
+TEST(StatementClass, WhatIsAboutSavepointsIsToldSo) {
+  for (const std::string_view sql :
+       {"SAVEPOINT a", "savepoint \"Begin\";", "RELEASE a", "RELEASE SAVEPOINT a", "ROLLBACK TO a",
+        "ROLLBACK WORK TO a", "ROLLBACK TRANSACTION TO SAVEPOINT a", "/* x */ rollback to b"}) {
+    const auto statement = Analysed(sql);
+    ASSERT_NE(statement, nullptr) << sql;
+    EXPECT_TRUE(statement->is_about_savepoint()) << sql;
+    EXPECT_TRUE(statement->parsed()) << sql;
+    EXPECT_EQ(statement->statement_class(), StatementClass::kWrite) << sql;
+    EXPECT_FALSE(statement->changes_session()) << sql;
+  }
+  EXPECT_FALSE(Analysed("SELECT 'SAVEPOINT a'")->is_about_savepoint());
 }
 
 TEST(StatementClass, WhatOutlastsAResetIsToldSo) {
@@ -310,10 +343,6 @@ TEST(Refusals, NameTheMethodToCallInstead) {
            Refusal{"PREPARE TRANSACTION 'x'", "TRANSACTION_CONTROL", "Commit"},
            Refusal{"COMMIT PREPARED 'x'", "TRANSACTION_CONTROL", "Commit"},
            Refusal{"ROLLBACK PREPARED 'x'", "TRANSACTION_CONTROL", "Commit"},
-           Refusal{"SAVEPOINT a", "TRANSACTION_CONTROL", "Savepoint"},
-           Refusal{"ROLLBACK TO a", "TRANSACTION_CONTROL", "RollbackToSavepoint"},
-           Refusal{"ROLLBACK TRANSACTION TO SAVEPOINT a", "TRANSACTION_CONTROL", "RollbackToSavepoint"},
-           Refusal{"RELEASE SAVEPOINT a", "TRANSACTION_CONTROL", "RollbackToSavepoint"},
            Refusal{"COPY t FROM STDIN", "COPY_NOT_SUPPORTED", "ExecuteBatch"},
            Refusal{"COPY t TO STDOUT", "COPY_NOT_SUPPORTED", "ExecuteStream"},
            Refusal{"copy (SELECT 1) TO '/tmp/x'", "COPY_NOT_SUPPORTED", "ExecuteStream"},

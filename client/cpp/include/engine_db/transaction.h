@@ -40,7 +40,10 @@ struct OpenTransaction {
 
 // An open transaction. Move-only. Destroyed before commit() or rollback() is done, it is rolled back without waiting.
 // It belongs to the connector's link to the gateway: when that breaks, the transaction is rolled back and its
-// operations fail with DatabaseTransactionError. One operation at a time.
+// operations fail with DatabaseTransactionError. One operation at a time: a stream is read to its end, or destroyed,
+// before the next one. An operation between the rows of a stream whose rest has not come yet fails with
+// DatabaseTransactionError, reason() "STREAM_OPEN", as commit() does, and the transaction goes on; rollback() ends the
+// stream. To run statements between the rows, collect them with execute(), or stream them outside of the transaction.
 //
 // A commit whose answer is lost with the link, or with the gateway itself, is found out: through another link, as soon
 // as there is one, PostgreSQL is asked what became of the transaction, within the connection's timeout_ms. So
@@ -73,6 +76,9 @@ class AsyncTransaction {
   Async<void> async_savepoint(std::string_view name);
   // Undoes what came after the savepoint, which stays; mends a failed transaction.
   Async<void> async_rollback_to(std::string_view name);
+  // Forgets the savepoint and those set after it, and keeps what came after it. One that is never released holds a lock
+  // of its own until the transaction ends: thousands of them are "out of shared memory".
+  Async<void> async_release_savepoint(std::string_view name);
 
   // When it fails with Outcome::kUnknown because of a timeout, a repeated commit tells what became of it.
   Async<void> async_commit();
@@ -101,6 +107,7 @@ class Transaction {
   RowStream execute_stream(std::string_view sql, const Parameters& parameters = {}, const CallOptions& options = {});
   void savepoint(std::string_view name);
   void rollback_to(std::string_view name);
+  void release_savepoint(std::string_view name);
   void commit();
   void rollback();
   [[nodiscard]] std::string recovery_token() const { return transaction_.recovery_token(); }
