@@ -34,11 +34,12 @@ class TableWriter final : public RowWriter {
   TableWriter(const std::vector<Column>& columns, std::ostream& out) : columns_(columns), out_(out) {}
 
   void write(const RowBatch& rows) override {
+    row_count_ += rows.size();
+    if (columns_.empty()) return;  // the number is all there is to show
     for (const Row row : rows) {
       std::vector<Text> line;
       line.reserve(row.size());
       for (size_t column = 0; column < row.size(); ++column) line.push_back(shown(row[column]));
-      ++row_count_;
       if (laid_out_) {
         write_line(line);
         continue;
@@ -49,7 +50,7 @@ class TableWriter final : public RowWriter {
   }
 
   void finish() override {
-    if (!laid_out_) lay_out();
+    if (!laid_out_ && !columns_.empty()) lay_out();
     out_ << '(' << count(row_count_, "row") << ")\n";
   }
 

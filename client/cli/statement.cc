@@ -51,7 +51,7 @@ void execute(PostgresSyncConnector& connector, const StatementArguments& argumen
   options.exactly_once = true;
   const Result result = connector.execute(arguments.sql, arguments.parameters, options);
   std::unique_ptr<RowWriter> writer;
-  if (!result.columns().empty()) {
+  if (!result.columns().empty() || !result.rows().empty()) {
     writer = make_row_writer(context.format, result.columns(), context.out);
     writer->write(result.rows());
   }
@@ -67,7 +67,8 @@ void stream(PostgresSyncConnector& connector, const StatementArguments& argument
   std::unique_ptr<RowWriter> writer;
   if (!columns.empty()) writer = make_row_writer(context.format, columns, context.out);
   while (const std::optional<RowBatch> batch = rows.next_batch()) {
-    if (writer) writer->write(*batch);
+    if (!writer) writer = make_row_writer(context.format, columns, context.out);  // rows without columns
+    writer->write(*batch);
     require_written(context.out);
     progress.add(batch->size());
   }

@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "sdk/src/utf8.h"
+
 namespace engine::db {
 namespace {
 
@@ -52,6 +54,8 @@ void check_text(Faults& faults, std::string_view field, const std::string& text,
         {std::string(field), "has at most " + std::to_string(max) + " bytes, not " + std::to_string(text.size())});
   } else if (text.find('\0') != std::string::npos) {
     faults.push_back({std::string(field), "has no NUL bytes"});
+  } else if (!internal::is_utf8(text)) {
+    faults.push_back({std::string(field), "is UTF-8"});
   }
 }
 

@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "server/base/utf8.h"
 #include "server/config/database_url.h"
 
 namespace engine::db::config {
@@ -204,8 +205,8 @@ class Reader {
       return std::nullopt;
     }
     auto text = ResolveReferences(node.Scalar(), environment_);
-    if (text.ok()) return *std::move(text);
-    Fail(path, node, std::string(text.status().message()));
+    if (text.ok() && IsValidUtf8(*text)) return *std::move(text);
+    Fail(path, node, text.ok() ? "must be UTF-8" : std::string(text.status().message()));
     return std::nullopt;
   }
 
@@ -314,11 +315,12 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
       {"username",
        [&](const YAML::Node& value, const std::string& where) {
          username = Text(value, where);
-         source.origin["user"] = Located(where, value);
+         if (username && !username->empty()) source.origin["user"] = Located(where, value);
        }},
       {"password",
        [&](const YAML::Node& value, const std::string& where) {
          password = Text(value, where);  // of a file too: that it can't be read is better known now than later
+         if (!password || password->empty()) return;
          source.origin["password"] = Located(where, value);
          if (const auto file = WholeFileReference(value.IsScalar() ? value.Scalar() : "")) source.password_file = *file;
        }},
@@ -371,8 +373,9 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
   ReadMap(node, path, handlers);
   if (node.IsMap() && !node["url"].IsDefined()) Fail(Join(path, "url"), node, "is required");
 
-  if (username) config.set_user(*username);
-  if (password) config.set_password(*password);
+  // As in pipelines: what is empty was not given.
+  if (username && !username->empty()) config.set_user(*username);
+  if (password && !password->empty()) config.set_password(*password);
   // A part that could not be read would only be reported again, as missing.
   if (draft_.faults.size() != faults_before) return;
 
@@ -395,6 +398,21 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
   if (faults.empty()) draft_.settings.data_sources.emplace(name, std::move(target));
 }
 
+// The file's only document. A second one would say nothing, and so may hold anything but nothing.
+YAML::Node LoadDocument(const std::string& file, std::string content, Draft& draft) {
+  // yaml-cpp takes the end of the file for the end of a quoted scalar that is not closed, if it comes after a line's
+  // end; this would be a part of the scalar, and is a comment anywhere else.
+  content += "\n#";
+  const std::vector<YAML::Node> documents = YAML::LoadAll(content);
+  for (size_t i = 1; i < documents.size(); ++i) {
+    if (documents[i].IsNull()) continue;
+    draft.faults.push_back({absl::StrCat(file, " (line ", documents[i].Mark().line + 1, ")"),
+                            "must hold one YAML document: another one begins here"});
+    break;
+  }
+  return documents.empty() ? YAML::Node() : documents[0];
+}
+
 }  // namespace
 
 void ReadSettingsFile(const std::string& file, const Environment& environment, Draft& draft) {
@@ -410,7 +428,7 @@ void ReadSettingsFile(const std::string& file, const Environment& environment, D
     return;
   }
   try {
-    const YAML::Node top = YAML::Load(content.str());
+    const YAML::Node top = LoadDocument(file, content.str(), draft);
     if (!top.IsNull()) Reader(environment, draft).ReadTop(top);  // an empty file says nothing
   } catch (const YAML::Exception& error) {
     draft.faults.push_back({absl::StrCat(file, " (line ", error.mark.line + 1, ")"),

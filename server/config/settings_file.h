@@ -9,7 +9,7 @@
 //       driver: postgres
 //       description: Primary Database Server
 //       securitySchemes:
-//         dbAuth:                              # wins over the URL's user and password
+//         dbAuth:                              # wins over the URL's user and password, each unless it is empty
 //           - type: basic
 //             username: "${ENV:DB_USERNAME}"
 //             password: "${FILE:/run/secrets/db}"  # read again whenever it is needed, so that it may rotate
@@ -18,7 +18,7 @@
 //       tlsRootCertificate: /etc/engine-db/ca.pem
 //
 // A block with a `protocol` at the top level is a data source too, so the DSL's own `databaseServer: {…}` works as it
-// stands. Every value may hold ${ENV:NAME} and ${FILE:PATH}.
+// stands. Every value may hold ${ENV:NAME} and ${FILE:PATH}. The file is one YAML document, in UTF-8.
 #ifndef ENGINE_DB_SERVER_CONFIG_SETTINGS_FILE_H_
 #define ENGINE_DB_SERVER_CONFIG_SETTINGS_FILE_H_
 

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
+#include "server/base/utf8.h"
 #include "server/config/reference.h"
 
 namespace engine::db::config {
@@ -30,10 +31,15 @@ void CheckRange(const char* field, int value, int min, int max, std::vector<Faul
   }
 }
 
-// libpq would stop at the NUL and use the rest.
-bool CheckNoNul(const char* field, const std::string& value, std::vector<Fault>& faults) {
-  if (value.find('\0') == std::string::npos) return true;
-  faults.push_back({field, "must not contain a NUL byte"});
+// libpq would stop at the NUL and use the rest; the contract can't carry, nor logs show, what is not UTF-8.
+bool CheckText(const char* field, const std::string& value, std::vector<Fault>& faults) {
+  if (value.find('\0') != std::string::npos) {
+    faults.push_back({field, "must not contain a NUL byte"});
+  } else if (!IsValidUtf8(value)) {
+    faults.push_back({field, "must be UTF-8"});
+  } else {
+    return true;
+  }
   return false;
 }
 
@@ -45,7 +51,7 @@ void CheckName(const char* field, const std::string& value, std::vector<Fault>& 
   } else if (value.find("://") != std::string::npos) {  // which may hold a password, and names are shown
     faults.push_back({field, "must be a name, not a URL"});
   } else {
-    CheckNoNul(field, value, faults);
+    CheckText(field, value, faults);
   }
 }
 
@@ -59,7 +65,7 @@ void CheckHost(const std::string& host, std::vector<Fault>& faults) {
     faults.push_back({"host", "is required: a host name, an IP address, or the folder of a unix socket"});
   } else if (host.size() > kMaxHostBytes) {
     faults.push_back({"host", absl::StrCat("must have at most ", kMaxHostBytes, " bytes, got ", host.size())});
-  } else if (!CheckNoNul("host", host, faults)) {
+  } else if (!CheckText("host", host, faults)) {
     return;
   } else if (host.front() != '/' && !std::all_of(host.begin(), host.end(), IsHostCharacter)) {
     faults.push_back(
@@ -136,14 +142,17 @@ const char* TargetSettings::SslMode() const {
 absl::StatusOr<std::string> TargetSettings::ReadPassword() const {
   if (password_file.empty()) return password;
   auto content = ReadSecretFile(password_file);
-  if (content.ok() && content->find('\0') == std::string::npos) return content;
+  const bool nul = content.ok() && content->find('\0') != std::string::npos;
+  if (content.ok() && !nul && IsValidUtf8(*content)) return content;
   v1::DatabaseError detail;
   detail.set_kind(v1::ERROR_KIND_CONNECTION);
   detail.set_phase(v1::PHASE_CONNECTING);
   detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
   detail.set_reason("PASSWORD_FILE");
   detail.set_message(absl::StrCat("the password's file of the data source cannot be used: ",
-                                  content.ok() ? "it contains a NUL byte" : content.status().message()));
+                                  nul            ? "it contains a NUL byte"
+                                  : content.ok() ? "it is not UTF-8"
+                                                 : content.status().message()));
   return MakeError(absl::StatusCode::kFailedPrecondition, std::move(detail));
 }
 
@@ -157,7 +166,7 @@ TargetSettings CheckTarget(const v1::ConnectionConfig& config, std::vector<Fault
   }
   CheckName("user", config.user(), faults);
   target.user = config.user();
-  if (CheckNoNul("password", config.password(), faults) && config.password().size() > kMaxPasswordBytes) {
+  if (CheckText("password", config.password(), faults) && config.password().size() > kMaxPasswordBytes) {
     faults.push_back({"password", absl::StrCat("must have at most ", kMaxPasswordBytes, " bytes")});
   }
   target.password = config.password();

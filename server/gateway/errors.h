@@ -52,6 +52,9 @@ inline constexpr std::string_view kEffectsElsewhere = "EFFECTS_ELSEWHERE";
 // Another call of the same transaction is a stream that nobody reads.
 [[nodiscard]] absl::Status StreamOpen();
 
+// What was run in the transaction has changed a setting by which the server reads texts.
+[[nodiscard]] absl::Status ReadingSettingChanged();
+
 // The deadline of one who asks for a transaction's outcome passed before there was one.
 [[nodiscard]] absl::Status StillInProgress();
 

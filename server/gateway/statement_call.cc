@@ -373,7 +373,8 @@ void StatementCall::ResumeReading() {
 pool::Lease& StatementCall::CurrentLease() { return transaction_ != nullptr ? transaction_->lease() : lease_; }
 
 postgres::TypeNaming StatementCall::Types() {
-  return {target_.types(), [this, attempt = attempts_](const std::vector<uint32_t>& oids) {
+  return {[&target = target_]() -> const postgres::TypeCatalog& { return *target.types(); },
+          [this, attempt = attempts_](const std::vector<uint32_t>& oids) {
             return target_.LookUpTypes(oids, [&shard = target_.shard(), id = id_, attempt] {
               if (StatementCall* call = shard.FindCall(id)) call->OnTypes(attempt);
             });

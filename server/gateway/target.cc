@@ -131,9 +131,17 @@ bool Target::LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<v
   absl::erase_if(looked_up_, [&](const auto& entry) { return now - entry.second > kTypeLookupInterval; });
   bool news = false;
   for (const uint32_t oid : oids) news = looked_up_.emplace(oid, now).second || news;
-  if (!news || closing_) return false;
-  Probe(kTypeLookupTime, [callback = std::move(callback)](const absl::StatusOr<postgres::ServerInfo>&) mutable {
-    callback();  // without an answer, with the old catalogue
+  if (closing_ || (!news && type_lookup_ == nullptr)) return false;
+  if (!news) {  // somebody else's look is under way
+    type_lookup_->push_back(std::move(callback));
+    return true;
+  }
+  const auto lookup = std::make_shared<TypeLookup>();
+  lookup->push_back(std::move(callback));
+  type_lookup_ = lookup;
+  Probe(kTypeLookupTime, [this, lookup](const absl::StatusOr<postgres::ServerInfo>&) {
+    if (type_lookup_ == lookup) type_lookup_ = nullptr;
+    for (absl::AnyInvocable<void()>& done : *lookup) done();  // without an answer, with the old catalogue
   });
   return true;
 }

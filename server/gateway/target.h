@@ -77,10 +77,11 @@ class Target {
   [[nodiscard]] TargetId id() const { return id_; }
   [[nodiscard]] pool::Pool& pool() { return pool_; }
   [[nodiscard]] observe::PoolMetrics& metrics() const { return *metrics_; }
-  // Reads the catalogue again because it lacks these types, and calls back when it has been read. False, and no
-  // callback, when that was tried just now: they are of a transaction that has not committed.
+  // Reads the catalogue again because it lacks these types, and calls back when it has been read, by this look or by
+  // one that is under way. False, and no callback, when that was tried just now: they are of a transaction that has not
+  // committed.
   [[nodiscard]] bool LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<void()> callback);
-  // Never null. Results that are being encoded keep the one they began with.
+  // Never null.
   [[nodiscard]] const std::shared_ptr<const postgres::TypeCatalog>& types() const { return info_.types; }
   [[nodiscard]] const postgres::ServerInfo& server() const { return info_; }
   [[nodiscard]] const auto& transactions() const { return transactions_; }
@@ -117,6 +118,7 @@ class Target {
     absl::Time buried_at;
   };
   struct Connecting;
+  using TypeLookup = std::vector<absl::AnyInvocable<void()>>;  // who waits for it
 
   // Of a caller that is no StatementCall. The target stays until it is answered, and the gateway waits for it when it
   // drains.
@@ -135,6 +137,7 @@ class Target {
   const std::unique_ptr<observe::PoolMetrics> metrics_;
   postgres::ServerInfo info_;
   absl::flat_hash_map<uint32_t, absl::Time> looked_up_;  // types, and when, that the catalogue turned out not to have
+  std::shared_ptr<TypeLookup> type_lookup_;              // the last one, while it is under way
   absl::flat_hash_set<std::string> hidden_writers_;      // fingerprints
   absl::flat_hash_set<std::string> plan_losers_;         // fingerprints
   pool::Pool pool_;

@@ -117,6 +117,7 @@ void ResultEncoder::Append(const PGresult& result, int row, Rows* rows, v1::Colu
 void ResultEncoder::AppendToRows(const PGresult& result, int row, Rows* rows) {
   v1::Row* out = rows->Add();
   out->mutable_values()->Reserve(static_cast<int>(kinds_.size()));
+  bytes_ += 2;  // rows without columns have no other
   for (int i = 0; i < static_cast<int>(kinds_.size()); ++i) {
     v1::Value* value = out->add_values();
     if (PQgetisnull(&result, row, i) != 0) {

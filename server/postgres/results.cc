@@ -60,7 +60,7 @@ CollectedResult::CollectedResult(v1::ResultFormat format, ResultLimits limits, T
 Flow CollectedResult::OnColumns(const PGresult& header) {
   encoder_.emplace(header, format_);
   ResultEncoder::EncodeColumns(header, response_.mutable_columns());
-  const std::vector<uint32_t> unknown = NameTypes(*types_.catalog, *response_.mutable_columns());
+  const std::vector<uint32_t> unknown = NameTypes(types_.catalog(), *response_.mutable_columns());
   return !unknown.empty() && types_.look_up(unknown) ? Flow::kPause : Flow::kContinue;
 }
 
@@ -121,7 +121,7 @@ StreamedResult::StreamedResult(v1::ResultFormat format, uint32_t batch_rows, Typ
 Flow StreamedResult::OnColumns(const PGresult& header) {
   encoder_.emplace(header, format_);
   ResultEncoder::EncodeColumns(header, message_->mutable_columns());
-  const std::vector<uint32_t> unknown = NameTypes(*types_.catalog, *message_->mutable_columns());
+  const std::vector<uint32_t> unknown = NameTypes(types_.catalog(), *message_->mutable_columns());
   awaiting_types_ = !unknown.empty() && types_.look_up(unknown);
   return awaiting_types_ ? Flow::kPause : Flow::kContinue;
 }
@@ -162,11 +162,11 @@ void StreamedResult::OnEnd(const absl::StatusOr<Completion>& end) {
 Flow DescribedStatement::OnColumns(const PGresult& header) {
   for (int i = 0; i < PQnparams(&header); ++i) parameter_types_.push_back(PQparamtype(&header, i));
   ResultEncoder::EncodeColumns(header, response_.mutable_columns());
-  std::vector<uint32_t> unknown = NameTypes(*types_.catalog, *response_.mutable_columns());
+  std::vector<uint32_t> unknown = NameTypes(types_.catalog(), *response_.mutable_columns());
   for (const uint32_t oid : parameter_types_) {
-    if (types_.catalog->NameOf(oid).empty()) unknown.push_back(oid);
+    if (types_.catalog().NameOf(oid).empty()) unknown.push_back(oid);
   }
-  SetTypes(*types_.catalog);
+  SetTypes(types_.catalog());
   return !unknown.empty() && types_.look_up(unknown) ? Flow::kPause : Flow::kContinue;
 }
 

@@ -22,7 +22,8 @@ using EndCallback = absl::AnyInvocable<void(const absl::StatusOr<Completion>&)>;
 
 // Names the types of a result's columns.
 struct TypeNaming {
-  std::shared_ptr<const TypeCatalog> catalog;
+  // The newest that there is.
+  absl::AnyInvocable<const TypeCatalog&()> catalog;
   // Told which types the catalogue does not have (they were created since it was read). True: a newer catalogue comes
   // by ResultReceiver::SetTypes(), and then reading is resumed; false: they go by their numbers.
   absl::AnyInvocable<bool(const std::vector<uint32_t>& oids)> look_up;

@@ -230,5 +230,20 @@ TEST_F(CliTest, HelpDocumentsParametersAndExitCodes) {
   EXPECT_THAT(done.out, HasSubstr("expr:current_timestamp"));
 }
 
+TEST_F(CliTest, RowsWithoutColumnsAreRows) {
+  const auto run = [](const std::vector<std::string>& command, const std::string& format) {
+    std::vector<std::string> arguments = command;
+    arguments.insert(arguments.end(), {"--format", format, "SELECT FROM generate_series(1, 3)"});
+    const Completed completed = Cli(arguments);
+    EXPECT_EQ(completed.exit_code, 0) << completed.err;
+    return completed.out;
+  };
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"query"}, {"exec", "--exactly-once"}}) {
+    EXPECT_EQ(run(command, "json"), "{}\n{}\n{}\n");
+    EXPECT_EQ(run(command, "csv"), "\n\n\n\n");
+    EXPECT_EQ(run(command, "table"), "(3 rows)\n");
+  }
+}
+
 }  // namespace
 }  // namespace engine::db::test

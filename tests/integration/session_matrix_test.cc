@@ -24,7 +24,7 @@ const std::vector<Kind>& Kinds() {
        "SELECT coalesce(current_setting('myapp.tenant', true), '')"},
       {"the time zone", {"SET TIME ZONE 'Asia/Kathmandu'"}, "SELECT current_setting('TimeZone')"},
       {"DateStyle", {"SET DateStyle = 'SQL, DMY'"}, "SELECT current_setting('DateStyle')"},
-      {"the client's encoding", {"SET NAMES 'LATIN1'"}, "SELECT current_setting('client_encoding')"},
+      {"the client's encoding", {"SELECT set_config('client_' || 'encoding', 'LATIN1', false)"}, "SELECT current_setting('client_encoding')"},
       {"search_path", {"SET search_path = matrix"}, "SELECT current_setting('search_path')"},
       {"SET ROLE", {"SET ROLE app"}, "SELECT current_user"},
       {"SET SESSION AUTHORIZATION", {"SET SESSION AUTHORIZATION app"}, "SELECT session_user"},

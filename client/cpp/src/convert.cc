@@ -286,7 +286,8 @@ RowBatch read_batch(std::shared_ptr<const Schema> schema, v1::ColumnBatch& messa
 Result read_result(v1::ExecuteResponse& message) {
   Result::Summary summary{message.rows_affected(), std::move(*message.mutable_command_tag()),
                           std::move(*message.mutable_bound_sql()), message.attempts()};
-  if (message.columns_size() == 0) return {RowBatch(), std::move(summary)};
+  // "SELECT FROM t" gives rows without columns.
+  if (message.columns_size() == 0 && !message.has_column_batch()) return {RowBatch(), std::move(summary)};
   auto schema = std::make_shared<const Schema>(read_columns(*message.mutable_columns()));
   if (message.column_batch().row_count() > 0) {
     return {read_batch(std::move(schema), *message.mutable_column_batch()), std::move(summary)};

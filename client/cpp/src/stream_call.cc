@@ -27,7 +27,7 @@ void StreamCall::reply(v1::SessionReply& reply) {
     if (schema) schema_ = std::move(schema);
     if (!part.bound_sql().empty()) summary_.bound_sql = std::move(*part.mutable_bound_sql());
     if (part.column_batch().row_count() > 0) {
-      if (!schema_) throw std::invalid_argument("rows before their columns");
+      if (!schema_) schema_ = std::make_shared<const Schema>();  // "SELECT FROM t" gives rows without columns
       arrived_.push_back({read_batch(schema_, *part.mutable_column_batch()), bytes});
       rows_arrived_ += arrived_.back().rows.size();
     } else {

@@ -192,6 +192,9 @@ TEST(RulesAgree, OnTexts) {
     Texts texts = Valid();
     texts[field] = std::string("a\0b", 3);
     ExpectAgreement(texts, absl::StrCat(field, " with NUL"));
+    texts[field] = "a\xff";
+    ExpectAgreement(texts, absl::StrCat(field, " that is not UTF-8"));
+    EXPECT_EQ(ByContract(texts), Fields{field});
   }
   for (const char* host :
        {"a,b", "@abstract", "/var/run/postgresql", "/var/run,/tmp", "::1", "[::1]", "fe80::1%eth0", "a b",
@@ -253,6 +256,27 @@ std::string CommentAbove(const std::string& text, const std::string& declaration
 
 std::string WithoutCommas(const std::string& text) {
   return std::regex_replace(text, std::regex("(\\d),(\\d)"), "$1$2");
+}
+
+// Each text's comment in the contract and in the SDK tells its longest, which holds.
+TEST(RulesAgree, OnTheDocumentedLengthsOfTexts) {
+  const std::string proto = Source("proto/engine/db/v1/config.proto");
+  const std::string header = Source("sdk/include/engine_db/config.h");
+  for (const std::string field : {"host", "user", "password", "dbname", "application_name"}) {
+    const std::string in_proto = WithoutCommas(CommentAbove(proto, " string " + field + " = \\d+;"));
+    std::smatch longest;
+    ASSERT_TRUE(std::regex_search(in_proto, longest, std::regex("at most (\\d+) bytes", std::regex::icase)))
+        << in_proto;
+    EXPECT_THAT(WithoutCommas(CommentAbove(header, "std::string " + field + "( =|;)")),
+                testing::ContainsRegex("[Aa]t most " + longest[1].str() + " bytes"));
+    Texts texts = Valid();
+    texts[field] = std::string(std::stoul(longest[1].str()), 'x');
+    ExpectAgreement(texts, absl::StrCat(field, " as long as documented"));
+    EXPECT_EQ(ByContract(texts), Fields{}) << field;
+    texts[field] += 'x';
+    ExpectAgreement(texts, absl::StrCat(field, " one byte longer"));
+    EXPECT_EQ(ByContract(texts), Fields{field});
+  }
 }
 
 // Each number's comment in the contract tells its range and its default, and the range is the one in force.

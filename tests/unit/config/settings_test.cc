@@ -275,6 +275,79 @@ TEST_F(SettingsTest, APasswordThatIsNoYamlIsNotQuoted) {
   }
 }
 
+// yaml-cpp would take each of these for whole.
+TEST_F(SettingsTest, AQuoteThatIsNotClosedIsAFault) {
+  const std::string head = "a:\n  url: postgresql://u@h/d\n  securitySchemes: {b: [{username: u, password: p}]}\n";
+  ASSERT_TRUE(LoadFile(head + "  description: \"whole\"\n").ok());
+  for (const char* open : {"\"canary-pa55word", "'canary-pa55word", "\"canary-pa55word\\"}) {
+    for (const char* end : {"", "\n", "\n\n", "\r\n", " \n \n", "\n# a comment\n"}) {
+      EXPECT_THAT(Faults(absl::StrCat(head, "  description: ", open, end)), HasSubstr("is not YAML")) << open << end;
+    }
+  }
+  for (const char* whole : {"|\n    text\n", "|+\n    text\n\n", ">-\n    text", "text", "text # comment",
+                            "'text'\n...\n", "{a: b}", "[a]"}) {
+    EXPECT_THAT(std::string(LoadFile(absl::StrCat(head, "  applicationName: ", whole)).status().message()),
+                Not(HasSubstr("is not YAML")))
+        << whole;
+  }
+}
+
+TEST_F(SettingsTest, ASecondDocumentIsAFault) {
+  const std::string first = "logLevel: info\n";
+  for (const char* second :
+       {"---\nlogLevel: debug\n", "...\n---\nlogLevel: debug\n", "...\nx\n", "---\n- canary-pa55word\n"}) {
+    EXPECT_THAT(Faults(first + second), AllOf(HasSubstr("must hold one YAML document"), HasSubstr("(line "))) << second;
+  }
+  EXPECT_THAT(Faults("---\n---\nlogLevel: debug\n"), HasSubstr("must hold one YAML document"));
+  for (const char* rest : {"...\n", "---\n", "# ---\n", "...\n# the end"})
+    EXPECT_TRUE(LoadFile(first + rest).ok()) << rest;
+  EXPECT_TRUE(LoadFile("---\n" + first).ok());
+}
+
+TEST_F(SettingsTest, TextThatIsNotUtf8IsAFault) {
+  const auto faults = [this](const std::string& url, const std::string& password) {
+    return Faults(
+        absl::StrCat("a:\n  url: ", url, "\n  securitySchemes: {b: [{username: u, password: ", password, "}]}\n"));
+  };
+  variables_["BYTES"] = "canary-pa55word\xff";
+  for (const char* password : {"canary-pa55word\xff", "\"canary-pa55word\xff\"", "'\xc3'", "\"${ENV:BYTES}\""}) {
+    EXPECT_THAT(faults("postgresql://u@h/d", password), HasSubstr("password (line 3): must be UTF-8")) << password;
+  }
+  EXPECT_THAT(Faults("a: {url: 'postgresql://u:canary-pa55word%ff@h/d'}"), HasSubstr("must be UTF-8"));
+  EXPECT_TRUE(LoadFile("a: {url: 'postgresql://u:p%c3%bc@h/d'}").ok());
+}
+
+// As in pipelines.
+TEST_F(SettingsTest, WhatIsEmptyInASchemeLeavesTheUrlsAsItIs) {
+  variables_["NOTHING"] = "";
+  for (const char* empty : {"\"\"", "''", "\"${ENV:NOTHING}\""}) {
+    const auto settings =
+        LoadFile(absl::StrCat("a: {url: 'postgresql://u:secret@h/d', securitySchemes: {b: [{username: ", empty,
+                              ", password: ", empty, "}]}}"));
+    ASSERT_TRUE(settings.ok()) << settings.status();
+    EXPECT_EQ(settings->data_sources.at("a").user, "u");
+    EXPECT_EQ(*settings->data_sources.at("a").ReadPassword(), "secret");
+  }
+}
+
+TEST_F(SettingsTest, DepthAndCyclesAreFaults) {
+  const auto repeated = [](const std::string& text, int times) {
+    std::string all;
+    for (int i = 0; i < times; ++i) all += text;
+    return all;
+  };
+  for (const std::string& yaml :
+       {std::string("a: &a {b: *a}"), std::string("a: &a {url: *a, securitySchemes: *a}"),
+        std::string("dataSources: &a {b: *a}"), std::string("a: &a {url: 'postgresql://u@h/d', retry: *a}"),
+        std::string("a: &a [*a]"), std::string("listen: &a [*a]"),
+        std::string("a: &a {url: x, securitySchemes: {b: &b [*b]}}"), std::string("&a ? *a\n: *a"),
+        "a: " + repeated("[", 100'000), "a: " + repeated("{a: ", 100'000), repeated("- ", 100'000),
+        repeated("? ", 100'000), "listen: " + repeated("[", 400) + repeated("]", 400), "a: " + repeated("!x ", 100'000),
+        repeated("a:\n ", 50'000)}) {
+    EXPECT_FALSE(LoadFile(yaml).ok()) << yaml.substr(0, 40);
+  }
+}
+
 // A "${FILE:" or "${ENV:" that lacks its "}" goes on to the next one there is, over whatever stands between.
 TEST_F(SettingsTest, AReferenceWithoutItsEndDoesNotQuoteWhatFollows) {
   for (const char* reference : {"${FILE:/run/secrets/db", "${ENV:DB_HOST", "${FILE:", "${ENV:"}) {
