@@ -94,6 +94,11 @@ std::string_view HintFor(std::string_view sqlstate) {
 
 std::string_view LoginHintFor(std::string_view sqlstate, std::string_view text) {
   const auto says = [text](std::string_view words) { return text.find(words) != std::string_view::npos; };
+  // PgBouncer's, of `options`.
+  if (says("unsupported startup parameter")) {
+    return "this is a pooler: connect to PostgreSQL itself, or to the pooler in session mode, with "
+           "ignore_startup_parameters = options";
+  }
   if (says("no password supplied")) return "the server asks for a password, and none was given";
   if (says("root certificate") || says("certificate verify failed")) {
     return "the certificate is held against tlsRootCertificate of the data source, else against "
