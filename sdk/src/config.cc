@@ -27,6 +27,11 @@ constexpr std::array<std::pair<std::string_view, TlsMode>, 5> kTlsModes = {{{"di
                                                                             {"verify-ca", TlsMode::kVerifyCa},
                                                                             {"verify-full", TlsMode::kVerifyFull}}};
 
+constexpr std::array<std::pair<std::string_view, ChannelBinding>, 3> kChannelBindings = {
+    {{"disable", ChannelBinding::kDisable},
+     {"prefer", ChannelBinding::kPrefer},
+     {"require", ChannelBinding::kRequire}}};
+
 std::string all_faults(const Faults& faults) {
   std::string message = "the configuration is wrong: ";
   for (size_t i = 0; i < faults.size(); ++i) {
@@ -90,14 +95,16 @@ class Reader {
   }
   void integer(const std::string& field, int& target) { number(field, target, "a whole number"); }
   void real(const std::string& field, double& target) { number(field, target, "a number"); }
-  void tls_mode(const std::string& field, TlsMode& target) {
+  template <typename T, size_t N>
+  void word(const std::string& field, T& target, const std::array<std::pair<std::string_view, T>, N>& words,
+            std::string_view expected) {
     const auto found = take(field);
     if (!found) return;
-    const auto* mode = std::ranges::find(kTlsModes, *found, &std::pair<std::string_view, TlsMode>::first);
-    if (mode != kTlsModes.end()) {
-      target = mode->second;
+    const auto* word = std::ranges::find(words, *found, &std::pair<std::string_view, T>::first);
+    if (word != words.end()) {
+      target = word->second;
     } else {
-      faults_.push_back({field, "is disable, prefer, require, verify-ca or verify-full, not \"" + *found + '"'});
+      faults_.push_back({field, "is " + std::string(expected) + ", not \"" + *found + '"'});
     }
   }
 
@@ -107,7 +114,8 @@ class Reader {
       faults_.push_back(
           {field,
            "is not a setting; those are host, port, user, password, dbname, min_pool_size, max_pool_size, timeout_ms, "
-           "tls_mode, application_name, retry.max_attempts, retry.initial_delay_ms, retry.max_delay_ms, "
+           "connect_timeout_ms, tls_mode, channel_binding, application_name, retry.max_attempts, "
+           "retry.initial_delay_ms, retry.max_delay_ms, "
            "retry.multiplier, retry.budget_ms"});
     }
     return std::move(faults_);
@@ -137,75 +145,6 @@ class Reader {
   std::map<std::string, std::string> left_;
   Faults faults_;
 };
-
-// Reads `%41` and the like; nothing when one is broken.
-std::optional<std::string> percent_decoded(std::string_view text) {
-  std::string decoded;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      decoded += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size()) return std::nullopt;
-    unsigned byte = 0;
-    const char* const end = text.data() + i + 3;
-    if (std::from_chars(text.data() + i + 1, end, byte, 16).ptr != end) return std::nullopt;
-    decoded += static_cast<char>(byte);
-    i += 2;
-  }
-  return decoded;
-}
-
-// Splits `text` at the first `separator`: what stands before it, and the rest, which `text` becomes. Without one,
-// everything stands before.
-std::string_view take_until(std::string_view& text, char separator) {
-  const size_t at = text.find(separator);
-  const std::string_view before = text.substr(0, at);
-  text.remove_prefix(at == std::string_view::npos ? text.size() : at + 1);
-  return before;
-}
-
-// The settings that a URL spells, or throws.
-std::map<std::string, std::string> settings_of_url(std::string_view url) {
-  const auto fail = [](std::string message) { throw ConfigurationError({{"url", std::move(message)}}); };
-  const size_t scheme_end = url.find("://");
-  const std::string_view scheme = url.substr(0, scheme_end == std::string_view::npos ? 0 : scheme_end);
-  if (scheme != "postgresql" && scheme != "postgres") fail("begins with postgresql:// or postgres://");
-  url.remove_prefix(scheme_end + 3);
-
-  std::map<std::string, std::string> settings;
-  const auto set = [&](std::string_view field, std::string_view text) {
-    if (text.empty()) return;
-    auto decoded = percent_decoded(text);
-    if (!decoded) fail("has a broken %XX");  // in what may be a piece of a password
-    settings[std::string(field)] = *std::move(decoded);
-  };
-
-  std::string_view query = url;
-  std::string_view path = take_until(query, '?');
-  std::string_view authority = take_until(path, '/');
-  if (const size_t at = authority.rfind('@'); at != std::string_view::npos) {
-    std::string_view login = authority.substr(0, at);
-    authority.remove_prefix(at + 1);
-    set("user", take_until(login, ':'));
-    set("password", login);
-  }
-  if (authority.starts_with('[')) {  // An IPv6 address.
-    authority.remove_prefix(1);
-    set("host", take_until(authority, ']'));
-    if (authority.starts_with(':')) authority.remove_prefix(1);
-  } else {
-    set("host", take_until(authority, ':'));
-  }
-  set("port", authority);
-  set("dbname", path);
-  while (!query.empty()) {
-    std::string_view value = take_until(query, '&');
-    const std::string_view field = take_until(value, '=');
-    set(field == "sslmode" ? "tls_mode" : field, value);
-  }
-  return settings;
-}
 
 }  // namespace
 
@@ -251,6 +190,7 @@ std::vector<ConfigFault> ConnectionConfig::validate() const {
     check_range(faults, "min_pool_size", min_pool_size, 0, kMaxPool);
   }
   check_range(faults, "timeout_ms", timeout_ms, 1, kDayMs);
+  check_range(faults, "connect_timeout_ms", connect_timeout_ms, 0, kDayMs);
   check_text(faults, "application_name", application_name, kMaxName, false);
   for (ConfigFault& fault : retry.validate()) {
     faults.push_back({"retry." + fault.field, std::move(fault.message)});
@@ -269,7 +209,9 @@ ConnectionConfig ConnectionConfig::from_map(const std::map<std::string, std::str
   reader.integer("min_pool_size", config.min_pool_size);
   reader.integer("max_pool_size", config.max_pool_size);
   reader.integer("timeout_ms", config.timeout_ms);
-  reader.tls_mode("tls_mode", config.tls_mode);
+  reader.integer("connect_timeout_ms", config.connect_timeout_ms);
+  reader.word("tls_mode", config.tls_mode, kTlsModes, "disable, prefer, require, verify-ca or verify-full");
+  reader.word("channel_binding", config.channel_binding, kChannelBindings, "disable, prefer or require");
   reader.text("application_name", config.application_name);
   reader.integer("retry.max_attempts", config.retry.max_attempts);
   reader.integer("retry.initial_delay_ms", config.retry.initial_delay_ms);
@@ -286,23 +228,6 @@ ConnectionConfig ConnectionConfig::from_map(const std::map<std::string, std::str
   for (ConfigFault& fault : config.validate()) faults.push_back(std::move(fault));
   if (!faults.empty()) throw ConfigurationError(std::move(faults));
   return config;
-}
-
-ConnectionConfig ConnectionConfig::from_url(std::string_view url, std::string_view user, std::string_view password) {
-  auto settings = settings_of_url(url);
-  if (!user.empty()) settings["user"] = user;
-  if (!password.empty()) settings["password"] = password;
-  try {
-    return from_map(settings);
-  } catch (const ConfigurationError& error) {
-    // What stands in the wrong place of a URL may be a piece of its password (an unencoded "/" or "?"): none is shown.
-    Faults faults = error.faults();
-    for (ConfigFault& fault : faults) {
-      fault.message = fault.message.substr(0, fault.message.find(", not "));
-      if (fault.message.starts_with("is not a setting")) fault = {"url", "has an option that " + fault.message};
-    }
-    throw ConfigurationError(std::move(faults));
-  }
 }
 
 void require_valid(const ConnectTarget& target) {

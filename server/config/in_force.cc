@@ -47,10 +47,14 @@ void WriteDataSource(YAML::Emitter& out, const TargetSettings& target) {
   out << YAML::Key << "minPoolSize" << YAML::Value << config.min_pool_size();
   out << YAML::Key << "maxPoolSize" << YAML::Value << config.max_pool_size();
   out << YAML::Key << "timeoutMs" << YAML::Value << config.timeout_ms();
+  out << YAML::Key << "connectTimeoutMs" << YAML::Value << config.connect_timeout_ms();
   out << YAML::Key << "applicationName" << YAML::Value << YAML::DoubleQuoted << target.application_name;
   out << YAML::Key << "tlsMode" << YAML::Value << target.SslMode();
-  if (!target.tls_root_certificate.empty()) {
-    out << YAML::Key << "tlsRootCertificate" << YAML::Value << YAML::DoubleQuoted << target.tls_root_certificate;
+  out << YAML::Key << "channelBinding" << YAML::Value << target.ChannelBinding();
+  for (const auto& [key, file] :
+       {std::pair("tlsRootCertificate", target.tls_root_certificate),
+        std::pair("tlsCertificate", target.tls_certificate), std::pair("tlsKey", target.tls_key)}) {
+    if (!file.empty()) out << YAML::Key << key << YAML::Value << YAML::DoubleQuoted << file;
   }
   out << YAML::Key << "retry" << YAML::Value << YAML::Flow << YAML::BeginMap;
   out << YAML::Key << "maxAttempts" << YAML::Value << config.retry().max_attempts();

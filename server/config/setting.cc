@@ -73,6 +73,14 @@ Access File(Field<std::string> field) {
           [=](const Draft& draft) { return Value(field, draft); }};
 }
 
+Access FileOrNone(Field<std::string> field) {
+  return {[=](const std::string& text, Draft& draft) -> std::string {
+            field(draft) = text;
+            return "";
+          },
+          [=](const Draft& draft) { return Value(field, draft); }};
+}
+
 std::string ApplyMetricsListen(const std::string& text, Draft& draft) {
   draft.settings.metrics_listen.reset();
   if (text.empty()) return "";
@@ -112,6 +120,8 @@ std::vector<Setting> Table() {
        Time(absl::ZeroDuration(), absl::Hours(1), [](Draft& d) -> absl::Duration& { return d.settings.drain_grace; })},
       {"allowInlineTargets",
        Switch<std::optional<bool>>([](Draft& d) -> std::optional<bool>& { return d.allow_inline_targets; })},
+      {"databaseRootCertificate",
+       FileOrNone([](Draft& d) -> std::string& { return d.settings.database_root_certificate; })},
       {"tls.certificate", File([](Draft& d) -> std::string& { return d.tls.certificate; })},
       {"tls.key", File([](Draft& d) -> std::string& { return d.tls.key; })},
       {"tls.clientCa", File([](Draft& d) -> std::string& { return d.tls.client_ca; })},

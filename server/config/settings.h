@@ -52,6 +52,8 @@ struct GatewaySettings {
   std::optional<ListenAddress> metrics_listen = ListenAddress{.host = "127.0.0.1", .port = 9464, .unix_path = ""};
   std::optional<ServerTls> tls;  // always there when a listener is not local
   std::map<std::string, TargetSettings, std::less<>> data_sources;
+  // Who signs the databases' certificates, where a data source does not say (PEM); empty: whom the machine trusts.
+  std::string database_root_certificate;
   bool allow_inline_targets = true;  // not given: true when every listener is local
   int event_loops = 1;               // not given: half of the cores, at least 1
   SharedReads shared_reads;

@@ -259,6 +259,8 @@ struct SourceDraft {
   v1::ConnectionConfig config;  // without user and password where a security scheme gives them
   std::string password_file;
   std::string tls_root_certificate;
+  std::string tls_certificate;
+  std::string tls_key;
   // Where the contract's fields came from, when not from a key of their own: "host" → "dataSources.orders.url (line
   // 3)".
   std::map<std::string, std::string> origin;
@@ -305,6 +307,8 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
       for (std::string& fault : faults) draft_.faults.push_back({where, std::move(fault)});
       config.MergeFrom(parsed.config);
       source.tls_root_certificate = std::move(parsed.tls_root_certificate);
+      source.tls_certificate = std::move(parsed.tls_certificate);
+      source.tls_key = std::move(parsed.tls_key);
     }
     for (const char* field : {"host", "port", "user", "password", "dbname"}) source.origin[field] = where;
   }
@@ -359,6 +363,7 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
       {"minPoolSize", integer_field([&](int32_t n) { config.set_min_pool_size(n); })},
       {"maxPoolSize", integer_field([&](int32_t n) { config.set_max_pool_size(n); })},
       {"timeoutMs", integer_field([&](int32_t n) { config.set_timeout_ms(n); })},
+      {"connectTimeoutMs", integer_field([&](int32_t n) { config.set_connect_timeout_ms(n); })},
       {"applicationName", text_field([&](const std::string& text) { config.set_application_name(text); })},
       {"tlsMode",
        [&](const YAML::Node& value, const std::string& where) {
@@ -367,7 +372,17 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
          config.set_tls_mode(ParseTlsMode(*text));
          if (config.tls_mode() == v1::TLS_MODE_UNSPECIFIED) Fail(where, value, absl::StrCat("must be ", kTlsModeWords));
        }},
+      {"channelBinding",
+       [&](const YAML::Node& value, const std::string& where) {
+         const auto text = Text(value, where);
+         if (!text) return;
+         config.set_channel_binding(ParseChannelBinding(*text));
+         if (config.channel_binding() == v1::CHANNEL_BINDING_UNSPECIFIED)
+           Fail(where, value, absl::StrCat("must be ", kChannelBindingWords));
+       }},
       {"tlsRootCertificate", text_field([&](const std::string& text) { source.tls_root_certificate = text; })},
+      {"tlsCertificate", text_field([&](const std::string& text) { source.tls_certificate = text; })},
+      {"tlsKey", text_field([&](const std::string& text) { source.tls_key = text; })},
       {"retry", [&](const YAML::Node& value, const std::string& where) { ReadMap(value, where, retry_handlers); }},
   };
   ReadMap(node, path, handlers);
@@ -376,6 +391,8 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
   // As in pipelines: what is empty was not given.
   if (username && !username->empty()) config.set_user(*username);
   if (password && !password->empty()) config.set_password(*password);
+  if (source.tls_certificate.empty() != source.tls_key.empty())
+    Fail(path, node, "must have both tlsCertificate and tlsKey (sslcert and sslkey in a URL), or neither");
   // A part that could not be read would only be reported again, as missing.
   if (draft_.faults.size() != faults_before) return;
 
@@ -384,10 +401,15 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
   if (!source.password_file.empty()) target.password.clear();
   target.password_file = std::move(source.password_file);
   target.tls_root_certificate = std::move(source.tls_root_certificate);
+  target.tls_certificate = std::move(source.tls_certificate);
+  target.tls_key = std::move(source.tls_key);
   for (Fault& fault : faults) {
     const auto origin = source.origin.find(fault.field);
     if (origin == source.origin.end()) {
-      draft_.faults.push_back({LocatedBelow(path, node, CamelCase(fault.field)), std::move(fault.expected)});
+      std::string where = LocatedBelow(path, node, CamelCase(fault.field));
+      // Not a key's, but a parameter's of the URL.
+      if (where == Located(path, node)) fault.expected = absl::StrCat(fault.field, " ", fault.expected);
+      draft_.faults.push_back({std::move(where), std::move(fault.expected)});
     } else {
       // In "postgresql://u:1234/5@h/d", whose "/" should have been encoded, the port is a piece of the password.
       if (fault.field == "port") fault.expected.resize(std::min(fault.expected.size(), fault.expected.find(", got ")));

@@ -139,6 +139,17 @@ const char* TargetSettings::SslMode() const {
   }
 }
 
+const char* TargetSettings::ChannelBinding() const {
+  switch (channel_binding) {
+    case v1::CHANNEL_BINDING_DISABLE:
+      return "disable";
+    case v1::CHANNEL_BINDING_REQUIRE:
+      return "require";
+    default:
+      return "prefer";
+  }
+}
+
 absl::StatusOr<std::string> TargetSettings::ReadPassword() const {
   if (password_file.empty()) return password;
   auto content = ReadSecretFile(password_file);
@@ -193,10 +204,18 @@ TargetSettings CheckTarget(const v1::ConnectionConfig& config, std::vector<Fault
     CheckRange("timeout_ms", config.timeout_ms(), 1, kMaxTimeoutMs, faults);
     target.timeout = absl::Milliseconds(config.timeout_ms());
   }
+  CheckRange("connect_timeout_ms", config.connect_timeout_ms(), 0, kMaxTimeoutMs, faults);
+  target.connect_timeout = absl::Milliseconds(config.connect_timeout_ms());
   if (!v1::TlsMode_IsValid(config.tls_mode())) {
     faults.push_back({"tls_mode", absl::StrCat("must be one of TlsMode, got ", static_cast<int>(config.tls_mode()))});
   } else if (config.tls_mode() != v1::TLS_MODE_UNSPECIFIED) {
     target.tls_mode = config.tls_mode();
+  }
+  if (!v1::ChannelBinding_IsValid(config.channel_binding())) {
+    faults.push_back({"channel_binding",
+                      absl::StrCat("must be one of ChannelBinding, got ", static_cast<int>(config.channel_binding()))});
+  } else if (config.channel_binding() != v1::CHANNEL_BINDING_UNSPECIFIED) {
+    target.channel_binding = config.channel_binding();
   }
   if (!config.application_name().empty()) {
     CheckName("application_name", config.application_name(), faults);
@@ -231,7 +250,9 @@ v1::ConnectionConfig ToProto(const TargetSettings& target) {
   config.set_min_pool_size(target.min_pool_size);
   config.set_max_pool_size(target.max_pool_size);
   config.set_timeout_ms(static_cast<int>(absl::ToInt64Milliseconds(target.timeout)));
+  config.set_connect_timeout_ms(static_cast<int>(absl::ToInt64Milliseconds(target.connect_timeout)));
   config.set_tls_mode(target.tls_mode);
+  config.set_channel_binding(target.channel_binding);
   config.set_application_name(target.application_name);
   v1::RetrySettings& retry = *config.mutable_retry();
   retry.set_max_attempts(target.retry.max_attempts);

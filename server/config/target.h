@@ -46,8 +46,12 @@ struct TargetSettings {
   int min_pool_size = 0;
   int max_pool_size = 10;
   absl::Duration timeout = absl::Seconds(30);
-  v1::TlsMode tls_mode = v1::TLS_MODE_PREFER;  // never UNSPECIFIED
-  std::string tls_root_certificate;            // data sources only: a file; empty for libpq's own default
+  absl::Duration connect_timeout = absl::ZeroDuration();            // 0: timeout; use ConnectTimeout()
+  v1::TlsMode tls_mode = v1::TLS_MODE_PREFER;                       // never UNSPECIFIED
+  v1::ChannelBinding channel_binding = v1::CHANNEL_BINDING_PREFER;  // never UNSPECIFIED
+  std::string tls_root_certificate;                                 // a file; empty for what the machine trusts
+  std::string tls_certificate;  // data sources only: a file, with which the gateway itself logs in; may be empty
+  std::string tls_key;          // the file of its key
   std::string application_name = "engine-db-gateway";
   RetrySettings retry;
 
@@ -55,8 +59,19 @@ struct TargetSettings {
   // secret. For logs, metrics and errors.
   [[nodiscard]] std::string DisplayName() const;
 
-  // tls_mode in libpq's words: "verify-full".
+  // tls_mode and channel_binding in libpq's words: "verify-full", "require".
   [[nodiscard]] const char* SslMode() const;
+  [[nodiscard]] const char* ChannelBinding() const;
+
+  // How long one login may take.
+  [[nodiscard]] absl::Duration ConnectTimeout() const {
+    return connect_timeout == absl::ZeroDuration() ? timeout : connect_timeout;
+  }
+
+  // Whether the server's certificate is held against an authority's.
+  [[nodiscard]] bool VerifiesServer() const {
+    return tls_mode == v1::TLS_MODE_VERIFY_CA || tls_mode == v1::TLS_MODE_VERIFY_FULL;
+  }
 
   // The password; of a password_file, its content at this moment without the line end, so that a rotated one is found
   // by asking again. Reads a small file: not on an event loop. FAILED_PRECONDITION, kind CONNECTION, when the file
@@ -67,7 +82,8 @@ struct TargetSettings {
   template <typename H>
   friend H AbslHashValue(H state, const TargetSettings& s) {
     return H::combine(std::move(state), s.data_source, s.host, s.port, s.user, s.password, s.password_file, s.dbname,
-                      s.min_pool_size, s.max_pool_size, s.timeout, static_cast<int>(s.tls_mode), s.tls_root_certificate,
+                      s.min_pool_size, s.max_pool_size, s.timeout, s.connect_timeout, static_cast<int>(s.tls_mode),
+                      static_cast<int>(s.channel_binding), s.tls_root_certificate, s.tls_certificate, s.tls_key,
                       s.application_name, s.retry);
   }
   // The display name, so that a test's failure shows no password.

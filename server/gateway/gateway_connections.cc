@@ -40,6 +40,9 @@ void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v
     Answer(Method::kConnect, settings.status(), done);
     return;
   }
+  if (settings->VerifiesServer() && settings->tls_root_certificate.empty()) {
+    settings->tls_root_certificate = settings_.database_root_certificate;
+  }
   const absl::StatusOr<Connections::Opening> opening = connections_.Open(*settings);
   if (!opening.ok()) {
     Answer(Method::kConnect, opening.status(), done);

@@ -98,7 +98,7 @@ void Pool::OpenWithPassword(absl::StatusOr<std::string> password) {
   events.lost = [this, &slot](const absl::Status& status) { OnLost(slot, status); };
   slot.backend = std::make_unique<Backend>(loop_, executor_, cancels_,
                                            postgres::ConnectParameters(settings_, *std::move(password)),
-                                           Now() + settings_.timeout, std::move(events));
+                                           Now() + settings_.ConnectTimeout(), std::move(events));
 }
 
 void Pool::OnOpened(Slot& slot, const absl::Status& status) {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/clock.h"
 #include "server/base/error.h"
+#include "server/postgres/notices.h"
 #include "server/postgres/sqlstate.h"
 
 namespace engine::db::postgres {
@@ -96,7 +97,7 @@ void Backend::Resolve(const ConnectParameters& parameters) {
 
 void Backend::StartConnecting(const ConnectParameters& parameters) {
   parameters_ = parameters;
-  connection_ = PQconnectStartParams(parameters.keywords().data(), parameters.values().data(), /*expand_dbname=*/0);
+  connection_ = PQconnectStart(parameters.ConnectionString().c_str());
   if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) {
     FailConnecting(ConnectFailed(target_name_, connection_ == nullptr ? "out of memory" : PQerrorMessage(connection_)));
     return;
@@ -564,12 +565,15 @@ void Backend::Lose(const absl::Status& cause) {
 }
 
 void Backend::OnNotice(void* self, const PGresult* notice) {
-  // Notices may hold data, so they go nowhere; but a server that ends a session says why in one.
+  Backend& backend = *static_cast<Backend*>(self);
   const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-  if (severity != nullptr && std::string_view(severity) == "FATAL") {
-    static_cast<Backend*>(self)->last_fatal_ = StatusOfResult(*notice, "");
-    static_cast<Backend*>(self)->farewell_heard_ = true;
+  if (severity == nullptr || std::string_view(severity) != "FATAL") {
+    ReportNotice(backend.target_name_, *notice);
+    return;
   }
+  // A server that ends a session says why in one.
+  backend.last_fatal_ = StatusOfResult(*notice, "");
+  backend.farewell_heard_ = true;
 }
 
 }  // namespace engine::db::postgres

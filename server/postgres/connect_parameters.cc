@@ -1,11 +1,16 @@
 #include "server/postgres/connect_parameters.h"
 
 #include <arpa/inet.h>
+#include <libpq-fe.h>
 #include <netdb.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -31,17 +36,78 @@ std::string Quoted(const std::string& value) {
   return quoted + "'";
 }
 
+// What this libpq knows, with the values that it was built with.
+std::map<std::string, std::optional<std::string>> LibpqDefaults() {
+  static const auto& defaults = *new std::map<std::string, std::optional<std::string>>([] {
+    std::map<std::string, std::optional<std::string>> found;
+    const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> options(PQconninfoParse("", nullptr),
+                                                                               &PQconninfoFree);
+    for (const PQconninfoOption* option = options.get(); option != nullptr && option->keyword != nullptr; ++option) {
+      std::optional<std::string>& value = found[option->keyword];
+      if (option->compiled != nullptr) value = option->compiled;
+    }
+    return found;
+  }());
+  return defaults;
+}
+
+// A file that is not there: an empty name would mean the one in ~/.postgresql, or ~/.pgpass.
+constexpr char kNoFile[] = "/nonexistent";
+
+// For what has no such value, so that the environment or the home directory would give one.
+constexpr std::pair<const char*, const char*> kNothingFromAround[] = {
+    {"hostaddr", ""},
+    {"passfile", kNoFile},
+    {"connect_timeout", "0"},
+    {"sslcert", kNoFile},
+    {"sslkey", kNoFile},
+    {"sslcertmode", "allow"},
+    {"sslrootcert", kNoFile},
+    {"sslcrl", kNoFile},
+    {"sslcrldir", ""},
+    {"ssl_max_protocol_version", ""},
+    {"requirepeer", ""},
+    {"require_auth", ""},
+    {"gsslib", ""},
+    {"keepalives", "1"},
+    // Its tickets are the gateway's own, and libpq takes a link that they protect for one with TLS.
+    {"gssencmode", "disable"},
+};
+
+// The authorities that the machine trusts, as the distributions keep them. (libpq has a word of its own for them only
+// since version 16, and only for verify-full.)
+std::string SystemAuthorities() {
+  for (const char* file :
+       {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"}) {
+    if (access(file, R_OK) == 0) return file;
+  }
+  return "system";
+}
+
 }  // namespace
 
 ConnectParameters::ConnectParameters(const config::TargetSettings& settings, std::string password)
-    : target_name_(settings.DisplayName()), host_(settings.host), port_(absl::StrCat(settings.port)) {
+    : target_name_(settings.DisplayName()),
+      host_(settings.host),
+      port_(absl::StrCat(settings.port)),
+      parameters_(LibpqDefaults()) {
+  for (const auto& [keyword, value] : kNothingFromAround) Set(keyword, value);
   Set("host", host_);
   Set("port", port_);
   Set("user", settings.user);
   Set("password", std::move(password));
   Set("dbname", settings.dbname);
   Set("sslmode", settings.SslMode());
-  if (!settings.tls_root_certificate.empty()) Set("sslrootcert", settings.tls_root_certificate);
+  if (!settings.tls_root_certificate.empty()) {
+    Set("sslrootcert", settings.tls_root_certificate);
+  } else if (settings.VerifiesServer()) {
+    Set("sslrootcert", SystemAuthorities());
+  }
+  if (!settings.tls_certificate.empty()) {
+    Set("sslcert", settings.tls_certificate);
+    Set("sslkey", settings.tls_key);
+  }
+  Set("channel_binding", settings.ChannelBinding());
   Set("application_name", settings.application_name);
   Set("client_encoding", "UTF8");
   // The text forms that the encoder reads and the contract promises, whatever the role's or database's defaults; RESET
@@ -49,8 +115,6 @@ ConnectParameters::ConnectParameters(const config::TargetSettings& settings, std
   // TimeZone and lc_monetary, stays as the role and the database have it.
   Set("options",
       "-c standard_conforming_strings=on -c IntervalStyle=postgres -c extra_float_digits=1 -c bytea_output=hex");
-  // The gateway's own surroundings must not lend a caller a password.
-  Set("passfile", "/nonexistent");
   // A server that vanished without a word is noticed within a minute, also by a cancel request, which inherits these.
   Set("keepalives_idle", "20");
   Set("keepalives_interval", "5");
@@ -58,13 +122,15 @@ ConnectParameters::ConnectParameters(const config::TargetSettings& settings, std
   Set("tcp_user_timeout", "30000");
 }
 
-void ConnectParameters::Set(std::string keyword, std::string value) {
-  parameters_.emplace_back(std::move(keyword), std::move(value));
+void ConnectParameters::Set(std::string_view keyword, std::string value) {
+  const auto found = parameters_.find(std::string(keyword));
+  if (found != parameters_.end()) found->second = std::move(value);
 }
 
-std::string& ConnectParameters::Get(std::string_view keyword) {
-  return std::find_if(parameters_.begin(), parameters_.end(), [&](const auto& p) { return p.first == keyword; })
-      ->second;
+std::string& ConnectParameters::Get(const std::string& keyword) { return *parameters_.at(keyword); }
+
+void ConnectParameters::LimitStatements(absl::Duration timeout) {
+  absl::StrAppend(&Get("options"), " -c statement_timeout=", absl::ToInt64Milliseconds(timeout));
 }
 
 bool ConnectParameters::AdaptTo(std::string_view server_encoding, std::string_view date_style) {
@@ -103,29 +169,17 @@ absl::Status ConnectParameters::ResolveHost() {
     }
   }
   // libpq tries the addresses in turn, and checks the certificate against the name, which goes with each.
-  parameters_[0].second = absl::StrJoin(std::vector<std::string>(addresses.size(), host_), ",");
+  Set("host", absl::StrJoin(std::vector<std::string>(addresses.size(), host_), ","));
   Set("hostaddr", absl::StrJoin(addresses, ","));
   return absl::OkStatus();
 }
 
-std::vector<const char*> ConnectParameters::keywords() const {
-  std::vector<const char*> out;
-  for (const auto& [keyword, value] : parameters_) out.push_back(keyword.c_str());
-  out.push_back(nullptr);
-  return out;
-}
-
-std::vector<const char*> ConnectParameters::values() const {
-  std::vector<const char*> out;
-  for (const auto& [keyword, value] : parameters_) out.push_back(value.c_str());
-  out.push_back(nullptr);
-  return out;
-}
-
 std::string ConnectParameters::ConnectionString() const {
-  return absl::StrJoin(parameters_, " ", [](std::string* out, const auto& parameter) {
-    absl::StrAppend(out, parameter.first, "=", Quoted(parameter.second));
-  });
+  std::string text;
+  for (const auto& [keyword, value] : parameters_) {
+    if (value) absl::StrAppend(&text, keyword, "=", Quoted(*value), " ");
+  }
+  return text;
 }
 
 }  // namespace engine::db::postgres

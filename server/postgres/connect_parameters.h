@@ -2,12 +2,13 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_CONNECT_PARAMETERS_H_
 #define ENGINE_DB_SERVER_POSTGRES_CONNECT_PARAMETERS_H_
 
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/config/target.h"
 
 namespace engine::db::postgres {
@@ -34,20 +35,23 @@ class ConnectParameters {
   //   (Were it set from the beginning, the order would not be known.)
   [[nodiscard]] bool AdaptTo(std::string_view server_encoding, std::string_view date_style);
 
-  // For PQconnectStartParams: null-terminated, valid as long as this object is unchanged.
-  [[nodiscard]] std::vector<const char*> keywords() const;
-  [[nodiscard]] std::vector<const char*> values() const;
-  // The same as a connection string, for libpqxx.
+  // The server ends each statement after so long. In a startup parameter: a SET would stay behind where a pooler gives
+  // the session to somebody else.
+  void LimitStatements(absl::Duration timeout);
+
+  // For PQconnectStart. Names every parameter that the environment, a service file or the home directory could
+  // otherwise set, the empty ones too, which PQconnectStartParams would leave out.
   [[nodiscard]] std::string ConnectionString() const;
 
  private:
-  void Set(std::string keyword, std::string value);
-  std::string& Get(std::string_view keyword);
+  // Does nothing for a keyword that this libpq does not know.
+  void Set(std::string_view keyword, std::string value);
+  std::string& Get(const std::string& keyword);
 
   std::string target_name_;
   std::string host_;
   std::string port_;
-  std::vector<std::pair<std::string, std::string>> parameters_;
+  std::map<std::string, std::optional<std::string>> parameters_;  // by libpq's keywords; none: libpq decides
   bool adapted_ = false;
 };
 

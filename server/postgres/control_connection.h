@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <exception>
 #include <future>
 #include <pqxx/pqxx>
@@ -13,10 +12,10 @@
 #include <type_traits>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/postgres/connect_parameters.h"
+#include "server/postgres/control_link.h"
 #include "server/postgres/sqlstate.h"
 
 namespace engine::db::postgres {
@@ -46,26 +45,22 @@ class LinkDeadline {
 };
 
 // Connects, calls `ask(pqxx::nontransaction&)`, disconnects, and returns what that returned; within about `timeout`.
-// What libpqxx throws comes back as ConnectFailed(). Blocks: for a BlockingExecutor.
+// What libpqxx throws comes back as ConnectFailed(). Blocks: for a BlockingExecutor. `ask` must leave nothing behind in
+// the session, which is not the gateway's own where a pooler stands between.
 template <typename Ask>
-[[nodiscard]] auto WithControlConnection(const ConnectParameters& parameters, absl::Duration timeout, Ask&& ask)
+[[nodiscard]] auto WithControlConnection(ConnectParameters parameters, absl::Duration timeout, Ask&& ask)
     -> absl::StatusOr<std::invoke_result_t<Ask, pqxx::nontransaction&>> {
-  // libpq waits whole seconds, and at least two.
-  const int64_t seconds = std::max<int64_t>(2, absl::ToInt64Seconds(absl::Ceil(timeout, absl::Seconds(1))));
-  const absl::Time started = Now();
+  const absl::Time deadline = Now() + timeout;
+  parameters.LimitStatements(timeout);
+  absl::StatusOr<LinkPtr> link = OpenLink(parameters, deadline);
+  if (!link.ok()) return link.status();
   try {
-    pqxx::connection connection(absl::StrCat(parameters.ConnectionString(), " connect_timeout=", seconds,
-                                             " tcp_user_timeout=", seconds * 1000));
-    const LinkDeadline deadline(connection.sock(), std::max(absl::ZeroDuration(), started + timeout - Now()));
-    pqxx::nontransaction work(connection);
-    work.exec(absl::StrCat("SET statement_timeout = ", seconds * 1000));
+    ControlLink control(*std::move(link));
+    const LinkDeadline watch(control.connection().sock(), std::max(absl::ZeroDuration(), deadline - Now()));
+    pqxx::nontransaction work(control.connection());
     return ask(work);
   } catch (const std::exception& error) {
-    if (Now() - started >= timeout) {
-      return ConnectFailed(parameters.target_name(), "no answer within the time allowed for a question");
-    }
-    // libpqxx passes libpq's words on, without the SQLSTATE: backends, which know it, connect first.
-    return ConnectFailed(parameters.target_name(), error.what());
+    return ConnectFailed(parameters.target_name(), Now() >= deadline ? kNoAnswer : error.what());
   }
 }
 

@@ -8,12 +8,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/postgres/control_connection.h"
+#include "server/postgres/pooler.h"
 
 namespace engine::db::postgres {
 
 absl::StatusOr<ServerInfo> ProbeServer(const ConnectParameters& parameters, absl::Duration timeout) {
-  return WithControlConnection(parameters, timeout, [](pqxx::nontransaction& work) {
+  absl::Status fit = absl::OkStatus();
+  absl::StatusOr<ServerInfo> probed = WithControlConnection(parameters, timeout, [&](pqxx::nontransaction& work) {
     ServerInfo info;
+    fit = CheckPooler(parameters, work);
+    if (!fit.ok()) return info;
     const pqxx::result server = work.exec(
         "SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery()");
     info.version = server[0][0].as<std::string>();
@@ -39,6 +43,8 @@ absl::StatusOr<ServerInfo> ProbeServer(const ConnectParameters& parameters, absl
     info.types = std::make_shared<const TypeCatalog>(types);
     return info;
   });
+  if (!fit.ok()) return fit;
+  return probed;
 }
 
 }  // namespace engine::db::postgres

@@ -25,7 +25,7 @@ struct ServerInfo {
 };
 
 // Connects, asks, disconnects; within about `timeout`. Blocks: for a BlockingExecutor. Errors are those of
-// ConnectFailed().
+// ConnectFailed() and CheckPooler().
 [[nodiscard]] absl::StatusOr<ServerInfo> ProbeServer(const ConnectParameters& parameters, absl::Duration timeout);
 
 }  // namespace engine::db::postgres

@@ -92,7 +92,19 @@ std::string_view HintFor(std::string_view sqlstate) {
   return "";
 }
 
-std::string_view LoginHintFor(std::string_view sqlstate) {
+std::string_view LoginHintFor(std::string_view sqlstate, std::string_view text) {
+  const auto says = [text](std::string_view words) { return text.find(words) != std::string_view::npos; };
+  // PgBouncer's, of `options`.
+  if (says("unsupported startup parameter")) {
+    return "this is a pooler: connect to PostgreSQL itself, or to the pooler in session mode, with "
+           "ignore_startup_parameters = options";
+  }
+  if (says("no password supplied")) return "the server asks for a password, and none was given";
+  if (says("root certificate") || says("certificate verify failed")) {
+    return "the certificate is held against tlsRootCertificate of the data source, else against "
+           "databaseRootCertificate of the gateway's configuration, else against the machine's own authorities; "
+           "~/.postgresql/root.crt is not read";
+  }
   if (sqlstate == "28P01") return "check user and password, or what the password file holds";
   if (sqlstate.substr(0, 2) == "28") return "check user, dbname and tls_mode against the server's pg_hba.conf";
   if (sqlstate == "3D000") return "check dbname";
@@ -262,7 +274,7 @@ absl::Status ConnectFailed(std::string_view target, std::string_view message) {
   detail.set_sqlstate(std::string(sqlstate));
   detail.set_reason(sqlstate.empty() ? "UNREACHABLE" : "LOGIN_REFUSED");
   detail.set_message(Clip(absl::StrCat("can't connect to ", ToAbsl(target), ": ", ToAbsl(text)), 700));
-  detail.set_hint(std::string(LoginHintFor(sqlstate)));
+  detail.set_hint(std::string(LoginHintFor(sqlstate, text)));
   return MakeError(permanent ? StatusCode::kFailedPrecondition : StatusCode::kUnavailable, std::move(detail));
 }
 

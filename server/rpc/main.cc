@@ -18,6 +18,7 @@
 #include "server/observe/log.h"
 #include "server/observe/metrics.h"
 #include "server/observe/metrics_server.h"
+#include "server/postgres/libpq_environment.h"
 #include "server/rpc/server.h"
 
 namespace {
@@ -45,12 +46,6 @@ void LogOfGrpc(gpr_log_func_args* line) {
   if (line->severity == GPR_LOG_SEVERITY_ERROR) {
     observe::LogWarning("grpc", {{"text", line->message}});
   }
-}
-
-// libpq would send these along with every connection. What values mean is for the role and the database to say, not for
-// the gateway's surroundings.
-void ForgetSessionDefaults() {
-  for (const char* name : {"PGDATESTYLE", "PGTZ", "PGGEQO"}) unsetenv(name);
 }
 
 int Run(const config::GatewaySettings& settings, const sigset_t& signals) {
@@ -96,7 +91,6 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (metrics_option->count() > 0) command_line.metrics_listen = metrics_listen;
 
-  ForgetSessionDefaults();
   const sigset_t signals = BlockSignals();
   const absl::StatusOr<config::GatewaySettings> settings = config::LoadSettings(command_line);
   if (!settings.ok()) return Fail(settings.status());
@@ -104,6 +98,7 @@ int Main(int argc, char** argv) {
     std::cout << "# The configuration is valid. In force are:\n" << config::SettingsInForce(*settings) << "\n";
     return 0;
   }
+  postgres::ForgetLibpqEnvironment();
   return Run(*settings, signals);
 }
 

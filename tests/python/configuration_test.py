@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+import pathlib
+from typing import Any, Dict, Iterator, Tuple
 
 import pydantic
 import pytest
@@ -121,3 +122,30 @@ def test_what_is_no_target_is_refused() -> None:
         edb.PostgresSyncConnector("postgresql://u@h/d")  # type: ignore[arg-type]
     with pytest.raises(pydantic.ValidationError, match="name"):
         edb.DataSource(name="x" * 64)
+
+
+def _urls() -> Iterator[Tuple[str, bool, str]]:
+    url = ""
+    for line in (pathlib.Path(__file__).parents[1] / "unit/config/urls.txt").read_text(encoding="utf-8").splitlines():
+        if line[:1] in ("=", "!"):
+            yield url, line[0] == "=", line[2:]
+        elif line and line[0] != "#":
+            url = line
+
+
+@pytest.mark.parametrize("url, right, expected", _urls())
+def test_urls_are_read_as_the_gateway_and_the_sdk_read_them(url: str, right: bool, expected: str) -> None:
+    if not right:
+        with pytest.raises((edb.ConfigurationError, pydantic.ValidationError)) as caught:
+            edb.ConnectionConfig.from_url(url)
+        assert expected in str(caught.value) and "ary" not in str(caught.value)
+        return
+    config = edb.ConnectionConfig.from_url(url)
+    default = edb.ConnectionConfig(host="h", user="u", dbname="d")
+    shown = [("password", config.password.get_secret_value(), "")] + [
+        (name, getattr(config, name), getattr(default, name) if name not in GOOD else None)
+        for name in ("host", "port", "user", "dbname", "min_pool_size", "max_pool_size", "timeout_ms", "connect_timeout_ms",
+                     "tls_mode", "channel_binding", "application_name")]
+    shown.append(("retry.max_attempts", config.retry.max_attempts, 3))
+    told = {f"{name}={getattr(value, 'value', value)}" for name, value, by_default in shown if value != by_default}
+    assert told == set(expected.split(" "))

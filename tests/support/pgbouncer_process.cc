@@ -65,10 +65,11 @@ void PgBouncerProcess::WriteConfiguration(const PostgresCluster& cluster, const 
        << "listen_addr = " << host_ << "\nlisten_port = " << port_ << "\n"
        << "unix_socket_dir =\n"
        << "auth_type = scram-sha-256\nauth_file = " << users << "\n"
-       << "pool_mode = transaction\n"
+       << "pool_mode = " << options.pool_mode << "\n"
+       << "server_round_robin = " << (options.round_robin ? 1 : 0) << "\n"
        << "default_pool_size = " << options.pool_size << "\n"
        << "max_client_conn = " << options.max_client_connections << "\n"
-       << "ignore_startup_parameters = extra_float_digits\n"
+       << "ignore_startup_parameters = " << options.ignored_parameters << "\n"
        << "log_connections = 0\nlog_disconnections = 0\n";
   if (keeps_prepared_statements_) text << "max_prepared_statements = " << options.max_prepared_statements << "\n";
   WriteFile(folder_.path() / "pgbouncer.ini", text.str());

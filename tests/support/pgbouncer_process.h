@@ -17,9 +17,13 @@ struct PgBouncerOptions {
   int max_client_connections = 1000;
   // Prepared statements kept per server connection; ignored by versions before 1.21, which have no such thing.
   int max_prepared_statements = 100;
+  std::string pool_mode = "transaction";
+  // Startup parameters that it drops instead of refusing the login.
+  std::string ignored_parameters = "extra_float_digits";
+  bool round_robin = false;
 };
 
-// Transaction pooling. The role `app` of the cluster logs in with the same password. Stopped and removed by the
+// The role `app` of the cluster logs in with the same password. Stopped and removed by the
 // destructor, and when the thread that made it dies. Failures are std::runtime_error.
 class PgBouncerProcess {
  public:

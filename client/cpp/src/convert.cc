@@ -22,6 +22,18 @@ namespace {
   throw DatabaseRequestError(std::move(info));
 }
 
+v1::ChannelBinding to_proto(ChannelBinding binding) {
+  switch (binding) {
+    case ChannelBinding::kDisable:
+      return v1::CHANNEL_BINDING_DISABLE;
+    case ChannelBinding::kRequire:
+      return v1::CHANNEL_BINDING_REQUIRE;
+    case ChannelBinding::kPrefer:
+      break;
+  }
+  return v1::CHANNEL_BINDING_PREFER;
+}
+
 v1::TlsMode to_proto(TlsMode mode) {
   switch (mode) {
     case TlsMode::kDisable:
@@ -175,7 +187,9 @@ void write(const ConnectTarget& target, v1::ConnectRequest& request) {
   to.set_min_pool_size(from.min_pool_size);
   to.set_max_pool_size(from.max_pool_size);
   to.set_timeout_ms(from.timeout_ms);
+  to.set_connect_timeout_ms(from.connect_timeout_ms);
   to.set_tls_mode(to_proto(from.tls_mode));
+  to.set_channel_binding(to_proto(from.channel_binding));
   to.set_application_name(from.application_name);
   write_retry(from.retry, *to.mutable_retry());
 }

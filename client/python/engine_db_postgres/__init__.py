@@ -1,7 +1,8 @@
 """PostgreSQL for pipeline engines, through the Engine DB gateway. README.md is the manual."""
 
 from engine_db_postgres.async_connector import AsyncRowStream, AsyncTransaction, PostgresAsyncConnector
-from engine_db_postgres.config import ConnectionConfig, ConnectTarget, DataSource, PoolConfig, RetryConfig, TlsMode
+from engine_db_postgres.config import (
+    ChannelBinding, ConnectionConfig, ConnectTarget, DataSource, PoolConfig, RetryConfig, TlsMode)
 from engine_db_postgres.connector import AsyncDatabaseConnector, DatabaseConnector
 from engine_db_postgres.errors import (ConfigurationError, DatabaseConnectionError, DatabaseError, DatabaseExecutionError,
                                        DatabaseRequestError, DatabaseTimeoutError, DatabaseTransactionError, ErrorInfo,
@@ -17,7 +18,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AsyncDatabaseConnector", "AsyncRowStream", "AsyncTransaction", "BatchEntry", "CURRENT_DATE", "CURRENT_TIME",
-    "CURRENT_TIMESTAMP", "Column", "ConfigurationError", "ConnectTarget", "ConnectionConfig", "DEFAULT", "DataSource",
+    "CURRENT_TIMESTAMP", "ChannelBinding", "Column", "ConfigurationError", "ConnectTarget", "ConnectionConfig", "DEFAULT",
+    "DataSource",
     "DatabaseConnectionError", "DatabaseConnector", "DatabaseError", "DatabaseExecutionError", "DatabaseRequestError",
     "DatabaseTimeoutError", "DatabaseTransactionError", "ErrorInfo", "ErrorKind", "Expression", "IsolationLevel", "Json",
     "Jsonb", "LOCALTIME", "LOCALTIMESTAMP", "LocalGateway", "Outcome", "Parameters", "Phase", "PoolConfig",

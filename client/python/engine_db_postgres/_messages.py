@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Dict, Optional
 
 from engine_db_postgres._proto import config_pb2, connector_pb2, error_pb2
-from engine_db_postgres.config import ConnectTarget, DataSource, RetryConfig, TlsMode
+from engine_db_postgres.config import ChannelBinding, ConnectTarget, DataSource, RetryConfig, TlsMode
 from engine_db_postgres.errors import ErrorInfo, ErrorKind, Outcome, Phase, request_error
 from engine_db_postgres.options import IsolationLevel, TransactionOptions
 
@@ -18,6 +18,11 @@ _TLS_MODES = {
     TlsMode.REQUIRE: config_pb2.TLS_MODE_REQUIRE,
     TlsMode.VERIFY_CA: config_pb2.TLS_MODE_VERIFY_CA,
     TlsMode.VERIFY_FULL: config_pb2.TLS_MODE_VERIFY_FULL,
+}
+_CHANNEL_BINDINGS = {
+    ChannelBinding.DISABLE: config_pb2.CHANNEL_BINDING_DISABLE,
+    ChannelBinding.PREFER: config_pb2.CHANNEL_BINDING_PREFER,
+    ChannelBinding.REQUIRE: config_pb2.CHANNEL_BINDING_REQUIRE,
 }
 _ISOLATION_LEVELS = {
     IsolationLevel.SERVER_DEFAULT: connector_pb2.ISOLATION_LEVEL_UNSPECIFIED,
@@ -54,7 +59,9 @@ def connect_request(target: ConnectTarget) -> bytes:
     config = config_pb2.ConnectionConfig(
         host=target.host, port=target.port, user=target.user, password=target.password.get_secret_value(),
         dbname=target.dbname, min_pool_size=target.min_pool_size, max_pool_size=target.max_pool_size,
-        timeout_ms=target.timeout_ms, tls_mode=_TLS_MODES[TlsMode(target.tls_mode)],
+        timeout_ms=target.timeout_ms, connect_timeout_ms=target.connect_timeout_ms,
+        tls_mode=_TLS_MODES[TlsMode(target.tls_mode)],
+        channel_binding=_CHANNEL_BINDINGS[ChannelBinding(target.channel_binding)],
         application_name=target.application_name)
     _fill_retry(config.retry, target.retry)
     return bytes(connector_pb2.ConnectRequest(config=config).SerializeToString())

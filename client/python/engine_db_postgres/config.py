@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import enum
 import math
-import urllib.parse
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from engine_db_postgres._pydantic import Model, integer, real, text
-from engine_db_postgres.errors import ConfigurationError, configuration_error
+from engine_db_postgres._url import misplaced_at, settings_of_url
+from engine_db_postgres.errors import ConfigurationError
 
 _MAX_HOST = 255
 _MAX_NAME = 63  # PostgreSQL's NAMEDATALEN - 1.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from builtins import float as _Multiplier
     from builtins import int as _Attempts
     from builtins import int as _Budget
+    from builtins import int as _ConnectTimeout
     from builtins import int as _InitialDelay
     from builtins import int as _MaxDelay
     from builtins import int as _MaxPool
@@ -41,6 +42,7 @@ else:
     _InitialDelay = integer(0, 60_000)
     _MaxDelay = integer(0, 600_000)
     _Budget = integer(0, 86_400_000)
+    _ConnectTimeout = integer(0, 86_400_000)
     _Multiplier = real(1.0, 10.0)
     _Required = text(required=True)
     _Text = text()
@@ -54,6 +56,14 @@ class TlsMode(str, enum.Enum):
     REQUIRE = "require"  # TLS or nothing, without a look at the certificate.
     VERIFY_CA = "verify-ca"  # TLS with a certificate that a trusted authority signed.
     VERIFY_FULL = "verify-full"  # The same, and the certificate names the host. Recommended.
+
+
+class ChannelBinding(str, enum.Enum):
+    """Whether the proof that the password is known is bound to the link's certificate: libpq's channel_binding."""
+
+    DISABLE = "disable"  # Never.
+    PREFER = "prefer"  # Where TLS and the server allow it.
+    REQUIRE = "require"  # Or no login. Needs TLS.
 
 
 class RetryConfig(Model):
@@ -120,6 +130,9 @@ class ConnectionConfig(PoolConfig):
     # At most 63 bytes.
     dbname: _Required
     tls_mode: TlsMode = TlsMode.PREFER
+    channel_binding: ChannelBinding = ChannelBinding.PREFER
+    # How long one login may take: 0 to 86,400,000. 0: timeout_ms.
+    connect_timeout_ms: _ConnectTimeout = 0
     # What pg_stat_activity shows. At most 63 bytes. Empty: the gateway's own name.
     application_name: _Text = ""
     # What is repeated, and how often.
@@ -139,6 +152,8 @@ class ConnectionConfig(PoolConfig):
             max_pool_size: int = 10,
             timeout_ms: int = 30_000,
             tls_mode: Union[TlsMode, str] = TlsMode.PREFER,
+            channel_binding: Union[ChannelBinding, str] = ChannelBinding.PREFER,
+            connect_timeout_ms: int = 0,
             application_name: str = "",
             retry: Union[RetryConfig, Mapping[str, Any]] = RetryConfig(),
         ) -> None: ...
@@ -180,17 +195,26 @@ class ConnectionConfig(PoolConfig):
 
     @classmethod
     def from_url(cls, url: str, user: Optional[str] = None, password: Optional[str] = None) -> ConnectionConfig:
-        """From "postgresql://user:password@host:port/dbname?tls_mode=…" (or "postgres://"), percent-encoded where needed.
+        """From "postgresql://user:password@host:port/dbname?sslmode=…" (or "postgres://"), percent-encoded where needed.
 
-        After "?" come settings as in from_map(), and libpq's "sslmode" for tls_mode. `user` and `password` replace the
-        URL's. Raises ConfigurationError or ValidationError, neither of which shows the URL.
+        After "?" come settings as in from_map(), and what libpq and its kin have for them: "sslmode", "ssl=true",
+        "connect_timeout" (in seconds), "connection_limit". "sslrootcert" can only be "system": the gateway's
+        configuration names the authorities. Of other parameters that hosting providers hand out the error says what to
+        do instead. `user` and `password` replace the URL's. Raises ConfigurationError or ValidationError, neither of
+        which shows the URL.
         """
-        settings = _settings_of_url(url)
-        if user:
-            settings["user"] = user
-        if password:
-            settings["password"] = password
-        return cls.from_map(settings)
+        try:
+            settings = settings_of_url(url)
+            if user:
+                settings["user"] = user
+            if password:
+                settings["password"] = password
+            return cls.from_map(settings)
+        except (ConfigurationError, ValidationError):
+            fault = misplaced_at(url)
+            if fault is None:
+                raise
+        raise fault
 
 
 class DataSource(Model):
@@ -211,7 +235,7 @@ class DataSource(Model):
 
 ConnectTarget = Union[ConnectionConfig, DataSource]
 
-_INTEGERS = frozenset({"port", "min_pool_size", "max_pool_size", "timeout_ms", "max_attempts", "initial_delay_ms",
+_INTEGERS = frozenset({"port", "min_pool_size", "max_pool_size", "timeout_ms", "connect_timeout_ms", "max_attempts", "initial_delay_ms",
                        "max_delay_ms", "budget_ms"})
 
 
@@ -225,49 +249,3 @@ def _from_text(name: str, value: str) -> Any:
     except ValueError:
         pass
     return value
-
-
-def _settings_of_url(url: str) -> Dict[str, str]:
-    scheme, found, rest = url.partition("://")
-    if not found or scheme not in ("postgresql", "postgres"):
-        raise configuration_error("url", "begins with postgresql:// or postgres://")
-    settings: Dict[str, str] = {}
-
-    def put(field: str, value: str) -> None:
-        if not value:
-            return
-        try:
-            settings[field] = urllib.parse.unquote(value, errors="strict")
-        except UnicodeDecodeError:
-            raise _broken(field) from None
-        remaining = value.split("%")[1:]
-        if any(len(piece) < 2 or not _is_hex(piece[:2]) for piece in remaining):
-            raise _broken(field)
-
-    path, _, query = rest.partition("?")
-    authority, _, dbname = path.partition("/")
-    login, at, address = authority.rpartition("@")
-    if at:
-        user, _, password = login.partition(":")
-        put("user", user)
-        put("password", password)
-    if address.startswith("["):  # An IPv6 address.
-        host, _, after = address[1:].partition("]")
-        port = after[1:] if after.startswith(":") else after
-    else:
-        host, _, port = address.partition(":")
-    put("host", host)
-    put("port", port)
-    put("dbname", dbname)
-    for pair in filter(None, query.split("&")):
-        field, _, value = pair.partition("=")
-        put("tls_mode" if field == "sslmode" else field, value)
-    return settings
-
-
-def _is_hex(pair: str) -> bool:
-    return all(digit in "0123456789abcdefABCDEF" for digit in pair)
-
-
-def _broken(field: str) -> ConfigurationError:
-    return configuration_error("url", f"has a broken %XX in {field}")

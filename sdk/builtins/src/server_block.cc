@@ -86,7 +86,9 @@ class ServerReader {
         {"minPoolSize", setting("min_pool_size")},
         {"maxPoolSize", setting("max_pool_size")},
         {"timeoutMs", setting("timeout_ms")},
+        {"connectTimeoutMs", setting("connect_timeout_ms")},
         {"tlsMode", setting("tls_mode")},
+        {"channelBinding", setting("channel_binding")},
         {"applicationName", setting("application_name")},
         {"retry",
          [this](const YAML::Node& value, const std::string& field) {
@@ -159,6 +161,7 @@ class ServerReader {
                    {"min_pool_size", std::to_string(config.min_pool_size)},
                    {"max_pool_size", std::to_string(config.max_pool_size)},
                    {"timeout_ms", std::to_string(config.timeout_ms)},
+                   {"connect_timeout_ms", std::to_string(config.connect_timeout_ms)},
                    {"application_name", config.application_name},
                    {"retry.max_attempts", std::to_string(config.retry.max_attempts)},
                    {"retry.initial_delay_ms", std::to_string(config.retry.initial_delay_ms)},
@@ -167,6 +170,7 @@ class ServerReader {
                    {"retry.budget_ms", std::to_string(config.retry.budget_ms)}});
     ConnectionConfig result = ConnectionConfig::from_map(merged);
     if (!settings_.contains("tls_mode")) result.tls_mode = config.tls_mode;
+    if (!settings_.contains("channel_binding")) result.channel_binding = config.channel_binding;
     return result;
   }
 

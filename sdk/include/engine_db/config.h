@@ -66,6 +66,14 @@ enum class TlsMode {
   kVerifyFull,  // The same, and the certificate names the host. Recommended.
 };
 
+// Whether the proof that the password is known is bound to the link's certificate, so that nobody between can pass it
+// on: libpq's channel_binding.
+enum class ChannelBinding {
+  kDisable,  // Never.
+  kPrefer,   // Where TLS and the server allow it.
+  kRequire,  // Or no login. Needs TLS.
+};
+
 // One PostgreSQL server and database, how to log in, and how large a pool to keep. Those who give the same settings
 // share one pool.
 struct ConnectionConfig {
@@ -85,7 +93,10 @@ struct ConnectionConfig {
   int max_pool_size = 10;
   // How long connecting may take, and a statement whose call names no timeout: 1 to 86,400,000.
   int timeout_ms = 30000;
+  // How long one login may take: 0 to 86,400,000. 0: timeout_ms.
+  int connect_timeout_ms = 0;
   TlsMode tls_mode = TlsMode::kPrefer;
+  ChannelBinding channel_binding = ChannelBinding::kPrefer;
   // What pg_stat_activity shows. At most 63 bytes. Empty: the gateway's own name.
   std::string application_name = {};
   RetryConfig retry = {};
@@ -94,13 +105,15 @@ struct ConnectionConfig {
   [[nodiscard]] std::vector<ConfigFault> validate() const;
 
   // From texts, as environment variables and pipeline files have them. Keys are the fields' names ("port", "tls_mode"
-  // with libpq's words such as "verify-full", "retry.max_attempts"); what is left out keeps its default. Throws
-  // ConfigurationError with every fault: a missing, unknown or wrong field, a number that is none.
+  // and "channel_binding" with libpq's words such as "verify-full", "retry.max_attempts"); what is left out keeps its
+  // default. Throws ConfigurationError with every fault: a missing, unknown or wrong field, a number that is none.
   [[nodiscard]] static ConnectionConfig from_map(const std::map<std::string, std::string>& settings);
 
-  // From "postgresql://user:password@host:port/dbname?tls_mode=…" (or "postgres://"), percent-encoded where needed;
-  // after "?" come settings as in from_map(), and libpq's "sslmode" for tls_mode. `user` and `password` replace the
-  // URL's unless empty. Throws ConfigurationError, which never shows the URL.
+  // From "postgresql://user:password@host:port/dbname?sslmode=…" (or "postgres://"), percent-encoded where needed;
+  // after "?" come settings as in from_map(), and what libpq and its kin have for them: "sslmode", "ssl=true",
+  // "connect_timeout" (in seconds), "connection_limit". "sslrootcert" can only be "system": the gateway's configuration
+  // names the authorities. Of other parameters that hosting providers hand out the fault says what to do instead.
+  // `user` and `password` replace the URL's unless empty. Throws ConfigurationError, which never shows the URL.
   [[nodiscard]] static ConnectionConfig from_url(std::string_view url, std::string_view user = {},
                                                  std::string_view password = {});
 

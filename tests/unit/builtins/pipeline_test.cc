@@ -408,6 +408,22 @@ TEST(PipelineServerTest, SettingsBesideTheUrlAreTaken) {
   EXPECT_EQ(config.retry.initial_delay_ms, RetryConfig{}.initial_delay_ms);
 }
 
+TEST(PipelineServerTest, SettingsOfTheUrlHoldUnlessOthersStandBesideIt) {
+  const auto config_of = [](const std::string& parameters, const std::string& beside) {
+    const Pipeline pipeline = load("db:\n  protocol: database\n  driver: postgres\n  url: 'postgresql://u@h/d?" +
+                                   parameters + "'\n" + beside + "steps: []\n");
+    return std::get<ConnectionConfig>(*pipeline.servers[0].target);
+  };
+  const std::string parameters = "sslmode=require&channel_binding=require&connect_timeout=7";
+  const ConnectionConfig of_url = config_of(parameters, "  timeoutMs: 1000\n");
+  EXPECT_EQ(of_url.channel_binding, ChannelBinding::kRequire);
+  EXPECT_EQ(of_url.tls_mode, TlsMode::kRequire);
+  EXPECT_EQ(of_url.connect_timeout_ms, 7000);
+  const ConnectionConfig beside = config_of(parameters, "  channelBinding: disable\n  connectTimeoutMs: 500\n");
+  EXPECT_EQ(beside.channel_binding, ChannelBinding::kDisable);
+  EXPECT_EQ(beside.connect_timeout_ms, 500);
+}
+
 TEST(PipelineServerTest, ADataSourceOfTheGatewaysNeedsNoUrl) {
   const Pipeline pipeline = load("orders: {protocol: database, driver: postgres, dataSource: orders-db}\nsteps: []\n");
   EXPECT_EQ(std::get<DataSource>(*pipeline.servers[0].target).name, "orders-db");
@@ -439,7 +455,7 @@ steps: []
     return faults_of("db:\n  protocol: database\n  driver: postgres\n  url: \"" + url + "\"\n" + more + "steps: []\n");
   };
   EXPECT_THAT(fault("postgresql://ann:hush/hush@host:5432/x"),
-              AllOf(HasSubstr("p.yaml:4: db.url: the port must be a number"), Not(HasSubstr("hush"))));
+              AllOf(HasSubstr("p.yaml:4: db.url: has a \"/\" in front of an \"@\""), Not(HasSubstr("hush"))));
   EXPECT_THAT(fault("postgresql://ann:hush?hush@host:5432/x"),
               AllOf(HasSubstr("p.yaml:4: db.url: "), Not(HasSubstr("hush"))));
   EXPECT_THAT(fault("mysql://x"), HasSubstr("db.url: begins with postgresql://"));

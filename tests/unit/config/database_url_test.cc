@@ -67,7 +67,7 @@ TEST(DatabaseUrl, Ipv6AndParameters) {
   EXPECT_EQ(url.config.port(), 5);
   EXPECT_EQ(url.config.tls_mode(), v1::TLS_MODE_VERIFY_FULL);
   EXPECT_EQ(url.tls_root_certificate, "/ca.pem");
-  EXPECT_EQ(url.config.timeout_ms(), 3000);
+  EXPECT_EQ(url.config.connect_timeout_ms(), 3000);
 }
 
 TEST(DatabaseUrl, FaultsSayWhatWasExpected) {

@@ -138,6 +138,7 @@ TEST(RulesAgree, OnNumbers) {
                                            "min_pool_size",
                                            "max_pool_size",
                                            "timeout_ms",
+                                           "connect_timeout_ms",
                                            "retry.max_attempts",
                                            "retry.initial_delay_ms",
                                            "retry.max_delay_ms",
@@ -223,6 +224,9 @@ TEST(RulesAgree, OnDefaults) {
   EXPECT_EQ(sdk.min_pool_size, contract.min_pool_size());
   EXPECT_EQ(sdk.max_pool_size, contract.max_pool_size());
   EXPECT_EQ(sdk.timeout_ms, contract.timeout_ms());
+  EXPECT_EQ(sdk.connect_timeout_ms, contract.connect_timeout_ms());
+  EXPECT_EQ(sdk.channel_binding, ChannelBinding::kPrefer);
+  EXPECT_EQ(contract.channel_binding(), v1::CHANNEL_BINDING_PREFER);
   EXPECT_EQ(sdk.tls_mode, TlsMode::kPrefer);
   EXPECT_EQ(contract.tls_mode(), v1::TLS_MODE_PREFER);
   EXPECT_EQ(sdk.retry.max_attempts, contract.retry().max_attempts());
@@ -321,7 +325,7 @@ TEST(RulesAgree, WithTheDocumentationOfTheContractAndTheSdk) {
   };
   check(defaults, "");
   check(defaults.retry(), "retry.");
-  EXPECT_EQ(documented, 8);
+  EXPECT_EQ(documented, 9);
 }
 
 }  // namespace

@@ -123,7 +123,8 @@ TEST(Deploy, TheUnitsFileIsAConfigurationAndItsCommentsTellTheDefaults) {
   config::GatewaySettings spelled_out = *explicit_settings;
   spelled_out.tls.reset();
   spelled_out.event_loops = settings->event_loops;  // half of the cores
-  spelled_out.data_sources.at("orders").tls_root_certificate.clear();
+  config::TargetSettings& orders = spelled_out.data_sources.at("orders");
+  orders.tls_root_certificate = orders.tls_certificate = orders.tls_key = "";
   EXPECT_EQ(config::SettingsInForce(spelled_out), config::SettingsInForce(*settings));
 
   // None is left out.
