@@ -261,6 +261,8 @@ struct SourceDraft {
   std::string tls_root_certificate;
   std::string tls_certificate;
   std::string tls_key;
+  std::optional<bool> log_error_detail;
+  bool hide_raised_messages = false;
   // Where the contract's fields came from, when not from a key of their own: "host" → "dataSources.orders.url (line
   // 3)".
   std::map<std::string, std::string> origin;
@@ -383,6 +385,19 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
       {"tlsRootCertificate", text_field([&](const std::string& text) { source.tls_root_certificate = text; })},
       {"tlsCertificate", text_field([&](const std::string& text) { source.tls_certificate = text; })},
       {"tlsKey", text_field([&](const std::string& text) { source.tls_key = text; })},
+      {"errorDetail",
+       [&](const YAML::Node& value, const std::string& where) {
+         const auto text = Text(value, where);
+         if (!text) return;
+         std::string expected = ApplyErrorDetail(*text, source.log_error_detail);
+         if (!expected.empty()) Fail(where, value, std::move(expected));
+       }},
+      {"raisedMessages",
+       [&](const YAML::Node& value, const std::string& where) {
+         const auto text = Text(value, where);
+         if (text && *text != "show" && *text != "hide") return Fail(where, value, "must be show or hide");
+         source.hide_raised_messages = text == "hide";
+       }},
       {"retry", [&](const YAML::Node& value, const std::string& where) { ReadMap(value, where, retry_handlers); }},
   };
   ReadMap(node, path, handlers);
@@ -403,6 +418,8 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
   target.tls_root_certificate = std::move(source.tls_root_certificate);
   target.tls_certificate = std::move(source.tls_certificate);
   target.tls_key = std::move(source.tls_key);
+  target.log_error_detail = source.log_error_detail;
+  target.hide_raised_messages = source.hide_raised_messages;
   for (Fault& fault : faults) {
     const auto origin = source.origin.find(fault.field);
     if (origin == source.origin.end()) {

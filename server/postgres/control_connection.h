@@ -60,7 +60,8 @@ template <typename Ask>
     pqxx::nontransaction work(control.connection());
     return ask(work);
   } catch (const std::exception& error) {
-    return ConnectFailed(parameters.target_name(), Now() >= deadline ? kNoAnswer : error.what());
+    return ConnectFailed(parameters.target_name(), Now() >= deadline ? kNoAnswer : error.what(),
+                         parameters.error_texts().password);
   }
 }
 

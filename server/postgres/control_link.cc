@@ -31,18 +31,20 @@ bool Wait(int socket, bool for_reading, absl::Time deadline) {
 
 absl::StatusOr<LinkPtr> OpenLink(const ConnectParameters& parameters, absl::Time deadline) {
   LinkPtr link(PQconnectStart(parameters.ConnectionString().c_str()));
-  if (link == nullptr) return ConnectFailed(parameters.target_name(), "out of memory");
+  if (link == nullptr) return ConnectFailed(parameters.target_name(), "out of memory", "");
   PQsetNoticeReceiver(link.get(), &OnNotice, const_cast<ConnectParameters*>(&parameters));  // libpq passes it on
   PQsetErrorVerbosity(link.get(), PQERRORS_VERBOSE);  // ConnectFailed() reads the SQLSTATE out of the text
   PostgresPollingStatusType status =
       PQstatus(link.get()) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
   while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) {
     if (!Wait(PQsocket(link.get()), status == PGRES_POLLING_READING, deadline)) {
-      return ConnectFailed(parameters.target_name(), kNoAnswer);
+      return ConnectFailed(parameters.target_name(), kNoAnswer, "");
     }
     status = PQconnectPoll(link.get());
   }
-  if (status != PGRES_POLLING_OK) return ConnectFailed(parameters.target_name(), PQerrorMessage(link.get()));
+  if (status != PGRES_POLLING_OK) {
+    return ConnectFailed(parameters.target_name(), PQerrorMessage(link.get()), parameters.error_texts().password);
+  }
   PQsetErrorVerbosity(link.get(), PQERRORS_DEFAULT);
   return link;
 }
