@@ -17,6 +17,7 @@ constexpr size_t kMaxHost = 255;
 constexpr size_t kMaxName = 63;  // PostgreSQL's NAMEDATALEN - 1.
 constexpr size_t kMaxPassword = 16 << 10;
 constexpr int kMaxInitialDelay = 60'000;
+constexpr int kDefaultMaxDelay = 2000;
 constexpr int kDayMs = 86'400'000;
 
 constexpr std::array<std::pair<std::string_view, TlsMode>, 5> kTlsModes = {{{"disable", TlsMode::kDisable},
@@ -85,6 +86,10 @@ class Reader {
     if (auto found = take(field)) target = *std::move(found);
   }
   void integer(const std::string& field, int& target) { number(field, target, "a whole number"); }
+  void integer(const std::string& field, std::optional<int>& target) {
+    int found = 0;
+    if (number(field, found, "a whole number")) target = found;
+  }
   void real(const std::string& field, double& target) { number(field, target, "a number"); }
   void tls_mode(const std::string& field, TlsMode& target) {
     const auto found = take(field);
@@ -117,17 +122,18 @@ class Reader {
   }
 
   template <typename T>
-  void number(const std::string& field, T& target, std::string_view expected) {
+  bool number(const std::string& field, T& target, std::string_view expected) {
     const auto found = take(field);
-    if (!found) return;
+    if (!found) return false;
     const char* const end = found->data() + found->size();
     T parsed{};
     const auto [stop, error] = std::from_chars(found->data(), end, parsed);
     if (error == std::errc() && stop == end) {
       target = parsed;
-    } else {
-      faults_.push_back({field, "is " + std::string(expected) + ", not \"" + *found + '"'});
+      return true;
     }
+    faults_.push_back({field, "is " + std::string(expected) + ", not \"" + *found + '"'});
+    return false;
   }
 
   std::map<std::string, std::string> left_;
@@ -211,7 +217,12 @@ ConfigurationError::ConfigurationError(std::vector<ConfigFault> faults)
 std::chrono::milliseconds RetryConfig::max_delay_before(int attempt) const {
   if (attempt < 2) return std::chrono::milliseconds(0);
   const double delay = initial_delay_ms * std::pow(multiplier, attempt - 2);
-  return std::chrono::milliseconds(static_cast<int64_t>(std::min(delay, static_cast<double>(max_delay_ms))));
+  return std::chrono::milliseconds(static_cast<int64_t>(std::min(delay, static_cast<double>(longest_delay_ms()))));
+}
+
+int RetryConfig::longest_delay_ms() const {
+  // An initial delay that is out of range is a fault of its own, and not this one's too.
+  return max_delay_ms.value_or(std::max(kDefaultMaxDelay, std::clamp(initial_delay_ms, 0, kMaxInitialDelay)));
 }
 
 std::vector<ConfigFault> RetryConfig::validate() const {
@@ -219,11 +230,11 @@ std::vector<ConfigFault> RetryConfig::validate() const {
   Faults faults;
   check_range(faults, "max_attempts", max_attempts, 1, 100);
   check_range(faults, "initial_delay_ms", initial_delay_ms, 0, kMaxInitialDelay);
-  // One that is out of range is a fault of its own, and not this one's too.
   const int least = std::clamp(initial_delay_ms, 0, kMaxInitialDelay);
-  if (max_delay_ms < least || max_delay_ms > kMaxDelay) {
+  const int longest = longest_delay_ms();
+  if (longest < least || longest > kMaxDelay) {
     faults.push_back({"max_delay_ms", "is initial_delay_ms (" + std::to_string(least) + ") to " +
-                                          std::to_string(kMaxDelay) + ", not " + std::to_string(max_delay_ms)});
+                                          std::to_string(kMaxDelay) + ", not " + std::to_string(longest)});
   }
   if (!(multiplier >= 1.0 && multiplier <= 10.0)) {  // Not so with NaN either.
     faults.push_back({"multiplier", "is 1.0 to 10.0, not " + std::to_string(multiplier)});
@@ -272,11 +283,6 @@ ConnectionConfig ConnectionConfig::from_map(const std::map<std::string, std::str
   reader.integer("retry.max_delay_ms", config.retry.max_delay_ms);
   reader.real("retry.multiplier", config.retry.multiplier);
   reader.integer("retry.budget_ms", config.retry.budget_ms);
-  // As in the gateway: a default gives way to what was asked for.
-  if (!settings.contains("retry.max_delay_ms")) {
-    config.retry.max_delay_ms =
-        std::max(config.retry.max_delay_ms, std::clamp(config.retry.initial_delay_ms, 0, kMaxInitialDelay));
-  }
 
   Faults faults = std::move(reader).finish();
   for (ConfigFault& fault : config.validate()) faults.push_back(std::move(fault));
@@ -285,15 +291,22 @@ ConnectionConfig ConnectionConfig::from_map(const std::map<std::string, std::str
 }
 
 ConnectionConfig ConnectionConfig::from_url(std::string_view url, std::string_view user, std::string_view password) {
-  auto settings = settings_of_url(url);
-  if (!user.empty()) settings["user"] = user;
-  if (!password.empty()) settings["password"] = password;
+  std::map<std::string, std::string> login;
+  if (!user.empty()) login["user"] = user;
+  if (!password.empty()) login["password"] = password;
+  return from_url(url, login);
+}
+
+ConnectionConfig ConnectionConfig::from_url(std::string_view url, const std::map<std::string, std::string>& settings) {
+  auto merged = settings_of_url(url);
+  for (const auto& [field, value] : settings) merged[field] = value;
   try {
-    return from_map(settings);
+    return from_map(merged);
   } catch (const ConfigurationError& error) {
     // What stands in the wrong place of a URL may be a piece of its password (an unencoded "/" or "?"): none is shown.
     Faults faults = error.faults();
     for (ConfigFault& fault : faults) {
+      if (settings.contains(fault.field)) continue;
       fault.message = fault.message.substr(0, fault.message.find(", not "));
       if (fault.message.starts_with("is not a setting")) fault = {"url", "has an option that " + fault.message};
     }
