@@ -30,8 +30,9 @@ struct Totals {
   uint64_t rows_affected = 0;
 };
 
-Chunk read_chunk(RunReader& reader) {
+Chunk read_chunk(RunReader& reader, Interrupt& interrupt) {
   Chunk chunk;
+  interrupt.listening(false);  // the input may let us wait for ever
   size_t bytes = 0;
   while (chunk.batch.size() < kRunsPerCall && bytes < kBytesPerCall) {
     std::optional<BatchRun> run = reader.next();
@@ -45,6 +46,7 @@ Chunk read_chunk(RunReader& reader) {
     if (!run->parameters.empty()) statement.parameter_lists.push_back(std::move(run->parameters));
     chunk.batch.push_back(std::move(statement));
   }
+  interrupt.listening();
   return chunk;
 }
 
@@ -89,8 +91,8 @@ int run_atomic(RunReader& reader, PostgresSyncConnector& connector, bool exactly
   Totals totals;
   Chunk chunk;
   try {
-    chunk = read_chunk(reader);
-    Chunk following = read_chunk(reader);
+    chunk = read_chunk(reader, context.interrupt);
+    Chunk following = read_chunk(reader, context.interrupt);
     if (chunk.batch.empty()) {
       // Nothing to do, which is done.
     } else if (following.batch.empty()) {
@@ -98,11 +100,12 @@ int run_atomic(RunReader& reader, PostgresSyncConnector& connector, bool exactly
       options.call.exactly_once = exactly_once;
       count_results(connector.execute_batch(chunk.batch, options), totals);
     } else {
-      Transaction transaction = connector.begin_transaction();
+      Transaction transaction =
+          connector.begin_transaction({.timeout = context.timeout, .stop = context.interrupt.token()});
       while (!chunk.batch.empty()) {
         count_results(transaction.execute_batch(chunk.batch, context.call_options()), totals);
         progress.add(chunk.batch.size());
-        chunk = std::exchange(following, read_chunk(reader));
+        chunk = std::exchange(following, read_chunk(reader, context.interrupt));
       }
       transaction.commit();
     }
@@ -124,7 +127,8 @@ int run_atomic(RunReader& reader, PostgresSyncConnector& connector, bool exactly
 int run_each(RunReader& reader, PostgresSyncConnector& connector, const Context& context, Progress& progress) {
   Totals totals;
   int exit_code = kSuccess;
-  for (Chunk chunk = read_chunk(reader); !chunk.batch.empty(); chunk = read_chunk(reader)) {
+  for (Chunk chunk = read_chunk(reader, context.interrupt); !chunk.batch.empty();
+       chunk = read_chunk(reader, context.interrupt)) {
     for (const BatchEntry& entry : connector.execute_batch(chunk.batch, {.call = context.call_options()})) {
       ++totals.runs;
       if (entry.ok()) {
@@ -153,8 +157,8 @@ int run_batch(RunReader& reader, const BatchArguments& arguments, const Context&
   try {
     PostgresSyncConnector connector(make_target(context.connection),
                                     {.address = context.connection.gateway, .wait = false});
-    connector.connect();
     context.interrupt.listening();
+    connector.connect(context.call_options());
     Progress progress(context.err_is_terminal, "statement", context.err);
     const int exit_code = arguments.atomic ? run_atomic(reader, connector, arguments.exactly_once, context, progress)
                                            : run_each(reader, connector, context, progress);

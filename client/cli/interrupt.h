@@ -9,15 +9,15 @@
 namespace engine::db::cli {
 
 // The first signal cancels what listens to token(), so that the statement ends in PostgreSQL too; the second one, or
-// the first before listening() was called, ends the program at once. Make one, before any other thread.
+// the first while nothing listens, ends the program at once. Make one, before any other thread.
 class Interrupt {
  public:
   Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
-  // From here on something listens to the token.
-  void listening() { listening_ = true; }
+  // Whether something listens to the token from here on; at first nothing does.
+  void listening(bool listens = true) { listening_ = listens; }
   [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
   [[nodiscard]] bool requested() const { return source_.stop_requested(); }
 

@@ -78,7 +78,8 @@ void add_common(CLI::App& command, Arguments& arguments) {
   command.add_option("--gateway", arguments.connection.gateway,
                      "HOST:PORT or unix:PATH (default: the environment's ENGINE_DB_GATEWAY, or 127.0.0.1:50051)");
   command.add_option("--format", arguments.format, "table, csv or json");
-  command.add_option("--timeout", arguments.timeout, "For the call: 500ms, 30s, 5m (default: the connection's)");
+  command.add_option("--timeout", arguments.timeout,
+                     "For connecting, and for each call: 500ms, 30s, 5m (default: the connection's)");
 }
 
 void add_connection(CLI::App& command, Arguments& arguments) {

@@ -41,18 +41,35 @@ std::string read_all(const std::string& name, size_t max_bytes) {
   return text;
 }
 
-Pipeline load(const std::string& file) {
+// With `parse` a query that PostgreSQL's parser does not know is a fault too. (To run it, the server's own word
+// counts.)
+Pipeline load(const std::string& file, bool parse) {
   builtins::LoadOptions options;
   options.servers_from_elsewhere = true;
-  options.check_query = [](const builtins::DatabaseStep& step) { return bind_query(step).problem; };
+  options.check_query = [parse](const builtins::DatabaseStep& step) {
+    std::string problem = bind_query(step).problem;
+    return problem.empty() && parse ? syntax_problem(step) : problem;
+  };
+  options.only_reads = only_reads;
   if (file != "-") return builtins::load_pipeline_file(file, options);
   options.file = "standard input";
   return builtins::load_pipeline(read_all(file, builtins::kMaxPipelineBytes), options);
 }
 
+void warn(const Pipeline& pipeline, std::ostream& err) {
+  for (const Step& step : pipeline.steps) {
+    if (!step.database || !comment_swallows_line(*step.database)) continue;
+    const builtins::Place place{pipeline.file, step.database->query_line, step.name, "query"};
+    err << "warning: " << printable(place.to_string())
+        << ": a comment with -- goes on over the lines below it, which YAML joins: write the query behind \"query: "
+           "|\", "
+           "or the comment as /* … */\n";
+  }
+}
+
 Json read_input(const std::string& name) {
   try {
-    Json input = Json::parse(read_all(name, kMaxInputBytes));
+    Json input = Json::parse(read_all(name, kMaxInputBytes), Json::Repeated::kIsError);
     if (input.object() != nullptr) return input;
   } catch (const builtins::JsonError& error) {
     throw UsageError(name + ": " + error.what());
@@ -96,7 +113,10 @@ void write_what_remains(const PipelineRun& run, std::ostream& err) {
 
 int run_steps(const Pipeline& pipeline, const Json& input, const Context& context) {
   PipelineRun run(pipeline, [&context](const builtins::DatabaseServer& server) {
-    return std::make_unique<PostgresSyncConnector>(*server.target, GatewayOptions{context.connection.gateway});
+    auto connector = std::make_unique<PostgresSyncConnector>(
+        *server.target, GatewayOptions{.address = context.connection.gateway, .wait = false});
+    connector->connect(context.call_options());
+    return connector;
   });
   const Json::Object& outputs = *input.object();
   for (size_t i = 0; i < outputs.names.size(); ++i) run.set_output(outputs.names[i], outputs.values[i]);
@@ -137,7 +157,8 @@ int run_pipeline(const PipelineArguments& arguments, const Context& context) {
   if (arguments.file == "-" && arguments.input == "-") {
     throw UsageError("only one of the pipeline and --input can come from the standard input");
   }
-  Pipeline pipeline = load(arguments.file);
+  Pipeline pipeline = load(arguments.file, arguments.check);
+  warn(pipeline, context.err);
   const Json input = arguments.input.empty() ? Json(Json::Object()) : read_input(arguments.input);
   const bool input_is_known = !arguments.input.empty() || (!arguments.check && !arguments.dry_run);
   if (input_is_known) builtins::check_input(pipeline, input);

@@ -40,8 +40,9 @@ void write_table(const builtins::Step& step, const builtins::StepOutput& output,
                  std::ostream& out) {
   out << printable(step.name) << ": " << operation_of(step);
   if (!output.command_tag.empty()) {
-    out << ", " << count(static_cast<uint64_t>(output.rowcount), "row")
-        << (output.may_have_written() ? " affected" : "");
+    const bool returned = output.command_tag.starts_with("SELECT") || output.command_tag.starts_with("SHOW") ||
+                          output.command_tag.starts_with("EXPLAIN");
+    out << ", " << count(static_cast<uint64_t>(output.rowcount), "row") << (returned ? "" : " affected");
   }
   out << ", " << milliseconds(took) << " ms\n";
   if (!step.database->operation->has_query()) return;

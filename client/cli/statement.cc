@@ -83,8 +83,8 @@ int run_statement(const StatementArguments& arguments, const Context& context) {
   try {
     PostgresSyncConnector connector(make_target(context.connection),
                                     {.address = context.connection.gateway, .wait = false});
-    connector.connect();
     context.interrupt.listening();
+    connector.connect(context.call_options());
     if (arguments.exactly_once) {
       execute(connector, arguments, context);
     } else {

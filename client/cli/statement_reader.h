@@ -3,12 +3,15 @@
 #define ENGINE_DB_CLIENT_CLI_STATEMENT_READER_H_
 
 #include <cstddef>
+#include <deque>
 #include <istream>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine_db/value.h"
+#include "server/sql/scanner.h"
 
 namespace engine::db::cli {
 
@@ -27,8 +30,10 @@ class RunReader {
   virtual std::optional<BatchRun> next() = 0;
 };
 
-// Statements that end with ";". It only looks for where one ends, which no ";" within strings, quoted names, comments
-// or dollar quotes does; what they mean is the gateway's to say. A text without anything but comments is no statement.
+// Statements that end with ";", told apart by PostgreSQL's own scanner. A ";" ends none within a string, a name, a
+// comment, the body of a function (BEGIN ATOMIC … END) or the commands of a rule (DO (a; b)): there is no other place
+// in PostgreSQL's grammar. What a statement means is the gateway's to say. A text without anything but comments is no
+// statement. What only psql understands is refused by its name: \connect, and COPY … FROM stdin with its data.
 class StatementReader final : public RunReader {
  public:
   // `in` must outlive it.
@@ -36,18 +41,27 @@ class StatementReader final : public RunReader {
   std::optional<BatchRun> next() override;
 
  private:
-  std::optional<char> take();
-  bool take_if(char expected);
-  void skip_line_comment();
-  void skip_block_comment();
-  void take_quoted(char quote, bool backslashes);
-  void take_dollar_quoted();
-  bool after_word() const;
-  bool after_escape_mark() const;
+  void read_more();
+  // Cuts off the statements that are complete.
+  void cut();
+  // `tokens` are those of the first `scanned` bytes.
+  void cut_along(const std::vector<sql::Token>& tokens, size_t scanned);
+  void add(size_t begin, size_t end, bool copies_in);
+  // The rest of the text is not read.
+  void fail(size_t at, const std::string& message);
+  void drop(size_t bytes);
+  [[nodiscard]] size_t line_at(size_t at);
 
   std::istream& in_;
-  size_t line_ = 1;
-  std::string text_;  // the statement so far
+  std::string text_;  // from the first statement on that is not complete
+  size_t line_ = 1;   // in which text_ begins
+  // Up to where lines were counted, and how many there were.
+  size_t counted_to_ = 0;
+  size_t counted_lines_ = 0;
+  bool began_ = false;
+  bool ended_ = false;
+  std::deque<BatchRun> complete_;
+  std::optional<std::string> fault_;  // behind them
 };
 
 // A statement's parameters, a row each: CSV as PostgreSQL writes it (RFC 4180; an empty field is NULL, a quoted empty

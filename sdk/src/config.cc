@@ -22,6 +22,7 @@ constexpr size_t kMaxHost = 255;
 constexpr size_t kMaxName = 63;  // PostgreSQL's NAMEDATALEN - 1.
 constexpr size_t kMaxPassword = 16 << 10;
 constexpr int kMaxInitialDelay = 60'000;
+constexpr int kDefaultMaxDelay = 2000;
 constexpr int kDayMs = 86'400'000;
 
 constexpr std::array<std::pair<std::string_view, TlsMode>, 5> kTlsModes = {{{"disable", TlsMode::kDisable},
@@ -136,6 +137,10 @@ class Reader {
     if (auto found = take(field)) target = *std::move(found);
   }
   void integer(const std::string& field, int& target) { number(field, target, "a whole number"); }
+  void integer(const std::string& field, std::optional<int>& target) {
+    int found = 0;
+    if (number(field, found, "a whole number")) target = found;
+  }
   void real(const std::string& field, double& target) { number(field, target, "a number"); }
   template <typename T, size_t N>
   void word(const std::string& field, T& target, const std::array<std::pair<std::string_view, T>, N>& words,
@@ -171,17 +176,18 @@ class Reader {
   }
 
   template <typename T>
-  void number(const std::string& field, T& target, std::string_view expected) {
+  bool number(const std::string& field, T& target, std::string_view expected) {
     const auto found = take(field);
-    if (!found) return;
+    if (!found) return false;
     const char* const end = found->data() + found->size();
     T parsed{};
     const auto [stop, error] = std::from_chars(found->data(), end, parsed);
     if (error == std::errc() && stop == end) {
       target = parsed;
-    } else {
-      faults_.push_back({field, "is " + std::string(expected) + ", not \"" + *found + '"'});
+      return true;
     }
+    faults_.push_back({field, "is " + std::string(expected) + ", not \"" + *found + '"'});
+    return false;
   }
 
   std::map<std::string, std::string> left_;
@@ -196,7 +202,12 @@ ConfigurationError::ConfigurationError(std::vector<ConfigFault> faults)
 std::chrono::milliseconds RetryConfig::max_delay_before(int attempt) const {
   if (attempt < 2) return std::chrono::milliseconds(0);
   const double delay = initial_delay_ms * std::pow(multiplier, attempt - 2);
-  return std::chrono::milliseconds(static_cast<int64_t>(std::min(delay, static_cast<double>(max_delay_ms))));
+  return std::chrono::milliseconds(static_cast<int64_t>(std::min(delay, static_cast<double>(longest_delay_ms()))));
+}
+
+int RetryConfig::longest_delay_ms() const {
+  // An initial delay that is out of range is a fault of its own, and not this one's too.
+  return max_delay_ms.value_or(std::max(kDefaultMaxDelay, std::clamp(initial_delay_ms, 0, kMaxInitialDelay)));
 }
 
 std::vector<ConfigFault> RetryConfig::validate() const {
@@ -204,11 +215,11 @@ std::vector<ConfigFault> RetryConfig::validate() const {
   Faults faults;
   check_range(faults, "max_attempts", max_attempts, 1, 100);
   check_range(faults, "initial_delay_ms", initial_delay_ms, 0, kMaxInitialDelay);
-  // One that is out of range is a fault of its own, and not this one's too.
   const int least = std::clamp(initial_delay_ms, 0, kMaxInitialDelay);
-  if (max_delay_ms < least || max_delay_ms > kMaxDelay) {
+  const int longest = longest_delay_ms();
+  if (longest < least || longest > kMaxDelay) {
     faults.push_back({"max_delay_ms", "is initial_delay_ms (" + std::to_string(least) + ") to " +
-                                          std::to_string(kMaxDelay) + ", not " + std::to_string(max_delay_ms)});
+                                          std::to_string(kMaxDelay) + ", not " + std::to_string(longest)});
   }
   if (!(multiplier >= 1.0 && multiplier <= 10.0)) {  // Not so with NaN either.
     faults.push_back({"multiplier", "is 1.0 to 10.0, not " + std::to_string(multiplier)});
@@ -260,11 +271,6 @@ ConnectionConfig ConnectionConfig::from_map(const std::map<std::string, std::str
   reader.integer("retry.max_delay_ms", config.retry.max_delay_ms);
   reader.real("retry.multiplier", config.retry.multiplier);
   reader.integer("retry.budget_ms", config.retry.budget_ms);
-  // As in the gateway: a default gives way to what was asked for.
-  if (!settings.contains("retry.max_delay_ms")) {
-    config.retry.max_delay_ms =
-        std::max(config.retry.max_delay_ms, std::clamp(config.retry.initial_delay_ms, 0, kMaxInitialDelay));
-  }
 
   Faults faults = std::move(reader).finish();
   for (ConfigFault& fault : config.validate()) faults.push_back(std::move(fault));

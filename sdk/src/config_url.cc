@@ -182,21 +182,29 @@ bool has_at_in_path(std::string_view url) {
 }  // namespace
 
 ConnectionConfig ConnectionConfig::from_url(std::string_view url, std::string_view user, std::string_view password) {
+  std::map<std::string, std::string> login;
+  if (!user.empty()) login["user"] = user;
+  if (!password.empty()) login["password"] = password;
+  return from_url(url, login);
+}
+
+ConnectionConfig ConnectionConfig::from_url(std::string_view url, const std::map<std::string, std::string>& settings) {
   const size_t scheme_end = url.find("://");
   const std::string_view scheme = url.substr(0, scheme_end == std::string_view::npos ? 0 : scheme_end);
   if (scheme != "postgresql" && scheme != "postgres") fail("begins with postgresql:// or postgres://");
   url.remove_prefix(scheme_end + 3);
   if (has_at_in_path(url)) explain_at(url);
   try {
-    auto settings = settings_of_url(url);
-    if (!user.empty()) settings["user"] = user;
-    if (!password.empty()) settings["password"] = password;
-    return from_map(settings);
+    auto merged = settings_of_url(url);
+    for (const auto& [field, value] : settings) merged[field] = value;
+    return from_map(merged);
   } catch (const ConfigurationError& error) {
-    explain_at(url);
-    // What stands in the wrong place of a URL may be a piece of its password: none is shown.
     auto faults = error.faults();
+    const auto beside = [&](const ConfigFault& fault) { return settings.contains(fault.field); };
+    if (!std::ranges::all_of(faults, beside)) explain_at(url);
+    // What stands in the wrong place of a URL may be a piece of its password: none is shown.
     for (ConfigFault& fault : faults) {
+      if (beside(fault)) continue;
       fault.message = fault.message.substr(0, fault.message.find(", not "));
       if (fault.message.starts_with("is not a setting")) fault = {"url", "has an option that " + fault.message};
     }

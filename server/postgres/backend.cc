@@ -573,7 +573,7 @@ void Backend::OnNotice(void* self, const PGresult* notice) {
   Backend& backend = *static_cast<Backend*>(self);
   const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
   if (severity == nullptr || std::string_view(severity) != "FATAL") {
-    ReportNotice(backend.target_name_, *notice);
+    ReportNotice(backend.texts_.target, *notice);
     return;
   }
   // A server that ends a session says why in one.

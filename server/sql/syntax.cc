@@ -356,6 +356,20 @@ std::optional<Syntax> Parse(const std::string& sql) {
   return syntax;
 }
 
+std::optional<std::string> FindSyntaxError(const std::string& sql) {
+  const auto error_of = [](const std::string& text) -> std::optional<std::string> {
+    const PgQueryParseResult result = pg_query_parse(text.c_str());
+    const absl::Cleanup free_result = [&result] { pg_query_free_parse_result(result); };
+    if (result.error == nullptr) return std::nullopt;
+    return result.error->message;
+  };
+  std::optional<std::string> error = error_of(sql);
+  if (error && !error_of(WithoutNewNumberNotation(sql))) return std::nullopt;
+  return error;
+}
+
+std::string_view ParserVersion() { return PG_MAJORVERSION; }
+
 std::string Fingerprint(const std::string& sql) {
   const PgQueryFingerprintResult result = pg_query_fingerprint(sql.c_str());
   const absl::Cleanup free_result = [&result] { pg_query_free_fingerprint_result(result); };

@@ -33,6 +33,12 @@ bool MayBeParsed(std::string_view sql, absl::Span<const Token> tokens);
 // nullopt when the parser does not know the text. Only for what MayBeParsed. Any thread may call it.
 std::optional<Syntax> Parse(const std::string& sql);
 
+// What is wrong with a text that the parser does not know, in PostgreSQL's words, which quote it; nullopt when it knows
+// the text. Only for what MayBeParsed. Any thread may call it.
+std::optional<std::string> FindSyntaxError(const std::string& sql);
+// The PostgreSQL whose parser it is: "15". The server may be a newer one, which knows more.
+std::string_view ParserVersion();
+
 // libpg_query's fingerprint in hex: the same for texts that differ only in literals. "" when the parser does not know
 // the text. Only for what MayBeParsed. Any thread may call it.
 std::string Fingerprint(const std::string& sql);

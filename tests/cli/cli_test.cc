@@ -1,8 +1,12 @@
 // engine-db as people and scripts use it: arguments in; output, messages and exit code out.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -202,6 +206,40 @@ TEST_F(CliTest, InterruptCancelsTheStatement) {
   process.Signal(SIGINT);
   EXPECT_EQ(process.Wait(std::chrono::seconds(10)), 130);
   EXPECT_TRUE(WaitUntil(std::chrono::seconds(10), [&running] { return !running(); }));
+}
+
+TEST_F(CliTest, InterruptEndsABatchThatWaitsForItsInput) {
+  const std::string pipe = folder_.path() / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const int writer = open(pipe.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(writer, 0);
+  ProcessOptions options = Command({"batch"});
+  options.stdin_file = pipe;
+  Process process(options);
+  ASSERT_TRUE(WaitUntil(std::chrono::seconds(20), [&process] {
+    // It sleeps in a read of its input once it has its connection.
+    const std::string call = ReadFile("/proc/" + std::to_string(process.pid()) + "/syscall");
+    return call.starts_with("0 0x0 ");
+  }));
+  process.Signal(SIGINT);
+  EXPECT_EQ(process.Wait(std::chrono::seconds(10)), 130);
+  close(writer);
+}
+
+TEST_F(CliTest, BatchTakesFunctionsRulesAndAByteOrderMark) {
+  const Completed done =
+      Cli({"batch", "--format", "json",
+           File("\xEF\xBB\xBF"
+                "CREATE FUNCTION pg_temp.twice(x int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT "
+                "CASE WHEN x > 0 THEN 2 * x END; END;\n"
+                "CREATE TEMP TABLE log (id int);\n"
+                "CREATE TEMP VIEW seen AS SELECT 1 AS id;\n"
+                "CREATE RULE r AS ON INSERT TO seen DO INSTEAD (INSERT INTO log VALUES (1); INSERT INTO "
+                "log VALUES (2));\n"
+                "INSERT INTO points VALUES (pg_temp.twice(4), 'x');\n")});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(json::parse(done.out), json({{"statements", 5}, {"failed", 0}, {"rows_affected", 1}}));
+  EXPECT_EQ(cluster_->Scalar("SELECT id FROM points"), "8");
 }
 
 TEST_F(CliTest, StatusTellsServingFromNotThere) {

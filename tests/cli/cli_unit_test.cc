@@ -153,6 +153,68 @@ TEST(StatementReaderTest, SplitsAtSemicolonsOnlyBetweenStatements) {
   EXPECT_THAT(Statements(""), ElementsAre());
 }
 
+TEST(StatementReaderTest, LeavesFunctionBodiesAndRulesWhole) {
+  const std::string function =
+      "CREATE OR REPLACE FUNCTION f(x int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1 AS end; SELECT CASE WHEN x > "
+      "1 "
+      "THEN 1 ELSE 2 END; SELECT x.\"begin\" FROM t AS x; END";
+  const std::string procedure = "create procedure p() begin atomic insert into t values (';'); end";
+  const std::string rule = "CREATE RULE r AS ON INSERT TO t DO ALSO (DELETE FROM u; UPDATE u SET a = (1); NOTIFY x)";
+  EXPECT_THAT(Statements(function + ";\n" + procedure + ";" + rule + ";BEGIN; SELECT 1; END;"),
+              ElementsAre(function, procedure, rule, "BEGIN", "SELECT 1", "END"));
+  EXPECT_THAT(Statements("CREATE FUNCTION f() RETURNS int AS 'SELECT 1;' LANGUAGE sql; SELECT (1;\nSELECT 2"),
+              ElementsAre("CREATE FUNCTION f() RETURNS int AS 'SELECT 1;' LANGUAGE sql", "SELECT (1", "SELECT 2"));
+}
+
+TEST(StatementReaderTest, ReadsLiteralsAsPostgresqlDoes) {
+  EXPECT_THAT(Statements("SELECT E'a'\n'b\\';c'; SELECT U&'\\0041;', U&\"x;y\"; SELECT a->';', 1-- ;\n;"),
+              ElementsAre("SELECT E'a'\n'b\\';c'", "SELECT U&'\\0041;', U&\"x;y\"", "SELECT a->';', 1-- ;\n"));
+}
+
+TEST(StatementReaderTest, ReadsPiecesOfAnySize) {
+  std::string text;
+  std::vector<std::string> expected;
+  for (int i = 0; i < 3000; ++i) {
+    expected.push_back("INSERT INTO t VALUES (" + std::to_string(i) + ", 'it''s; " + std::string(i % 500, 'x') + "')");
+    text += "-- " + std::to_string(i) + "; it's a comment\n" + expected.back() + "; /* ' */\n";
+  }
+  EXPECT_EQ(Statements(text), expected);
+  const std::string large = "SELECT '" + std::string(900'000, ';') + "'";
+  EXPECT_THAT(Statements(large + ";" + large), ElementsAre(large, large));
+  EXPECT_THAT([] { Statements("SELECT 1;\nSELECT '" + std::string(4 << 20, 'x') + "'"); },
+              ThrowsMessage<UsageError>(HasSubstr("line 2: a statement or a comment has more than 1048576 bytes")));
+  EXPECT_THAT(Statements(std::string(3 << 20, '\n') + "--" + std::string(70'000, ';') + "\nSELECT 1;"),
+              ElementsAre("SELECT 1"));
+}
+
+TEST(StatementReaderTest, PassesOverAByteOrderMark) {
+  EXPECT_THAT(Statements("\xEF\xBB\xBFSELECT 1;\n"), ElementsAre("SELECT 1"));
+  EXPECT_THAT(Statements("\xEF\xBB\xBF"), ElementsAre());
+  EXPECT_THAT([] { Statements(std::string("\xFF\xFES\0E\0", 6)); },
+              ThrowsMessage<UsageError>(HasSubstr("line 1: there is a NUL byte: the file must be UTF-8 text")));
+}
+
+TEST(StatementReaderTest, NamesWhatOnlyPsqlUnderstands) {
+  const auto fault_behind = [](const std::string& text, size_t statements) -> std::string {
+    std::istringstream in(text);
+    StatementReader reader(in);
+    try {
+      for (size_t i = 0; i < statements; ++i) EXPECT_TRUE(reader.next().has_value());
+      reader.next();
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return "none";
+  };
+  EXPECT_THAT(fault_behind("--\n-- PostgreSQL database dump\n--\n\n\\restrict it's\n\nSET x = 0;\n", 0),
+              AllOf(HasSubstr("line 5: \\restrict is a command of psql"), Not(HasSubstr("it's"))));
+  EXPECT_THAT(fault_behind("SELECT 1;\n\\connect db\n", 1), HasSubstr("line 2: \\connect is a command of psql"));
+  EXPECT_THAT(fault_behind("SELECT 1 \\gset\n", 0), HasSubstr("line 1: \\gset is a command of psql"));
+  EXPECT_THAT(fault_behind("SELECT 1;\n\nCOPY public.t (id, note) FROM stdin;\n1\tit's\n2\t\\N\n\\.\n\nSELECT 2;", 1),
+              HasSubstr("line 3: COPY … FROM stdin takes the data from the lines below it"));
+  EXPECT_EQ(fault_behind("SELECT '\\x'; COPY t TO stdout;", 2), "none");
+}
+
 TEST(StatementReaderTest, KnowsWhereAStatementBegins) {
   std::istringstream in("-- first\n\nSELECT\n 1;\n\nSELECT 2;");
   StatementReader reader(in);
@@ -180,6 +242,17 @@ TEST(CsvReaderTest, ReadsFieldsAsPostgresqlWritesThem) {
   EXPECT_EQ(last->line, 7U);
   EXPECT_EQ(last->sql, "INSERT INTO t VALUES (?, ?)");
   EXPECT_EQ(reader.next(), std::nullopt);
+}
+
+TEST(CsvReaderTest, PassesOverAByteOrderMark) {
+  for (const std::string beginning : {"", "\xEF\xBB\xBF"}) {
+    std::istringstream in(beginning + "\"a\",\xEF\xBC\x81\n");
+    CsvReader reader(in, "SELECT ?", false);
+    EXPECT_THAT(reader.next()->parameters, ElementsAre(Value("a"), Value("\xEF\xBC\x81")));
+  }
+  std::istringstream in("\xEF\xBC\x81\n");
+  CsvReader reader(in, "SELECT ?", false);
+  EXPECT_THAT(reader.next()->parameters, ElementsAre(Value("\xEF\xBC\x81")));
 }
 
 TEST(CsvReaderTest, SaysWhereAQuoteIsNotClosed) {

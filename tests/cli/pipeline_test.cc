@@ -1,11 +1,18 @@
 // engine-db run, as people and scripts use it: pipelines in; responses, messages and exit codes out. The examples of
 // sdk/builtins/README.md are among them.
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "engine_db/builtins/json.h"
@@ -378,6 +385,186 @@ TEST_F(PipelineTest, AnErrorShowsItsPlaceInTheQuery) {
   EXPECT_EQ(done.exit_code, 1);
   EXPECT_THAT(done.err, AllOf(HasSubstr("p.yaml:3: step \"s\": query: "), HasSubstr("[42703]"),
                               HasSubstr("line 1: SELECT nonsense FROM notes\n               ^\n")));
+}
+
+// The tags of these are a SELECT's and an EXPLAIN's.
+TEST_F(PipelineTest, WhatRemainsIsToldOfEveryStepThatMayHaveWritten) {
+  const auto writes = [](const std::string& name, int id) {
+    return sql_step(name, "query: \"WITH w AS (INSERT INTO notes VALUES (" + std::to_string(id) +
+                              ") RETURNING id) SELECT id FROM w\", parameters: []");
+  };
+  const std::string reads = sql_step("reads", "query: \"SELECT count(*) FROM notes WHERE id > ?\", parameters: [0]");
+  const std::string explains =
+      sql_step("explains", "query: \"EXPLAIN ANALYZE INSERT INTO notes VALUES (7)\", parameters: []");
+  const Completed done = run(kServer + writes("before", 1) + reads + explains + step("open", "dbConnection") +
+                             writes("a", 2) + insert("again", 2) + step("done", "commitSql"));
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_EQ(notes(), "1,7");
+  EXPECT_THAT(done.err, HasSubstr("Rolled back: a.\nCommitted and not undone: before, explains.\n"));
+}
+
+TEST_F(PipelineTest, AStepMayHaveMoreRowsThanOneCallReturns) {
+  const std::string count = ", response: {n: \"$.rowcount\", last: \"$.rows[-1].id\"}";
+  const Completed done = run(
+      kServer + sql_step("reads", "query: \"SELECT id FROM generate_series(1, 30000) AS id\", parameters: []" + count) +
+      step("open", "dbConnection") +
+      sql_step("writes",
+               "query: \"INSERT INTO notes SELECT generate_series(1, 30000) RETURNING id\", parameters: []" + count) +
+      step("done", "commitSql") + sql_step("deletes", "query: DELETE FROM notes RETURNING id, parameters: []" + count));
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.out, AllOf(HasSubstr(R"("step":"reads","operation":"executeSql","server":"databaseServer",)"
+                                        R"("rowcount":30000,"response":{"n":30000,"last":30000})"),
+                              HasSubstr(R"("rowcount":30000,"response":{"n":30000,"last":30000},"ms")")));
+  EXPECT_EQ(notes(), "");
+}
+
+TEST_F(PipelineTest, MoreThanAStepMayReturnIsAnErrorThatSaysSo) {
+  const Completed done =
+      run(kServer + insert("before", 1) +
+          sql_step("s", "query: \"SELECT repeat('x', 1000000) AS t FROM generate_series(1, 80)\", parameters: []"));
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, AllOf(HasSubstr("p.yaml:4: step \"s\": query: the result has more than 1000000 rows or"),
+                              Not(HasSubstr("took effect")), Not(HasSubstr("ExecuteStream")),
+                              HasSubstr("Committed and not undone: before.")));
+}
+
+TEST_F(PipelineTest, CheckParsesTheQueries) {
+  WriteFile(folder_.path() / "p.yaml", kServer + sql_step("s", "query: SELEC 1, parameters: []") +
+                                           sql_step("t", "query: \"SELECT ?? FROM\", parameters: []"));
+  const Completed done = RunProgram(command_without_database({"p.yaml", "--check"}));
+  EXPECT_EQ(done.exit_code, 2);
+  EXPECT_THAT(done.err, AllOf(HasSubstr("p.yaml:3: step \"s\": query: syntax error at or near \"SELEC\" (by the parser "
+                                        "of PostgreSQL "),
+                              HasSubstr("p.yaml:4: step \"t\": query: syntax error at ")));
+}
+
+TEST_F(PipelineTest, ACommentThatSwallowsTheLinesBelowIsWarnedOf) {
+  const std::string step =
+      "- name: s\n  type: database\n  operation: executeSql\n  server: databaseServer\n  parameters: []\n  query: ";
+  const auto warning = [&](const std::string& query) {
+    WriteFile(folder_.path() / "p.yaml", kServer + step + query);
+    const Completed done = RunProgram(command_without_database({"p.yaml", "--check"}));
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    return done.err;
+  };
+  EXPECT_THAT(warning(">\n    UPDATE notes SET id = 1 -- only one\n    WHERE id = 2\n"),
+              HasSubstr("warning: p.yaml:8: step \"s\": query: a comment with -- goes on over the lines below it"));
+  for (const char* right :
+       {"|\n    UPDATE notes SET id = 1 -- only one\n    WHERE id = 2\n", ">\n    SELECT '--'\n    , 2\n",
+        ">\n    SELECT 1 /* one -- and */\n    , 2\n", ">\n    SELECT 1\n    , 2 -- the end\n"}) {
+    EXPECT_THAT(warning(right), Not(HasSubstr("warning"))) << right;
+  }
+}
+
+TEST_F(PipelineTest, AKeyThatTheInputHasTwiceIsAnError) {
+  WriteFile(folder_.path() / "input.json", R"({"in": {"x": 1, "x": 2}})");
+  const Completed done =
+      run(kServer + sql_step("s", "query: \"SELECT ?\", parameters: [\"$.in.x\"]"), {"--input", "input.json"});
+  EXPECT_EQ(done.exit_code, 2);
+  EXPECT_THAT(done.err, HasSubstr("input.json: has the key \"x\" twice in one object"));
+}
+
+TEST_F(PipelineTest, AFileCannotTakeTheProgramDown) {
+  for (const char* yaml : {"pipeline: &a {pipeline: *a}\n",
+                           "steps: &a\n- {name: s, type: database, operation: executeSql, "
+                           "server: d, query: SELECT 1, parameters: [*a]}\n"}) {
+    const Completed done = run(yaml, {"--check"});
+    EXPECT_EQ(done.exit_code, 2) << yaml;
+    EXPECT_THAT(done.err, HasSubstr("has an alias within what it stands for"));
+  }
+}
+
+// Numbers of JSON have no type: the place of each decides, and where none does they are texts, as quoted literals are.
+TEST_F(PipelineTest, WholeNumbersHaveTheTypeOfTheirPlace) {
+  WriteFile(folder_.path() / "input.json", R"({"in": {"id": 1001, "big": 12345678901234567890, "one": 1}})");
+  const auto row = [&](const std::string& query, const std::string& parameters) {
+    const Completed done = run(kServer + sql_step("s", "query: \"" + query + "\", parameters: [" + parameters +
+                                                           "], response: {x: \"$.rows[0]\"}"),
+                               {"--input", "input.json"});
+    const size_t begin = done.out.find("\"response\":");
+    return done.exit_code == 0 && begin != std::string::npos
+               ? done.out.substr(begin + 11, done.out.find(",\"ms\"") - begin - 11)
+               : done.err;
+  };
+  const std::string id = "\"$.in.id\"";
+  EXPECT_EQ(row("SELECT t FROM (VALUES ('1001'::text)) AS v (t) WHERE t = ?", id), R"({"x":{"t":"1001"}})");
+  EXPECT_EQ(row("SELECT t FROM (VALUES ('1001'::varchar)) AS v (t) WHERE t = ?", "1001"), R"({"x":{"t":"1001"}})");
+  EXPECT_EQ(row("SELECT n FROM (VALUES (1001)) AS v (n) WHERE n = ?", id), R"({"x":{"n":1001}})");
+  EXPECT_EQ(row("SELECT n FROM generate_series(1, ?) AS n ORDER BY n DESC LIMIT ?", id + ", \"$.in.one\""),
+            R"({"x":{"n":1001}})");
+  EXPECT_EQ(row("SELECT substr('abc', ?) AS s, 2.50 * ? AS n, ?::bigint AS i", "2, 2, " + id),
+            R"({"x":{"s":"bc","n":5.00,"i":1001}})");
+  EXPECT_EQ(row("SELECT ? AS nothing, ?::int AS cast", id + ", " + id), R"({"x":{"nothing":"1001","cast":1001}})");
+  EXPECT_EQ(row("SELECT jsonb_build_object('n', ?::bigint) AS j", id), R"({"x":{"j":{"n":1001}}})");
+  EXPECT_THAT(row("SELECT ? + ? AS n", id + ", 1"), HasSubstr("[42725]"));
+}
+
+// Accepts every connection, and never says a word.
+class SilentServer {
+ public:
+  SilentServer() : socket_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    if (bind(socket_, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(socket_, 16) != 0 ||
+        getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+      throw std::system_error(errno, std::generic_category(), "SilentServer");
+    }
+    port_ = ntohs(address.sin_port);
+  }
+  ~SilentServer() { close(socket_); }
+  SilentServer(const SilentServer&) = delete;
+  SilentServer& operator=(const SilentServer&) = delete;
+
+  [[nodiscard]] std::string port() const { return std::to_string(port_); }
+  [[nodiscard]] bool has_guest() const {
+    pollfd guest{socket_, POLLIN, 0};
+    return poll(&guest, 1, 0) == 1;
+  }
+
+ private:
+  int socket_;
+  int port_ = 0;
+};
+
+TEST_F(PipelineTest, AStopAndTheTimeLimitReachConnecting) {
+  WriteFile(folder_.path() / "p.yaml", kServer + sql_step("s", "query: SELECT 1, parameters: []"));
+  WriteFile(folder_.path() / "b.sql", "SELECT 1;");
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"run", "p.yaml"}, {"query", "SELECT 1"}, {"exec", "SELECT 1"}, {"batch", "b.sql"}}) {
+    SCOPED_TRACE(command[0]);
+    const auto connecting_to = [&](const SilentServer& silent) {
+      ProcessOptions options = this->command({});
+      options.command = {ENGINE_DB_CLI, command[0], "--gateway", gateway_->address(), command[1]};
+      options.environment["DB_URL"] = "postgresql://127.0.0.1:" + silent.port() + "/none";
+      return options;
+    };
+    const SilentServer server;
+    ProcessOptions limited = connecting_to(server);
+    limited.command.insert(limited.command.end(), {"--timeout", "500ms"});
+    const auto begin = std::chrono::steady_clock::now();
+    const Completed done = RunProgram(limited);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+    EXPECT_EQ(done.exit_code, 4) << done.err;
+    EXPECT_THAT(done.err, HasSubstr("no database was reached through the gateway at "));
+    for (const int signal : {SIGINT, SIGTERM}) {
+      const SilentServer another;
+      Process process(connecting_to(another));
+      ASSERT_TRUE(WaitUntil(std::chrono::seconds(20), [&another] { return another.has_guest(); }));
+      process.Signal(signal);
+      EXPECT_EQ(process.Wait(std::chrono::seconds(10)), 130);
+    }
+  }
+}
+
+TEST_F(PipelineTest, WithoutAGatewayItSaysSoAtOnce) {
+  WriteFile(folder_.path() / "p.yaml", kServer + sql_step("s", "query: SELECT 1, parameters: []"));
+  const auto begin = std::chrono::steady_clock::now();
+  const Completed done = RunProgram(command_without_database({"p.yaml"}));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  EXPECT_EQ(done.exit_code, 3);
+  EXPECT_THAT(done.err, HasSubstr("can't reach the gateway at unix:/nonexistent/gateway.sock"));
 }
 
 TEST_F(PipelineTest, InterruptCancelsAndRollsBack) {

@@ -247,6 +247,7 @@ TEST_F(Values, AnUnaryResultPastTheLimitsNamesExecuteStream) {
     EXPECT_TRUE(failure.has_error) << sql;
     EXPECT_EQ(failure.code, grpc::StatusCode::RESOURCE_EXHAUSTED) << sql;
     EXPECT_THAT(failure.message, testing::HasSubstr("ExecuteStream")) << sql;
+    EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_UNSPECIFIED) << sql;  // a read has no effect
   }
   EXPECT_EQ(Execute(connection_, "SELECT n FROM generate_series(1, 10000) n").response.rows_size(), 10000);
 }

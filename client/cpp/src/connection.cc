@@ -53,14 +53,14 @@ std::shared_ptr<Session> Connection::open_session() {
                         }});
 }
 
-Async<void> Connection::connect() {
+Async<void> Connection::connect(const CallOptions& options) {
   std::shared_ptr<Session> current;
   {
     const std::scoped_lock lock(mutex_);
     wanted_ = true;
     current = session();
   }
-  return wait_for_connection(current);
+  return wait_for_connection(current, options);
 }
 
 Async<Outcome> Connection::transaction_outcome(std::string token, std::chrono::steady_clock::time_point deadline,

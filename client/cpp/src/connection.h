@@ -29,7 +29,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   // Throws ConfigurationError.
   Connection(const ConnectTarget& target, const GatewayOptions& gateway);
 
-  Async<void> connect();
+  Async<void> connect(const CallOptions& options);
   Async<void> close();
   // What became of the transaction that the token names: asks until that is known or `deadline`, then fails.
   Async<Outcome> transaction_outcome(std::string token, std::chrono::steady_clock::time_point deadline,

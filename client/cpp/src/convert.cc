@@ -231,7 +231,7 @@ void write(const Parameters& parameters, std::string_view field,
 void write_retry(const RetryConfig& retry, v1::RetrySettings& message) {
   message.set_max_attempts(retry.max_attempts);
   message.set_initial_delay_ms(retry.initial_delay_ms);
-  message.set_max_delay_ms(retry.max_delay_ms);
+  message.set_max_delay_ms(retry.longest_delay_ms());
   message.set_multiplier(retry.multiplier);
   message.set_budget_ms(retry.budget_ms);
 }

@@ -412,10 +412,13 @@ Async<Scope> begin(std::shared_ptr<Session> session, std::shared_ptr<Recovery> r
   return as_async<Scope>([&] {
     ScratchCall message;
     write(options, *message->mutable_begin()->mutable_options());
+    message->mutable_begin()->set_timeout_ms(checked_timeout_ms({.timeout = options.timeout}));
     auto call = make_call<Scope>([recovery = std::move(recovery)](v1::SessionReply& reply, Session& on) {
       require_answer(reply.has_begin() && !reply.begin().transaction_id().empty(), "Begin");
       return Scope{on.shared_from_this(), std::move(*reply.mutable_begin()->mutable_transaction_id()), recovery};
     });
+    call->timeout = options.timeout;
+    call->stop = options.stop;
     // One that began on a session that was lost has ended with it.
     call->outcome_if_lost = Outcome::kRolledBack;
     call->if_lost = IfLost::kRepeat;
@@ -448,8 +451,10 @@ Async<Outcome> ask_outcome(const std::shared_ptr<Session>& session, std::string_
   });
 }
 
-Async<void> wait_for_connection(const std::shared_ptr<Session>& session) {
+Async<void> wait_for_connection(const std::shared_ptr<Session>& session, const CallOptions& options) {
   auto call = make_call<void>([](const v1::SessionReply& /*nothing*/) {});
+  call->timeout = options.timeout;
+  call->stop = options.stop;
   call->phase = Phase::kConnecting;
   call->if_lost = IfLost::kRepeat;
   Async<void> async = call->async();

@@ -33,7 +33,7 @@ std::shared_ptr<StreamCall> failed_stream(ErrorInfo info);
 Async<StatementDescription> describe(const Scope& scope, std::string_view sql, const CallOptions& options);
 
 // Done when the session, or one after it, is connected.
-Async<void> wait_for_connection(const std::shared_ptr<Session>& session);
+Async<void> wait_for_connection(const std::shared_ptr<Session>& session, const CallOptions& options);
 
 // Gives the new transaction's scope, with `recovery` in it.
 Async<Scope> begin(std::shared_ptr<Session> session, std::shared_ptr<Recovery> recovery,

@@ -57,7 +57,9 @@ PostgresAsyncConnector::PostgresAsyncConnector(const ConnectTarget& target, cons
 
 PostgresAsyncConnector::~PostgresAsyncConnector() { connection_->shut_down(); }
 
-Async<void> PostgresAsyncConnector::async_connect() { return connection_->connect(); }
+Async<void> PostgresAsyncConnector::async_connect() { return async_connect(CallOptions()); }
+
+Async<void> PostgresAsyncConnector::async_connect(const CallOptions& options) { return connection_->connect(options); }
 
 Async<Result> PostgresAsyncConnector::async_execute(std::string_view sql, const Parameters& parameters,
                                                     const CallOptions& options) {
@@ -101,10 +103,31 @@ PostgresSyncConnector::PostgresSyncConnector(const ConnectTarget& target, const 
 
 PostgresSyncConnector::~PostgresSyncConnector() { connection_->shut_down(); }
 
-void PostgresSyncConnector::connect() { wait(connection_->connect()); }
+void PostgresSyncConnector::connect() { connect(CallOptions()); }
+
+void PostgresSyncConnector::connect(const CallOptions& options) { wait(connection_->connect(options)); }
 
 Result PostgresSyncConnector::execute(std::string_view sql, const Parameters& parameters, const CallOptions& options) {
   return wait(internal::execute(connection_->scope(), sql, parameters, options));
+}
+
+Result::Summary PostgresSyncConnector::execute_in_parts(std::string_view sql, const Parameters& parameters,
+                                                        const CallOptions& options,
+                                                        const std::function<void(const RowBatch&)>& take) {
+  std::optional<RowStream> stream = execute_stream(sql, parameters, options);
+  std::optional<RowBatch> batch;
+  try {
+    batch = stream->next_batch();
+  } catch (const DatabaseError& error) {
+    // What never left for a gateway that goes away goes to the next one, as execute() does.
+    const bool gone = error.reason() == "DRAINING" || error.reason() == "GATEWAY_LOST";
+    if (!gone || error.outcome() != Outcome::kNotExecuted) throw;
+    stream = execute_stream(sql, parameters, options);
+    batch = stream->next_batch();
+  }
+  if (!batch && !stream->columns().empty()) take(RowBatch::from_rows(stream->columns(), {}));
+  for (; batch; batch = stream->next_batch()) take(*batch);
+  return *stream->summary();
 }
 
 void PostgresSyncConnector::begin(const TransactionOptions& options) { wait(connection_->begin(options)); }

@@ -379,7 +379,8 @@ void Session::write_next() {
   StartWrite(&write_buffer_);
 }
 
-void Session::OnWriteDone(bool /*ok*/) {
+void Session::OnWriteDone(bool ok) {
+  if (ok) reached_.store(true, std::memory_order_relaxed);
   bool release_hold = false;
   {
     const std::scoped_lock lock(mutex_);
@@ -518,6 +519,14 @@ void Session::set_alarm(milliseconds pause) {
   });
 }
 
+// How far a call has come that is past its deadline.
+ErrorInfo Session::out_of_time(const std::string& within) const {
+  const std::string gateway = "the gateway at " + opening_.gateway->address;
+  if (connected_) return make_info(ErrorKind::kTimeout, "NO_ANSWER", gateway + " gave no answer" + within);
+  if (!reached_) return make_info(ErrorKind::kConnection, kGatewayUnreachable, "can't reach " + gateway + within);
+  return make_info(ErrorKind::kTimeout, "CONNECT_TIMEOUT", "no database was reached through " + gateway + within);
+}
+
 void Session::sweep() {
   std::vector<std::pair<std::shared_ptr<Call>, ErrorInfo>> expired;
   bool again = false;
@@ -533,11 +542,7 @@ void Session::sweep() {
       }
       Call& call = *slot.call;
       const std::string within = " within " + std::to_string(call.timeout.count()) + " ms";
-      ErrorInfo info = connected_
-                           ? make_info(ErrorKind::kTimeout, "NO_ANSWER",
-                                       "the gateway at " + opening_.gateway->address + " gave no answer" + within)
-                           : make_info(ErrorKind::kConnection, kGatewayUnreachable,
-                                       "can't reach the gateway at " + opening_.gateway->address + within);
+      ErrorInfo info = out_of_time(within);
       info.phase = connected_ ? call.phase : Phase::kConnecting;
       info.retryable = !connected_;
       const uint64_t id = call.id_;

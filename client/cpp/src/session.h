@@ -128,6 +128,7 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   // Fills in what a call needs that waited for this session, or was another's.
   void address(v1::SessionCall& message, const Call& call) const;
   [[nodiscard]] ErrorInfo failure(const Call& call) const;
+  [[nodiscard]] ErrorInfo out_of_time(const std::string& within) const;
 
   // Without it.
   void write_next();
@@ -145,6 +146,7 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   std::atomic<bool> draining_ = false;
   std::atomic<bool> connected_ = false;
   std::atomic<bool> unreachable_ = false;
+  std::atomic<bool> reached_ = false;  // The gateway takes what is written.
   std::atomic<bool> gives_tokens_ = false;
   std::string connection_id_;  // Constant once connected_.
 

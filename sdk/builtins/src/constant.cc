@@ -4,10 +4,12 @@
 #include <array>
 #include <charconv>
 #include <limits>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "sdk/builtins/src/suggestion.h"
+#include "sdk/builtins/src/yaml_block.h"
 
 namespace engine::db::builtins {
 namespace {
@@ -44,6 +46,16 @@ std::string lower(std::string_view text) {
 
 size_t count_digits(std::string_view text) {
   return static_cast<size_t>(std::ranges::find_if_not(text, is_digit) - text.begin());
+}
+
+// Whether it is written like a call of a function: "now()".
+bool looks_like_call(std::string_view text) {
+  if (!text.ends_with("()") || text.size() == 2) return false;
+  text.remove_suffix(2);
+  return std::ranges::all_of(text, [](char letter) {
+    return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || is_digit(letter) || letter == '_' ||
+           letter == '.';
+  });
 }
 
 // [-+]? ( [0-9]+ ( \. [0-9]* )? | \. [0-9]+ ) ( [eE] [-+]? [0-9]+ )?
@@ -136,8 +148,11 @@ Json constant_at(const YAML::Node& node, size_t depth) {
     }
     case YAML::NodeType::Map: {
       Json::Object object;
+      std::set<std::string> seen;
       for (const auto& entry : node) {
         if (!entry.first.IsScalar()) throw ConstantError("has a key that is no single value");
+        if (is_merge_key(entry.first)) throw ConstantError(std::string("has a \"<<\", which ") + kNoMergeKeys);
+        if (!seen.insert(entry.first.Scalar()).second) throw ConstantError("has a key twice");
         object.add(entry.first.Scalar(), constant_at(entry.second, depth + 1));
       }
       return object;
@@ -166,13 +181,25 @@ std::optional<Expression> to_expression(std::string_view text) {
   return std::nullopt;
 }
 
-bool looks_like_call(std::string_view text) {
-  if (!text.ends_with("()") || text.size() == 2) return false;
-  text.remove_suffix(2);
-  return std::ranges::all_of(text, [](char letter) {
-    return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || is_digit(letter) || letter == '_' ||
-           letter == '.';
+std::string_view without_blanks(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
+  return text.substr(0, text.find_last_not_of(kBlanks) + 1);
+}
+
+bool resembles_expression(std::string_view text) {
+  const std::string_view trimmed = without_blanks(text);
+  const size_t bracket = trimmed.find('(');
+  const bool has_arguments = bracket != std::string_view::npos && trimmed.ends_with(')');
+  const std::string wanted = lower(without_blanks(trimmed.substr(0, bracket)));
+  const auto is_named = [&wanted](std::string_view name) { return wanted == lower(name.substr(0, name.find('('))); };
+  const bool foreign = std::ranges::any_of(kOtherLanguages, [&](const auto& other) { return is_named(other.first); });
+  const bool ours = std::ranges::any_of(kExpressions, [&](const NamedExpression& known) {
+    const bool lacks_brackets = known.first.ends_with(')') && bracket == std::string_view::npos;
+    if (known.second == Expression::kDefault) return trimmed == known.first;
+    return is_named(known.first) && (has_arguments || lacks_brackets || trimmed != text);
   });
+  return looks_like_call(trimmed) || ours || (foreign && has_arguments);
 }
 
 std::string expression_names() {

@@ -25,15 +25,18 @@ class ConstantError : public std::runtime_error {
 [[nodiscard]] bool is_text(const YAML::Node& node);
 
 // The node as a value. Numbers keep their digits: 1.10, 007 and 12345678901234567890 arrive as they are written. Throws
-// ConstantError: a tag other than YAML's own, nested deeper than kMaxJsonDepth.
+// ConstantError: a tag other than YAML's own, a key that is there twice or is "<<", nested deeper than kMaxJsonDepth.
 [[nodiscard]] Json to_constant(const YAML::Node& node);
 
 // The closed list: "currentdatetime()" and its kin in any case, SQL's own words in any case but DEFAULT in capitals
 // only. Nothing for any other text.
 [[nodiscard]] std::optional<Expression> to_expression(std::string_view text);
 
-// Whether it is written like a call of a function, "now()", which is an expression or a mistake.
-[[nodiscard]] bool looks_like_call(std::string_view text);
+// Whether a text that is no expression is a mistake for one: written like a call of a function, "now()", or like one of
+// the list but for blanks, arguments or missing brackets: "currentdatetime(1)", " CURRENT_DATE", "currentdatetime".
+[[nodiscard]] bool resembles_expression(std::string_view text);
+// The text without the blanks around it.
+[[nodiscard]] std::string_view without_blanks(std::string_view text);
 
 // The names of the list, for messages.
 [[nodiscard]] std::string expression_names();

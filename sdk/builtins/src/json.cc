@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace engine::db::builtins {
 namespace {
@@ -16,11 +17,27 @@ bool equal_but_for_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, {}, lower, lower);
 }
 
+// A key as a message shows it; what is not plainly a name may be a value.
+std::string shown(std::string_view key) {
+  constexpr size_t kMaxBytes = 63;
+  const bool plain = !key.empty() && key.size() <= kMaxBytes && std::ranges::all_of(key, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+  return plain ? "\"" + std::string(key) + "\"" : "(not shown, since it is no plain name)";
+}
+
+// The first name that is there twice; null for none.
+const std::string* repeated_name(const Json::Object& object) {
+  std::unordered_set<std::string_view> seen;
+  const auto found =
+      std::ranges::find_if(object.names, [&seen](const auto& name) { return !seen.insert(name).second; });
+  return found == object.names.end() ? nullptr : &*found;
+}
+
 // Of two members with one name the later one counts.
 void drop_repeated(Json::Object& object) {
   std::unordered_map<std::string_view, size_t> last;
   for (size_t i = 0; i < object.names.size(); ++i) last[object.names[i]] = i;
-  if (last.size() == object.names.size()) return;
   Json::Object kept;
   for (size_t i = 0; i < object.names.size(); ++i) {
     if (last[object.names[i]] == i) kept.add(object.names[i], std::move(object.values[i]));
@@ -31,6 +48,7 @@ void drop_repeated(Json::Object& object) {
 // Puts together what nlohmann's parser reads. Unlike its own document, it keeps a number's text.
 class Builder final : public nlohmann::json_sax<nlohmann::json> {
  public:
+  explicit Builder(Json::Repeated repeated) : repeated_(repeated) {}
   bool null() override { return add({}); }
   bool boolean(bool truth) override { return add(truth); }
   bool number_integer(int64_t number) override { return add(number); }
@@ -44,7 +62,14 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool end_object() override {
-    drop_repeated(std::get<Json::Object>(open_.back().value.content()));
+    auto& object = std::get<Json::Object>(open_.back().value.content());
+    if (const std::string* name = repeated_name(object)) {
+      if (repeated_ == Json::Repeated::kIsError) {
+        problem_ = "has the key " + shown(*name) + " twice in one object";
+        return false;
+      }
+      drop_repeated(object);
+    }
     return close();
   }
   bool start_array(size_t /*size*/) override { return open(Json::List()); }
@@ -57,7 +82,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   [[nodiscard]] size_t position() const { return position_; }
-  [[nodiscard]] const char* problem() const { return problem_; }
+  [[nodiscard]] const std::string& problem() const { return problem_; }
   Json take() && { return std::move(done_); }
 
  private:
@@ -90,10 +115,11 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
 
+  const Json::Repeated repeated_;
   std::vector<Open> open_;
   Json done_;
   size_t position_ = 0;
-  const char* problem_ = "is not JSON";
+  std::string problem_ = "is not JSON";
 };
 
 std::string in_quotes(std::string_view text) {
@@ -156,8 +182,8 @@ Json Json::number(std::string text) {
   return Number{std::move(text)};
 }
 
-Json Json::parse(std::string_view text) {
-  Builder builder;
+Json Json::parse(std::string_view text, Repeated repeated) {
+  Builder builder(repeated);
   if (nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder).take();
   std::string message = builder.problem();
   if (const size_t at = std::min(builder.position(), text.size()); at > 0) {

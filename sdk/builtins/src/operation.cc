@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <string>
 #include <utility>
 
 #include "engine_db/builtins/bind.h"
-#include "engine_db/builtins/values.h"
 #include "sdk/builtins/src/failure.h"
+#include "sdk/builtins/src/result_json.h"
 #include "sdk/builtins/src/suggestion.h"
 
 namespace engine::db::builtins {
@@ -44,19 +46,66 @@ class ExecuteSql final : public Operation {
 
   StepOutput run(const DatabaseStep& step, const OperationContext& context) const override {
     const Parameters parameters = bind_parameters(step, context.outputs, context.place);
-    const Result result = execute(step, parameters, context);
-    StepOutput output{.rowcount = result.rowcount(), .command_tag = result.command_tag()};
-    output.response = response_of(step, result, output, context.place);
+    StepOutput output{.may_have_written = !step.only_reads.value_or(false)};
+    const Json whole = whole_result(step, parameters, context, output);
+    output.response = response_of(step, whole, output, context.place);
     return output;
   }
 
  private:
-  static Result execute(const DatabaseStep& step, const Parameters& parameters, const OperationContext& context) {
+  // No more rows are wanted.
+  struct Enough {};
+
+  // {rows, rowcount, columns}; fills in what else the output tells.
+  static Json whole_result(const DatabaseStep& step, const Parameters& parameters, const OperationContext& context,
+                           StepOutput& output) {
+    ResultJson json;
+    std::string problem;
+    // The outcome of a write that was stopped would be unknown.
+    const bool runs_to_its_end = output.may_have_written && !step.in_transaction;
+    const auto take = [&](const RowBatch& rows) {
+      if (problem.empty()) problem = add(rows, json);
+      if (!problem.empty() && !runs_to_its_end) throw Enough();
+    };
     try {
-      return context.connector.execute(step.query, parameters, context.call);
+      Result::Summary summary = execute(step, parameters, context, take);
+      output.rowcount = summary.rowcount;
+      output.command_tag = std::move(summary.command_tag);
+    } catch (const Enough&) {  // NOLINT(bugprone-empty-catch): the problem is told below
     } catch (const DatabaseError& error) {
       throw_at(place_of(error, step, context.place), error);
     }
+    if (!problem.empty()) fail(step, output, with_field(context.place, "query", step.query_line), "RESULT", problem);
+    return std::move(json).finish(output.rowcount);
+  }
+
+  // What is wrong with the rows; empty for nothing.
+  static std::string add(const RowBatch& rows, ResultJson& json) {
+    try {
+      json.add(rows);
+    } catch (const JsonError& error) {
+      return error.what();
+    }
+    if (json.rows() <= kMaxResultRows && json.bytes() <= kMaxResultBytes) return {};
+    return "the result has more than " + std::to_string(kMaxResultRows) + " rows or " +
+           std::to_string(kMaxResultBytes) +
+           " bytes, which is what a step may return: add a LIMIT, or let PostgreSQL aggregate it";
+  }
+
+  // In one piece, which is cheaper and may be tried again, unless it is known to write or could not be run once more.
+  static Result::Summary execute(const DatabaseStep& step, const Parameters& parameters,
+                                 const OperationContext& context, const std::function<void(const RowBatch&)>& take) {
+    if (!step.in_transaction && step.only_reads.value_or(true)) {
+      try {
+        const Result result = context.connector.execute(step.query, parameters, context.call);
+        take(result.rows());
+        return {.rowcount = result.rowcount(), .command_tag = result.command_tag()};
+      } catch (const DatabaseError& error) {
+        const bool had_no_effect = error.outcome() == Outcome::kUnspecified || error.outcome() == Outcome::kRolledBack;
+        if (error.reason() != "RESULT_TOO_LARGE" || !had_no_effect) throw;
+      }
+    }
+    return context.connector.execute_in_parts(step.query, parameters, context.call, take);
   }
 
   // The parameter that was refused, or else the query.
@@ -70,29 +119,30 @@ class ExecuteSql final : public Operation {
     return with_field(place, error.field() == "parameters" ? "parameters" : "query", step.query_line);
   }
 
-  static Json response_of(const DatabaseStep& step, const Result& result, const StepOutput& output,
-                          const Place& place) {
-    Place field_place = with_field(place, "response", 0);
-    try {
-      Json whole = to_json(result);
-      if (step.response.empty()) return whole;
-      Json::Object response;
-      for (const ResponseField& field : step.response) {
-        field_place = with_field(place, "response." + field.name, field.line);
+  static Json response_of(const DatabaseStep& step, const Json& whole, const StepOutput& output, const Place& place) {
+    if (step.response.empty()) return whole;
+    Json::Object response;
+    for (const ResponseField& field : step.response) {
+      try {
         response.add(field.name, select(field.path, whole));
+      } catch (const PathError& error) {
+        fail(step, output, with_field(place, "response." + field.name, field.line), "RESPONSE_PATH", error.what());
       }
-      return response;
-    } catch (const std::runtime_error& error) {  // PathError, JsonError
-      ErrorInfo info;
-      info.kind = ErrorKind::kExecution;
-      info.phase = Phase::kExecuting;
-      info.reason = "RESPONSE_PATH";
-      info.field = field_place.field;
-      info.message = field_place.to_string() + ": " + error.what();
-      // It has run, and failed only afterwards.
-      if (!step.in_transaction && output.may_have_written()) info.outcome = Outcome::kCommitted;
-      throw_error(std::move(info));
     }
+    return response;
+  }
+
+  // It has run, and failed only afterwards.
+  [[noreturn]] static void fail(const DatabaseStep& step, const StepOutput& output, const Place& at, std::string reason,
+                                const std::string& message) {
+    ErrorInfo info;
+    info.kind = ErrorKind::kExecution;
+    info.phase = Phase::kExecuting;
+    info.reason = std::move(reason);
+    info.field = at.field;
+    info.message = at.to_string() + ": " + message;
+    if (!step.in_transaction && output.may_have_written) info.outcome = Outcome::kCommitted;
+    throw_error(std::move(info));
   }
 
   // A row that there is not, or something that a value does not hold, is null: so are the data. A column that there is
@@ -158,11 +208,6 @@ const std::array<const Operation*, 4>& all() {
 }
 
 }  // namespace
-
-bool StepOutput::may_have_written() const {
-  return !command_tag.empty() && !command_tag.starts_with("SELECT") && !command_tag.starts_with("SHOW") &&
-         !command_tag.starts_with("EXPLAIN");
-}
 
 std::span<const Operation* const> operations() { return all(); }
 

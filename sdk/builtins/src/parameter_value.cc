@@ -1,6 +1,7 @@
 // JSON to SQL.
 #include <algorithm>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "engine_db/builtins/values.h"
@@ -45,7 +46,8 @@ void add_array(std::string& out, const Json::List& list) {
 struct ToValue {
   Value operator()(std::nullptr_t) const { return nullptr; }
   Value operator()(bool truth) const { return truth; }
-  Value operator()(int64_t number) const { return number; }
+  // Numbers go without a type, so that their place decides, as about a quoted literal: JSON's know none.
+  Value operator()(int64_t number) const { return std::to_string(number); }
   Value operator()(const Json::Number& number) const { return number.text; }
   Value operator()(const std::string& text) const { return text; }
   Value operator()(const Json::List& list) const {

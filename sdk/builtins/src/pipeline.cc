@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "engine_db/builtins/operation.h"
@@ -14,6 +15,7 @@
 #include "sdk/builtins/src/step_block.h"
 #include "sdk/builtins/src/suggestion.h"
 #include "sdk/builtins/src/yaml_block.h"
+#include "sdk/builtins/src/yaml_document.h"
 
 namespace engine::db::builtins {
 namespace {
@@ -29,10 +31,6 @@ std::string all_faults(const std::vector<PipelineFault>& faults) {
   if (faults.size() > kShown) message += "\nand " + std::to_string(faults.size() - kShown) + " more";
   return message;
 }
-
-// Of yaml-cpp's words only those that quote nothing of the file, which may be a password: "*secret" is an anchor that
-// is not defined.
-std::string without_quotes(const std::string& message) { return message.substr(0, message.find_first_of(":\"")); }
 
 ErrorInfo error_info(const std::vector<PipelineFault>& faults) {
   ErrorInfo info;
@@ -55,7 +53,8 @@ class Loader {
     if (yaml.size() > kMaxPipelineBytes) {
       block_.fail(0, "", "has more than " + std::to_string(kMaxPipelineBytes) + " bytes");
     } else {
-      read(std::string(yaml));
+      yaml_ = with_plain_line_breaks(yaml);
+      read();
     }
     if (faults_.empty()) return std::move(pipeline_);
     std::ranges::stable_sort(faults_, {}, [](const PipelineFault& fault) { return fault.place.line; });
@@ -69,16 +68,12 @@ class Loader {
     size_t line = 0;
   };
 
-  void read(const std::string& yaml) {
+  void read() {
     std::vector<YAML::Node> documents;
     try {
-      documents = YAML::LoadAll(yaml);
-    } catch (const YAML::Exception& error) {
-      const size_t line = error.mark.is_null() ? 0 : static_cast<size_t>(error.mark.line) + 1;
-      return block_.fail(line, "",
-                         "is not YAML: " + without_quotes(error.msg) +
-                             " (is what belongs together indented alike? A list behind other blocks needs \"steps:\" "
-                             "or \"---\" before it)");
+      documents = read_yaml(yaml_);
+    } catch (const YamlError& error) {
+      return block_.fail(error.line(), "", error.what());
     }
     for (const YAML::Node& document : documents) {
       if (document.IsSequence()) {
@@ -102,18 +97,19 @@ class Loader {
 
   // A map that holds the steps, the servers, or both: a document, or what is below "pipeline:".
   void read_sections(const YAML::Node& map, const std::string& where) {
-    std::vector<std::string> seen;
+    std::set<std::string> seen;
     for (const auto& entry : map) {
       const std::string key = key_of(entry.first);
       const std::string field = join(where, key);
-      if (std::ranges::find(seen, key) != seen.end()) {
+      if (is_merge_key(entry.first)) {
+        block_.fail(entry.first, where.empty() ? key : where + "." + key, kNoMergeKeys);
+      } else if (!seen.insert(key).second) {
         block_.fail(entry.first, field, "is given twice");
       } else if (!entry.second.IsNull()) {
-        read_section(key, field, entry.second);
+        block_.read_entry(entry.first, entry.second, [&] { read_section(key, field, entry.second); });
       } else if (is_section(key)) {
         block_.fail(entry.first, field, kNoValue);
       }
-      seen.push_back(key);
     }
   }
 
@@ -153,6 +149,10 @@ class Loader {
       const std::string name = key_of(entry.first);
       const std::string below = join(field, name);
       OperationDefaults defaults;
+      if (is_merge_key(entry.first)) {
+        block_.fail(entry.first, field + "." + name, kNoMergeKeys);
+        continue;
+      }
       if (!entry.second.IsMap()) {
         block_.fail(entry.first, below, entry.second.IsNull() ? kNoValue : "must be a map with type and server");
         continue;
@@ -188,24 +188,27 @@ class Loader {
     if (!map.IsMap()) return block_.fail(map, field, "must be a map of names to servers");
     for (const auto& entry : map) {
       const std::string name = key_of(entry.first);
-      if (!entry.second.IsMap()) {
+      if (is_merge_key(entry.first)) {
+        block_.fail(entry.first, field + "." + name, kNoMergeKeys);
+      } else if (!entry.second.IsMap()) {
         block_.fail(entry.first, join(field, name),
                     entry.second.IsNull() ? kNoValue : "must be a map with protocol, driver and url");
       } else {
-        read_server_block(name, join(field, name), entry.second);
+        block_.read_entry(entry.first, entry.second, [&] { read_server_block(name, join(field, name), entry.second); });
       }
     }
   }
 
   void read_server_block(const std::string& name, const std::string& field, const YAML::Node& node) {
     const std::string protocol = protocol_of(node);
-    const auto [entry, is_new] = servers_.insert({name, {protocol, line_of(node)}});
+    const auto [entry, is_new] = servers_.insert({name, {protocol, block_.line(node)}});
     if (!is_new) return block_.fail(node, field, "is given twice (line " + std::to_string(entry->second.line) + ")");
     if (servers_.size() > kMaxServers) {
       return block_.fail(node, field, "is one of more than " + std::to_string(kMaxServers) + " servers");
     }
     if (!protocol.empty() && !is_database(protocol)) return;  // another plugin's
-    if (auto server = read_server(name, node, options_, faults_)) pipeline_.servers.push_back(*std::move(server));
+    if (auto server = read_server(name, node, block_.line(node), options_, faults_))
+      pipeline_.servers.push_back(*std::move(server));
   }
 
   // Whether this is said, or was meant: nobody else would read it.
@@ -217,7 +220,7 @@ class Loader {
   void read_steps() {
     size_t index = 0;
     for (const YAML::Node& node : *steps_) {
-      pipeline_.steps.push_back(read_step(node, index++, options_, defaults_, faults_));
+      pipeline_.steps.push_back(read_step(node, index++, yaml_, options_, defaults_, faults_));
     }
   }
 
@@ -251,6 +254,7 @@ class Loader {
   const std::vector<std::string> sections_ = {"steps", "pipeline", "operations", "servers"};
 
   const LoadOptions& options_;
+  std::string yaml_;
   std::vector<PipelineFault> faults_;
   YamlBlock block_;
   Pipeline pipeline_;

@@ -72,7 +72,7 @@ StepOutput PipelineRun::run_on(Connection& connection, const Step& step, const P
   const DatabaseStep& database = *step.database;
   if (database.begins_transaction) {
     try {
-      connection.connector->begin();
+      connection.connector->begin({.timeout = call.timeout, .stop = call.stop});
     } catch (const DatabaseError& error) {
       throw_at(place, error);
     }
@@ -95,7 +95,7 @@ StepOutput PipelineRun::run_on(Connection& connection, const Step& step, const P
   if (database.operation->ends_transaction()) {
     connection.in_transaction = false;
     move_to(connection.uncommitted, commits ? committed_ : rolled_back_);
-  } else if (output.may_have_written()) {
+  } else if (output.may_have_written) {
     (connection.in_transaction ? connection.uncommitted : committed_).push_back(step.name);
   }
   return output;

@@ -3,10 +3,13 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <unordered_map>
 
 #include "engine_db/builtins/values.h"
+#include "sdk/builtins/src/result_json.h"
 
 namespace engine::db::builtins {
 namespace {
@@ -124,6 +127,11 @@ Json of_cell(const Cell& cell) {
   return to_json(cell.column().type_name, cell.as<std::string_view>());
 }
 
+size_t size_of(const Cell& cell) {
+  if (cell.kind() == CellKind::kText) return cell.as<std::string_view>().size();
+  return cell.kind() == CellKind::kBytes ? cell.as<std::span<const std::byte>>().size() * 2 : sizeof(int64_t);
+}
+
 // The columns' names, those that occur several times with a number behind them.
 std::vector<std::string> distinct_names(const std::vector<Column>& columns) {
   std::unordered_map<std::string_view, int> total;
@@ -154,26 +162,36 @@ Json to_json(std::string_view type_name, std::string_view text) {
   return text;
 }
 
-Json to_json(const Result& result) {
-  const std::vector<Column>& columns = result.columns();
-  const std::vector<std::string> names = distinct_names(columns);
-  Json::List described;
-  for (const Column& column : columns) {
-    described.push_back(Json::Object{{"name", "type"}, {names[described.size()], column.type_name}});
+void ResultJson::add(const RowBatch& rows) {
+  const std::vector<Column>& columns = rows.columns();
+  if (columns_.empty()) {
+    names_ = distinct_names(columns);
+    for (const Column& column : columns) {
+      columns_.push_back(Json::Object{{"name", "type"}, {names_[columns_.size()], column.type_name}});
+    }
   }
-  Json::List rows;
-  for (const Row row : result.rows()) {
-    Json::Object object{names, {}, true};
+  for (const Row row : rows) {
+    Json::Object object{names_, {}, true};
     for (size_t i = 0; i < columns.size(); ++i) {
       try {
         object.values.push_back(of_cell(row[i]));
+        bytes_ += size_of(row[i]);
       } catch (const JsonError& error) {
-        throw JsonError("column \"" + names[i] + "\" " + error.what());
+        throw JsonError("column \"" + names_[i] + "\" " + error.what());
       }
     }
-    rows.push_back(std::move(object));
+    rows_.push_back(std::move(object));
   }
-  return Json::Object{{"rows", "rowcount", "columns"}, {std::move(rows), result.rowcount(), std::move(described)}};
+}
+
+Json ResultJson::finish(int64_t rowcount) && {
+  return Json::Object{{"rows", "rowcount", "columns"}, {std::move(rows_), rowcount, std::move(columns_)}};
+}
+
+Json to_json(const Result& result) {
+  ResultJson json;
+  json.add(result.rows());
+  return std::move(json).finish(result.rowcount());
 }
 
 }  // namespace engine::db::builtins

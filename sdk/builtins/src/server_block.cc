@@ -26,14 +26,14 @@ class ServerReader {
         block_(options.file, "", faults) {}
 
   // Nothing when there are faults.
-  std::optional<DatabaseServer> read(const YAML::Node& node) {
+  std::optional<DatabaseServer> read(const YAML::Node& node, size_t line) {
     block_.read_map(node, field_, handlers());
     if (!node.IsMap()) return std::nullopt;
     const bool data_source = origins_.contains("dataSource");
     std::vector<const char*> required = {"protocol", "driver"};
     if (!data_source) required.push_back("url");
     for (const char* key : required) {
-      if (!origins_.contains(key)) fail({line_of(node), join(field_, key)}, "is required");
+      if (!origins_.contains(key)) fail({line, join(field_, key)}, "is required");
     }
     if (data_source) refuse_what_the_data_source_says();
     if (failed()) return std::nullopt;  // what could not be read would only be reported again, as missing
@@ -51,19 +51,19 @@ class ServerReader {
   // its own, or as one of a few words.
   auto setting(const std::string& name) {
     return [this, name](const YAML::Node& value, const std::string& field) {
-      origins_[name] = {line_of(value), field};
+      origins_[name] = {block_.line(value), field};
       if (auto text = block_.resolved_text(value, field, environment_)) settings_[name] = *std::move(text);
     };
   }
   auto text(std::optional<std::string>& target, const std::string& name) {
     return [this, &target, name](const YAML::Node& value, const std::string& field) {
-      origins_[name] = {line_of(value), field};
+      origins_[name] = {block_.line(value), field};
       target = block_.resolved_text(value, field, environment_);
     };
   }
   auto word(const std::string& name, const std::vector<std::string>& words) {
     return [this, name, words](const YAML::Node& value, const std::string& field) {
-      origins_[name] = {line_of(value), field};
+      origins_[name] = {block_.line(value), field};
       const auto found = block_.resolved_text(value, field, environment_);
       if (found && std::ranges::find(words, *found) == words.end()) {
         block_.fail(value, field, "must be \"" + words.front() + "\"");
@@ -132,65 +132,37 @@ class ServerReader {
     }
   }
 
+  // What stands beside the URL wins over what it says.
   ConnectionConfig read_connection() {
-    ConnectionConfig config;
-    try {
-      config = ConnectionConfig::from_url(*url_, username_.value_or(""), password_.value_or(""));
-    } catch (const ConfigurationError& error) {
-      for (const ConfigFault& fault : error.faults()) report_url(fault);
+    std::map<std::string, std::string> settings = settings_;
+    for (const auto& [name, login] : {std::pair("user", username_), std::pair("password", password_)}) {
+      if (login && !login->empty()) settings[name] = *login;
     }
     try {
-      return with_settings(config);
+      return ConnectionConfig::from_url(*url_, settings);
     } catch (const ConfigurationError& error) {
       for (const ConfigFault& fault : error.faults()) {
-        // The others are the URL's, and were reported as such.
-        if (settings_.contains(fault.field)) fail(origins_.at(fault.field), fault.message);
+        const auto origin = settings.contains(fault.field) ? origins_.find(fault.field) : origins_.end();
+        if (origin != origins_.end()) {
+          fail(origin->second, fault.message);
+        } else {
+          fail(origins_.at("url"), message_about_url(fault));
+        }
       }
-      return config;
+      return {};
     }
   }
 
-  // What stands beside the URL wins over what it says.
-  [[nodiscard]] ConnectionConfig with_settings(const ConnectionConfig& config) const {
-    std::map<std::string, std::string> merged = settings_;
-    merged.insert({{"host", config.host},
-                   {"port", std::to_string(config.port)},
-                   {"user", config.user},
-                   {"password", config.password},
-                   {"dbname", config.dbname},
-                   {"min_pool_size", std::to_string(config.min_pool_size)},
-                   {"max_pool_size", std::to_string(config.max_pool_size)},
-                   {"timeout_ms", std::to_string(config.timeout_ms)},
-                   {"connect_timeout_ms", std::to_string(config.connect_timeout_ms)},
-                   {"application_name", config.application_name},
-                   {"retry.max_attempts", std::to_string(config.retry.max_attempts)},
-                   {"retry.initial_delay_ms", std::to_string(config.retry.initial_delay_ms)},
-                   {"retry.max_delay_ms", std::to_string(config.retry.max_delay_ms)},
-                   {"retry.multiplier", std::to_string(config.retry.multiplier)},
-                   {"retry.budget_ms", std::to_string(config.retry.budget_ms)}});
-    ConnectionConfig result = ConnectionConfig::from_map(merged);
-    if (!settings_.contains("tls_mode")) result.tls_mode = config.tls_mode;
-    if (!settings_.contains("channel_binding")) result.channel_binding = config.channel_binding;
-    return result;
-  }
-
-  // A fault that ConnectionConfig::from_url found. Its message is not repeated where it may quote the URL: what stands
-  // in the place of the port or of a parameter's name is a part of the password when that has a "/" that is not
-  // encoded.
-  void report_url(const ConfigFault& fault) {
-    if ((fault.field == "user" && username_) || (fault.field == "password" && password_)) {
-      return fail(origins_.at(fault.field), fault.message);
+  // What stands in the place of the port or of a parameter's name is a part of the password when that has a "/" or "?"
+  // that is not encoded.
+  static std::string message_about_url(const ConfigFault& fault) {
+    if (fault.field == "url" && fault.message.starts_with("has an option")) {
+      return "has a parameter that is unknown; in a password, \"/\", \"@\", \"?\" and \"&\" are written %2F, %40, %3F "
+             "and %26";
     }
-    const Origin& url = origins_.at("url");
-    if (fault.field == "url") return fail(url, fault.message);
-    if (fault.field == "port") return fail(url, "the port must be a number from 1 to 65535");
-    for (const char* known : {"host", "user", "password", "dbname"}) {
-      if (fault.field == known) return fail(url, fault.field + " " + fault.message);
-    }
-    fail(url,
-         "has a parameter that is unknown or has no valid value; in a password, \"/\", \"@\", \"?\" and \"&\" are "
-         "written "
-         "%2F, %40, %3F and %26");
+    if (fault.field == "url") return fault.message;
+    if (fault.field == "port") return "the port must be a number from 1 to 65535";
+    return fault.field + " " + fault.message;
   }
 
   std::string name_;
@@ -222,9 +194,9 @@ std::string protocol_of(const YAML::Node& node) {
   return protocol.IsDefined() && protocol.IsScalar() ? protocol.Scalar() : std::string();
 }
 
-std::optional<DatabaseServer> read_server(const std::string& name, const YAML::Node& node, const LoadOptions& options,
-                                          std::vector<PipelineFault>& faults) {
-  return ServerReader(name, options, faults).read(node);
+std::optional<DatabaseServer> read_server(const std::string& name, const YAML::Node& node, size_t line,
+                                          const LoadOptions& options, std::vector<PipelineFault>& faults) {
+  return ServerReader(name, options, faults).read(node, line);
 }
 
 }  // namespace engine::db::builtins

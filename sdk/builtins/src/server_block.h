@@ -4,6 +4,7 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,8 +19,8 @@ namespace engine::db::builtins {
 // Its protocol; empty when it says none.
 [[nodiscard]] std::string protocol_of(const YAML::Node& node);
 
-// Reads the block `name`. Nothing when it has faults, which are appended.
-[[nodiscard]] std::optional<DatabaseServer> read_server(const std::string& name, const YAML::Node& node,
+// Reads the block `name`, whose name stands in `line`. Nothing when it has faults, which are appended.
+[[nodiscard]] std::optional<DatabaseServer> read_server(const std::string& name, const YAML::Node& node, size_t line,
                                                         const LoadOptions& options, std::vector<PipelineFault>& faults);
 
 }  // namespace engine::db::builtins

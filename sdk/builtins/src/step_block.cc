@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine_db/builtins/operation.h"
+#include "sdk/builtins/src/folded_text.h"
 #include "sdk/builtins/src/step_parameter.h"
 #include "sdk/builtins/src/suggestion.h"
 #include "sdk/builtins/src/yaml_block.h"
@@ -34,9 +35,9 @@ std::string scalar_of(const YAML::Node& node, const char* key) {
 
 class StepReader {
  public:
-  StepReader(const YAML::Node& node, const LoadOptions& options, const std::string& name,
+  StepReader(const YAML::Node& node, std::string_view yaml, const LoadOptions& options, const std::string& name,
              std::vector<PipelineFault>& faults)
-      : node_(node), options_(options), block_(options.file, name, faults) {}
+      : node_(node), yaml_(yaml), options_(options), block_(options.file, name, faults) {}
 
   DatabaseStep read(const OperationDefaults& defaults) {
     const auto ignored = [this](const YAML::Node& value, const std::string& field) { (void)block_.text(value, field); };
@@ -86,8 +87,9 @@ class StepReader {
   void read_query(const YAML::Node& node, const std::string& field) {
     const auto text = block_.text(node, field);
     if (!text) return;
-    step_.query_line = line_of(node);
+    step_.query_line = block_.line(node);
     step_.query = *text;
+    step_.dashes_before_folded_lines = dashes_before_folded_lines(*text, yaml_, node.Mark());
     if (text->find_first_not_of(" \t\r\n") == std::string::npos) return block_.fail(node, field, "is empty");
     if (text->find("${ENV:") != std::string::npos || text->find("${FILE:") != std::string::npos) {
       block_.fail(node, field,
@@ -175,6 +177,7 @@ class StepReader {
         std::string problem = options_.check_query(step_);
         if (!problem.empty()) block_.fail(step_.query_line, "query", std::move(problem));
       }
+      if (complete_ && options_.only_reads) step_.only_reads = options_.only_reads(step_);
       return;
     }
     for (const char* field : {"query", "parameters", "response"}) {
@@ -187,6 +190,7 @@ class StepReader {
   }
 
   const YAML::Node node_;
+  const std::string_view yaml_;
   const LoadOptions& options_;
   YamlBlock block_;
   DatabaseStep step_;
@@ -199,13 +203,18 @@ bool means_database(const YAML::Node& node) {
   if (find_operation(operation) != nullptr) return true;
   const std::vector<std::string> database = {"database"};
   const std::string type = scalar_of(node, "type");
-  return !type.empty() && !closest(type, database).empty();
+  if (type.empty()) return !closest(operation, operation_names()).empty() || node["query"].IsDefined();
+  return !closest(type, database).empty();
+}
+
+bool has_merge_key(const YAML::Node& map) {
+  return std::any_of(map.begin(), map.end(), [](const auto& entry) { return is_merge_key(entry.first); });
 }
 
 }  // namespace
 
-Step read_step(const YAML::Node& node, size_t index, const LoadOptions& options, const DefaultsByOperation& defaults,
-               std::vector<PipelineFault>& faults) {
+Step read_step(const YAML::Node& node, size_t index, std::string_view yaml, const LoadOptions& options,
+               const DefaultsByOperation& defaults, std::vector<PipelineFault>& faults) {
   Step step;
   step.line = line_of(node);
   const std::string position = "steps[" + std::to_string(index) + "]";
@@ -224,14 +233,17 @@ Step read_step(const YAML::Node& node, size_t index, const LoadOptions& options,
   if (step.name.size() > kMaxNameBytes) {
     block.fail(node, field("name"), "has more than " + std::to_string(kMaxNameBytes) + " bytes");
   }
-  if (step.type.empty()) {
+  const bool ours = step.type == "database" || means_database(node);
+  if (step.type.empty() && !ours && has_merge_key(node)) {
+    block.fail(node, field("<<"), kNoMergeKeys);
+  } else if (step.type.empty() && !(ours && type.IsDefined())) {  // one that is no text is told below
     block.fail(type.IsDefined() ? type : node, field("type"), "is required: database, or another plugin's");
-  } else if (step.type != "database" && means_database(node)) {
+  } else if (!step.type.empty() && step.type != "database" && ours) {
     block.fail(type.IsDefined() ? type : node, field("type"), "must be \"database\", not \"" + step.type + "\"");
   }
-  if (step.type != "database") return step;
+  if (!ours) return step;
   if (step.name.empty()) outside.fail(node, position + ".name", "is required");
-  step.database = StepReader(node, options, step.name, faults).read(from_operation);
+  step.database = StepReader(node, yaml, options, step.name, faults).read(from_operation);
   return step;
 }
 

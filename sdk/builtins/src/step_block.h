@@ -6,6 +6,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine_db/builtins/pipeline.h"
@@ -19,9 +20,9 @@ struct OperationDefaults {
 };
 using DefaultsByOperation = std::map<std::string, OperationDefaults, std::less<>>;
 
-// Reads one entry of the list of steps; what is wrong is appended. References from step to step and to servers are not
-// looked at.
-[[nodiscard]] Step read_step(const YAML::Node& node, size_t index, const LoadOptions& options,
+// Reads one entry of the list of steps of the text `yaml`; what is wrong is appended. References from step to step and
+// to servers are not looked at.
+[[nodiscard]] Step read_step(const YAML::Node& node, size_t index, std::string_view yaml, const LoadOptions& options,
                              const DefaultsByOperation& defaults, std::vector<PipelineFault>& faults);
 
 }  // namespace engine::db::builtins

@@ -29,8 +29,16 @@ Expression require_expression(const std::string& text) {
   throw ParameterError("is no expression" + suggest_expression(text) + " (known: " + expression_names() + ")");
 }
 
+// A text that would be a path but for the blanks around it, or for the "@" that RFC 9535 has in filters.
+bool resembles_path(std::string_view text) {
+  const std::string_view trimmed = without_blanks(text);
+  const bool rooted = trimmed.starts_with('$') || trimmed.starts_with('@');
+  return rooted && trimmed.size() > 1 && (trimmed[1] == '.' || trimmed[1] == '[');
+}
+
 bool is_special(const std::string& text) {
-  return text.starts_with('$') || has_reference(text) || to_expression(text) || looks_like_call(text);
+  return text.starts_with('$') || has_reference(text) || to_expression(text) || resembles_expression(text) ||
+         resembles_path(text);
 }
 
 // A list is a constant. What would be a path or an expression in it would be taken for a text.
@@ -60,7 +68,9 @@ StepParameter from_text(const std::string& text, const Environment& environment)
     parameter.source = Json(resolve_references(text, environment));
   } else if (const auto expression = to_expression(text)) {
     parameter.source = *expression;
-  } else if (looks_like_call(text)) {
+  } else if (resembles_path(text)) {
+    throw ParameterError(std::string("is no path: one begins with \"$.\", without blanks around it") + kLiterally);
+  } else if (resembles_expression(text)) {
     throw ParameterError("is no expression" + suggest_expression(text) + " (known: " + expression_names() + ")" +
                          kLiterally);
   } else {

@@ -37,12 +37,31 @@ std::string join(const std::string& field, const std::string& key) {
 
 std::string key_of(const YAML::Node& key) { return key.IsScalar() ? key.Scalar() : kHidden; }
 
+bool is_merge_key(const YAML::Node& key) { return key.IsScalar() && key.Scalar() == "<<" && key.Tag() != "!"; }
+
 void YamlBlock::fail(size_t line, std::string field, std::string message) {
   faults_.push_back({{file_, line, step_, std::move(field)}, std::move(message)});
 }
 
 void YamlBlock::fail(const YAML::Node& at, std::string field, std::string message) {
-  fail(line_of(at), std::move(field), std::move(message));
+  fail(line(at), std::move(field), std::move(message));
+}
+
+void YamlBlock::read_entry(const YAML::Node& key, const YAML::Node& value, const std::function<void()>& read) {
+  struct Outer {
+    YamlBlock& block;
+    const YAML::Node* value;
+    size_t line;
+    ~Outer() {
+      block.value_ = value;
+      block.key_line_ = line;
+    }
+  } const outer{*this, std::exchange(value_, &value), std::exchange(key_line_, line_of(key))};
+  read();
+}
+
+size_t YamlBlock::line(const YAML::Node& node) const {
+  return value_ != nullptr && node.is(*value_) ? key_line_ : line_of(node);
 }
 
 void YamlBlock::read_map(const YAML::Node& node, const std::string& field, const Handlers& handlers,
@@ -52,7 +71,9 @@ void YamlBlock::read_map(const YAML::Node& node, const std::string& field, const
   for (const auto& entry : node) {
     const std::string key = key_of(entry.first);
     const auto handler = handlers.find(key);
-    if (handler == handlers.end()) {
+    if (is_merge_key(entry.first)) {
+      fail(entry.first, field.empty() ? key : field + "." + key, kNoMergeKeys);
+    } else if (handler == handlers.end()) {
       std::vector<std::string> known;
       std::string list;
       for (const auto& [name, unused] : handlers) {
@@ -70,7 +91,7 @@ void YamlBlock::read_map(const YAML::Node& node, const std::string& field, const
     } else if (entry.second.IsNull() && key != nullable) {
       fail(entry.first, join(field, key), kNoValue);
     } else {
-      handler->second(entry.second, join(field, key));
+      read_entry(entry.first, entry.second, [&] { handler->second(entry.second, join(field, key)); });
     }
   }
 }

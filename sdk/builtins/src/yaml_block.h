@@ -32,6 +32,11 @@ inline constexpr char kNoValue[] = "has no value (is what belongs to it not inde
 // The key of a map's entry; "?" for one that is no single value.
 [[nodiscard]] std::string key_of(const YAML::Node& key);
 
+// YAML 1.1's "<<", not in quotes, which yaml-cpp takes for a key like any other.
+[[nodiscard]] bool is_merge_key(const YAML::Node& key);
+inline constexpr char kNoMergeKeys[] =
+    "is a merge key, which is not supported: write its keys out (an alias may stand for a whole value: server: *name)";
+
 // A block, whose faults bear the name of its step.
 class YamlBlock {
  public:
@@ -41,6 +46,12 @@ class YamlBlock {
 
   void fail(size_t line, std::string field, std::string message);
   void fail(const YAML::Node& at, std::string field, std::string message);
+
+  // Reads a map's entry: while `read` runs, what is said of the value as a whole is said of the key's line (a list or
+  // map below its key begins in another).
+  void read_entry(const YAML::Node& key, const YAML::Node& value, const std::function<void()>& read);
+  // Where what is said of the node is said.
+  [[nodiscard]] size_t line(const YAML::Node& node) const;
 
   // Calls the handler of each key. A key that has none, is given twice or has no value is a fault, and so is anything
   // but a map. Only the key `nullable` may have no value.
@@ -57,6 +68,8 @@ class YamlBlock {
   std::string file_;
   std::string step_;
   std::vector<PipelineFault>& faults_;
+  const YAML::Node* value_ = nullptr;  // of the entry that is being read
+  size_t key_line_ = 0;
 };
 
 }  // namespace engine::db::builtins

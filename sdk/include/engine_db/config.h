@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -40,13 +41,16 @@ struct RetryConfig {
   int max_attempts = 3;
   // 0 to 60,000.
   int initial_delay_ms = 50;
-  // initial_delay_ms to 600,000.
-  int max_delay_ms = 2000;
+  // initial_delay_ms to 600,000. A default that gives way: 2,000, or initial_delay_ms where that is more.
+  std::optional<int> max_delay_ms = {};
   // 1.0 to 10.0.
   double multiplier = 2.0;
   // No retry begins later than so long after the call (or run_transaction): 0 to 86,400,000. 0: no limit but the call's
   // timeout, which holds anyway.
   int budget_ms = 0;
+
+  // max_delay_ms, or what its default comes to.
+  [[nodiscard]] int longest_delay_ms() const;
 
   // The longest wait before `attempt` (from 2 on; 0 before the first).
   [[nodiscard]] std::chrono::milliseconds max_delay_before(int attempt) const;
@@ -116,6 +120,9 @@ struct ConnectionConfig {
   // `user` and `password` replace the URL's unless empty. Throws ConfigurationError, which never shows the URL.
   [[nodiscard]] static ConnectionConfig from_url(std::string_view url, std::string_view user = {},
                                                  std::string_view password = {});
+  // The same with settings as in from_map(), which replace the URL's.
+  [[nodiscard]] static ConnectionConfig from_url(std::string_view url,
+                                                 const std::map<std::string, std::string>& settings);
 
   friend bool operator==(const ConnectionConfig&, const ConnectionConfig&) = default;
 };

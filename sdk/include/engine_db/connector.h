@@ -21,6 +21,7 @@
 #ifndef ENGINE_DB_CONNECTOR_H_
 #define ENGINE_DB_CONNECTOR_H_
 
+#include <functional>
 #include <string_view>
 
 #include "engine_db/async.h"
@@ -44,6 +45,17 @@ class DatabaseConnector {
   virtual Result execute(std::string_view sql, const Parameters& parameters, const CallOptions& options) = 0;
   Result execute(std::string_view sql, const Parameters& parameters = {}) {
     return execute(sql, parameters, CallOptions{});
+  }
+
+  // The same for results of any size: hands the rows on in parts, as they come. `take` gets at least one part of a
+  // statement that returns rows, be it an empty one with its columns; what it throws ends the statement and is passed
+  // on. Returns what there is beside the rows. A connector that has no better hands all of execute()'s on at once.
+  virtual Result::Summary execute_in_parts(std::string_view sql, const Parameters& parameters,
+                                           const CallOptions& options,
+                                           const std::function<void(const RowBatch&)>& take) {
+    const Result result = execute(sql, parameters, options);
+    if (!result.columns().empty() || !result.rows().empty()) take(result.rows());
+    return {result.rowcount(), result.command_tag(), result.bound_sql(), result.attempts()};
   }
 
   virtual void begin(const TransactionOptions& options) = 0;

@@ -53,6 +53,9 @@ struct TransactionOptions {
   // statements have no effects outside of them.
   // A commit that is lost with the gateway itself is then known only if it took effect under the id that was told.
   bool replay = false;
+  // Of the begin alone, which mostly waits for a backend: as CallOptions has them.
+  std::chrono::milliseconds timeout{0};
+  std::stop_token stop = {};
 };
 
 }  // namespace engine::db

@@ -41,6 +41,19 @@ TEST(JsonTest, OfANameThatIsThereTwiceTheLaterOneCounts) {
   EXPECT_EQ(again(R"({"a":1,"b":2,"a":3})"), R"({"b":2,"a":3})");
 }
 
+TEST(JsonTest, ANameThatIsThereTwiceIsAnErrorToThoseWhoSaySo) {
+  const auto outcome = [](std::string_view text) -> std::string {
+    try {
+      return Json::parse(text, Json::Repeated::kIsError).dump();
+    } catch (const JsonError& error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(outcome(R"({"a":1,"b":{"a":2}})"), R"({"a":1,"b":{"a":2}})");
+  EXPECT_EQ(outcome(R"({"x":[{"a":1,"b":2,"a":3}]})"), "has the key \"a\" twice in one object");
+  EXPECT_THAT(outcome(R"({"my secret":1,"my secret":2})"), Not(HasSubstr("secret")));
+}
+
 TEST(JsonTest, WhatIsNoJsonIsAnErrorThatSaysWhereAndQuotesNothing) {
   EXPECT_THAT(error_of("{\"a\": 1,\n \"b\": secret}"), HasSubstr("line 2"));
   EXPECT_THAT(error_of("{\"a\": 1,\n \"b\": secret}"), Not(HasSubstr("secret")));

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "tests/support/mock_connector.h"
@@ -56,7 +58,9 @@ class PipelineRunTest : public testing::Test {
  protected:
   void load(const std::string& steps) {
     run_.reset();
-    pipeline_ = load_pipeline(kServers + ("steps:\n" + steps), {.file = "p.yaml"});
+    LoadOptions options{.file = "p.yaml"};
+    if (told_reads_) options.only_reads = [](const DatabaseStep& step) { return step.query == "SQL of read"; };
+    pipeline_ = load_pipeline(kServers + ("steps:\n" + steps), options);
     run_ = std::make_unique<PipelineRun>(pipeline_, [this](const DatabaseServer& server) {
       EXPECT_EQ(server.name, "a");
       auto mock = std::make_unique<testing::StrictMock<MockConnector>>();
@@ -86,6 +90,7 @@ class PipelineRunTest : public testing::Test {
   }
 
   std::function<void(MockConnector&)> expect_ = [](MockConnector&) {};
+  bool told_reads_ = true;  // which steps only read
   Pipeline pipeline_;
   std::unique_ptr<PipelineRun> run_;
 };
@@ -93,8 +98,9 @@ class PipelineRunTest : public testing::Test {
 TEST_F(PipelineRunTest, ParametersComeFromOutputsConstantsAndExpressions) {
   expect([](MockConnector& mock) {
     EXPECT_CALL(
-        mock, execute(std::string_view("SQL of s"),
-                      Parameters{"C-1", "1.50", "{1,2}", R"({"k":[1]})", 5, "5", nullptr, currentdatetime(), "[1]"}, _))
+        mock,
+        execute(std::string_view("SQL of s"),
+                Parameters{"C-1", "1.50", "{1,2}", R"({"k":[1]})", "5", "5", nullptr, currentdatetime(), "[1]"}, _))
         .WillOnce(Return(score(3)));
   });
   load(sql(
@@ -107,12 +113,12 @@ TEST_F(PipelineRunTest, ParametersComeFromOutputsConstantsAndExpressions) {
 TEST_F(PipelineRunTest, ResponsesArePassedOnToLaterSteps) {
   expect([](MockConnector& mock) {
     const InSequence in_this_order;
-    EXPECT_CALL(mock, execute(std::string_view("SQL of first"), _, _)).WillOnce(Return(score(3)));
-    EXPECT_CALL(mock, execute(std::string_view("SQL of second"), Parameters{3}, _))
+    EXPECT_CALL(mock, execute(std::string_view("SQL of read"), _, _)).WillOnce(Return(score(3)));
+    EXPECT_CALL(mock, execute(std::string_view("SQL of second"), Parameters{"3"}, _))
         .WillOnce(Return(affected("INSERT 0 1")));
   });
-  load(sql("first", R"(parameters: [], response: {score: "$.rows[0].loyaltyScore"})") +
-       sql("second", R"(parameters: ["$.first.score"])"));
+  load(sql("read", R"(parameters: [], response: {score: "$.rows[0].loyaltyScore"})") +
+       sql("second", R"(parameters: ["$.read.score"])"));
   run_all();
   EXPECT_THAT(run_->committed(), ElementsAre("second"));
 }
@@ -216,6 +222,77 @@ TEST_F(PipelineRunTest, AFailureRollsBackAndSaysWhatRemains) {
   (void)failed_run();
   EXPECT_THAT(run_->committed(), ElementsAre("before"));
   EXPECT_THAT(run_->rolled_back(), ElementsAre("x"));
+}
+
+// Its tag is a read's, and tells nothing: WITH x AS (INSERT …) SELECT, SELECT f(), EXPLAIN ANALYZE INSERT.
+TEST_F(PipelineRunTest, WhatIsNotKnownToBeAReadCountsAsWritten) {
+  const auto selects = [](MockConnector& mock) {
+    EXPECT_CALL(mock, begin(_));
+    EXPECT_CALL(mock, execute).WillOnce(Return(score(1))).WillOnce(Return(score(1))).WillOnce(Return(score(1)));
+    EXPECT_CALL(mock, commit);
+  };
+  const std::string steps = sql("x") + sql("read") + step("done", "operation: commitSql") + sql("y");
+  expect(selects);
+  load(steps);
+  run_all();
+  EXPECT_THAT(run_->committed(), ElementsAre("x", "y"));
+  told_reads_ = false;
+  expect(selects);
+  load(steps);
+  run_all();
+  EXPECT_THAT(run_->committed(), ElementsAre("x", "read", "y"));
+}
+
+DatabaseExecutionError too_large(Outcome outcome) {
+  ErrorInfo info;
+  info.reason = "RESULT_TOO_LARGE";
+  info.outcome = outcome;
+  return DatabaseExecutionError(info);
+}
+
+TEST_F(PipelineRunTest, AReadWhoseResultIsTooLargeForOneCallIsReadInParts) {
+  expect([](MockConnector& mock) {
+    EXPECT_CALL(mock, execute).WillOnce(Throw(too_large(Outcome::kUnspecified))).WillOnce(Return(score(3)));
+  });
+  load(sql("read"));
+  EXPECT_EQ(run().rowcount, 1);
+  expect([](MockConnector& mock) { EXPECT_CALL(mock, execute).WillOnce(Throw(too_large(Outcome::kCommitted))); });
+  load(sql("read"));
+  EXPECT_EQ(failed_run().outcome, Outcome::kCommitted);  // its text told too little: never twice
+}
+
+TEST_F(PipelineRunTest, AResultBeyondTheBoundIsAnErrorAndAWriteIsKnownToBeCommitted) {
+  const auto large = [](const std::string& tag) {
+    return [tag](MockConnector& mock) {
+      EXPECT_CALL(mock, execute)
+          .WillOnce(Return(rows({{.name = "t", .type_name = "text"}}, {{std::string(kMaxResultBytes + 1, 'x')}}, tag)));
+    };
+  };
+  expect(large("SELECT"));
+  load(sql("read"));
+  ErrorInfo error = failed_run();
+  EXPECT_THAT(error.message, HasSubstr("p.yaml:4: step \"read\": query: the result has more than 1000000 rows or "
+                                       "67108864 bytes"));
+  EXPECT_EQ(error.outcome, Outcome::kUnspecified);
+  expect(large("INSERT 0"));
+  load(sql("write"));
+  EXPECT_EQ(failed_run().outcome, Outcome::kCommitted);
+  EXPECT_THAT(run_->committed(), ElementsAre("write"));
+}
+
+TEST_F(PipelineRunTest, TheTimeLimitAndTheStopReachTheBegin) {
+  std::stop_source stop;
+  expect([&stop](MockConnector& mock) {
+    EXPECT_CALL(mock, begin(_)).WillOnce([&stop](const TransactionOptions& options) {
+      EXPECT_EQ(options.timeout, std::chrono::milliseconds(70));
+      EXPECT_EQ(options.stop, stop.get_token());
+      throw failure(Outcome::kNotExecuted);
+    });
+  });
+  load(sql("x") + step("done", "operation: commitSql"));
+  EXPECT_THROW(
+      run_->run(pipeline_.steps[0], {.timeout = std::chrono::milliseconds(70), .retry = {}, .stop = stop.get_token()}),
+      DatabaseExecutionError);
 }
 
 TEST_F(PipelineRunTest, ARunThatIsLeftUnfinishedRollsBack) {

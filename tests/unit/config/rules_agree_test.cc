@@ -276,7 +276,7 @@ TEST(RulesAgree, OnDefaults) {
   EXPECT_EQ(contract.tls_mode(), v1::TLS_MODE_PREFER);
   EXPECT_EQ(sdk.retry.max_attempts, contract.retry().max_attempts());
   EXPECT_EQ(sdk.retry.initial_delay_ms, contract.retry().initial_delay_ms());
-  EXPECT_EQ(sdk.retry.max_delay_ms, contract.retry().max_delay_ms());
+  EXPECT_EQ(sdk.retry.longest_delay_ms(), contract.retry().max_delay_ms());
   EXPECT_EQ(sdk.retry.multiplier, contract.retry().multiplier());
   EXPECT_EQ(sdk.retry.budget_ms, contract.retry().budget_ms());
 }

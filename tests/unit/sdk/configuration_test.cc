@@ -216,6 +216,21 @@ TEST(US002ConfigurationUrl, LoginGivenBesideItReplacesItsOwn) {
   EXPECT_EQ(config.port, 5432);
 }
 
+TEST(US002ConfigurationUrl, SettingsGivenBesideItReplaceItsOwnAndShowOnlyTheirValues) {
+  const auto config = ConnectionConfig::from_url("postgresql://u@h/d?sslmode=disable&max_pool_size=20",
+                                                 {{"tls_mode", "require"}, {"retry.initial_delay_ms", "5000"}});
+  EXPECT_EQ(config.tls_mode, TlsMode::kRequire);
+  EXPECT_EQ(config.max_pool_size, 20);
+  EXPECT_EQ(config.retry.longest_delay_ms(), 5000);
+  try {
+    static_cast<void>(ConnectionConfig::from_url("postgresql://u@h:123456/d", {{"timeout_ms", "-7"}}));
+    ADD_FAILURE();
+  } catch (const ConfigurationError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("timeout_ms: is 1 to 86400000, not -7"));
+    EXPECT_THAT(error.what(), Not(HasSubstr("123456")));
+  }
+}
+
 TEST(US002ConfigurationUrl, AWrongOneIsRejectedWithoutShowingIt) {
   for (const std::string url :
        {"mysql://u:s3cret@h/d", "u:s3cret@h", "postgres://u:s3cret%4@h/d", "postgres://u:s3cret@h:abc/d", ""}) {
@@ -254,6 +269,9 @@ TEST(US006RetryConfig, EachFieldKeepsItsBounds) {
   EXPECT_THAT(fields({.initial_delay_ms = -1}), ElementsAre("initial_delay_ms"));
   EXPECT_THAT(fields({.initial_delay_ms = 100, .max_delay_ms = 99}), ElementsAre("max_delay_ms"));
   EXPECT_THAT(fields({.max_delay_ms = 600'001}), ElementsAre("max_delay_ms"));
+  EXPECT_THAT(fields({.initial_delay_ms = 5000}), IsEmpty());  // a default gives way
+  EXPECT_EQ(RetryConfig{.initial_delay_ms = 5000}.max_delay_before(2), std::chrono::milliseconds(5000));
+  EXPECT_THAT(fields({.initial_delay_ms = 5000, .max_delay_ms = 2000}), ElementsAre("max_delay_ms"));
   EXPECT_THAT(fields({.budget_ms = -1}), ElementsAre("budget_ms"));
   EXPECT_THAT(fields({.budget_ms = 86'400'001}), ElementsAre("budget_ms"));
   EXPECT_THAT(fields({.multiplier = 0.9}), ElementsAre("multiplier"));

@@ -78,6 +78,7 @@ void FakeGateway::handle(Stream& stream, const v1::SessionCall& call) {
       }
     }
   }
+  if (call.has_connect() && ignores_connect_) return;
   if (call.has_connect()) return stream.reply(reply);
   if (call.has_close()) {
     reply.mutable_close();

@@ -59,6 +59,8 @@ class FakeGateway final : private v1::DatabaseConnector::Service {
 
   // Connect fails with this from now on, if it has a kind.
   void refuse_connect(v1::DatabaseError error);
+  // Connect gets no answer from now on, as while a database does not answer.
+  void ignore_connect() { ignores_connect_ = true; }
 
   // A sensible answer: Execute returns one row with the statement's text in "sql", Begin a new transaction's id.
   [[nodiscard]] static v1::SessionReply answer(const v1::SessionCall& call);
@@ -72,6 +74,7 @@ class FakeGateway final : private v1::DatabaseConnector::Service {
 
   Handler handler_;
   std::string address_;
+  std::atomic<bool> ignores_connect_ = false;
   std::atomic<int> sessions_ = 0;
   std::atomic<int> messages_ = 0;
   mutable std::mutex mutex_;

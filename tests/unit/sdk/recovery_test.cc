@@ -7,6 +7,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -335,6 +336,32 @@ TEST(LostGateway, IsNotWaitedForByThoseWhoSaySo) {
   }
   PostgresSyncConnector connector(any_target(60'000), {.address = address, .wait = false});
   EXPECT_EQ(error_of<DatabaseConnectionError>([&] { connector.connect(); }).reason(), "GATEWAY_UNREACHABLE");
+}
+
+TEST(Connecting, EndsByItsOwnDeadlineOrStopWhileTheDatabaseIsSilent) {
+  FakeGateway gateway;
+  gateway.ignore_connect();
+  PostgresAsyncConnector connector(any_target(60'000), gateway.options());
+  const auto error =
+      error_of<DatabaseTimeoutError>([&] { sync_wait(connector.async_connect({.timeout = milliseconds(300)})); });
+  EXPECT_EQ(error.outcome(), Outcome::kNotExecuted);
+  EXPECT_EQ(error.reason(), "CONNECT_TIMEOUT");
+  EXPECT_THAT(error.what(), testing::HasSubstr("no database was reached through the gateway at " + gateway.address()));
+  std::stop_source stop;
+  std::future<void> waiting = connector.async_connect({.stop = stop.get_token()}).future();
+  stop.request_stop();
+  EXPECT_THROW(waiting.get(), DatabaseTimeoutError);
+}
+
+TEST(Beginning, EndsByItsOwnDeadlineOrStop) {
+  FakeGateway gateway([](FakeGateway::Stream&, const v1::SessionCall&) {});
+  PostgresSyncConnector connector(any_target(60'000), gateway.options());
+  connector.connect();
+  EXPECT_THROW(connector.begin({.timeout = milliseconds(100)}), DatabaseTimeoutError);
+  EXPECT_EQ(gateway.calls()[1].begin().timeout_ms(), 100U);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_THROW(connector.begin({.stop = stop.get_token()}), DatabaseTimeoutError);
 }
 
 TEST(CallOptions, AreSent) {

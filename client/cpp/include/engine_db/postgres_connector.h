@@ -54,6 +54,8 @@ class PostgresAsyncConnector final : public AsyncDatabaseConnector {
   Async<void> async_rollback() override;
   Async<void> async_close() override;
 
+  // The same with a timeout and a stop of its own; other options are of no effect.
+  Async<void> async_connect(const CallOptions& options);
   // In the current transaction, if there is one.
   Async<BatchResults> async_execute_batch(const Batch& batch, const BatchOptions& options = {});
   // In the current transaction, if there is one. Errors come with the first batch.
@@ -111,11 +113,15 @@ class PostgresSyncConnector final : public DatabaseConnector {
   using DatabaseConnector::execute;
   void connect() override;
   Result execute(std::string_view sql, const Parameters& parameters, const CallOptions& options) override;
+  Result::Summary execute_in_parts(std::string_view sql, const Parameters& parameters, const CallOptions& options,
+                                   const std::function<void(const RowBatch&)>& take) override;
   void begin(const TransactionOptions& options) override;
   void commit() override;
   void rollback() override;
   void close() override;
 
+  // The same with a timeout and a stop of its own; other options are of no effect.
+  void connect(const CallOptions& options);
   // In the current transaction, if there is one.
   BatchResults execute_batch(const Batch& batch, const BatchOptions& options = {});
   // In the current transaction, if there is one. Errors come with the first rows.

@@ -14,7 +14,7 @@
 
 namespace engine::db::builtins {
 
-// A text is not JSON. The message says where and never quotes the text.
+// A text is not JSON. The message says where, and quotes nothing of the text but a key that is plainly a name.
 class JsonError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -68,9 +68,12 @@ class Json {
   // A number by its text, which must be one of JSON's: an int64_t where that says the same, else a Number.
   [[nodiscard]] static Json number(std::string text);
 
-  // Reads UTF-8 text. An object that has a name twice keeps the last one, as jsonb does. Throws JsonError for what is
-  // no JSON, is nested deeper than kMaxJsonDepth, or has a number beyond 1.8e308.
-  [[nodiscard]] static Json parse(std::string_view text);
+  // What becomes of a name that an object has twice: the last one is kept, as jsonb does, or it is an error.
+  enum class Repeated { kLastIsKept, kIsError };
+
+  // Reads UTF-8 text. Throws JsonError for what is no JSON, is nested deeper than kMaxJsonDepth, or has a number beyond
+  // 1.8e308.
+  [[nodiscard]] static Json parse(std::string_view text, Repeated repeated = Repeated::kLastIsKept);
 
   // On one line, without spaces. What is no UTF-8 is replaced.
   [[nodiscard]] std::string dump() const;

@@ -2,6 +2,7 @@
 #ifndef ENGINE_DB_BUILTINS_OPERATION_H_
 #define ENGINE_DB_BUILTINS_OPERATION_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -32,10 +33,13 @@ struct StepOutput {
   // Rows returned or affected, and PostgreSQL's command tag; empty for what is no statement.
   int64_t rowcount = 0;
   std::string command_tag = {};
-
-  // Whether its statement may have changed something: it is not plainly a read.
-  [[nodiscard]] bool may_have_written() const;
+  // Whether its statement may have changed something: it is not known to be a read.
+  bool may_have_written = false;
 };
+
+// A step's result is kept as a whole, for the steps behind it: so much at most, of values as text.
+inline constexpr size_t kMaxResultRows = 1'000'000;
+inline constexpr size_t kMaxResultBytes = size_t{64} << 20;
 
 // A plugin of the engine, one an operation. Without state, so that any thread may call.
 class Operation {

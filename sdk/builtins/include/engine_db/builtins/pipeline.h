@@ -82,6 +82,11 @@ struct DatabaseStep {
   // Only of executeSql.
   std::string query = {};
   size_t query_line = 0;
+  // Where in the query there is a "--" with something behind it that stands in a later line of the file, which YAML has
+  // joined: if it begins a comment, that is a part of it.
+  std::vector<size_t> dashes_before_folded_lines = {};
+  // Whether the query is sure to change nothing, if anybody knows: see LoadOptions::only_reads.
+  std::optional<bool> only_reads = {};
   std::vector<StepParameter> parameters = {};
   // Without any, the output is the whole {rows, rowcount, columns}.
   std::vector<ResponseField> response = {};
@@ -118,6 +123,9 @@ struct LoadOptions {
   // What is wrong with a step's query and the number of its parameters, as far as its text tells; empty for nothing.
   // Without it the database finds out.
   std::function<std::string(const DatabaseStep& step)> check_query = nullptr;
+  // Whether a step's query is sure to change nothing. Without it none is, and each one counts among what is committed
+  // or rolled back.
+  std::function<bool(const DatabaseStep& step)> only_reads = nullptr;
 };
 
 inline constexpr size_t kMaxPipelineBytes = size_t{1} << 20;
