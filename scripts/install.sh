@@ -18,7 +18,7 @@ if [[ $purpose == test ]]; then
   packages+=(ccache libgtest-dev libgmock-dev)
   packages+=(clang-format clang-tidy clang libclang-rt-dev ca-certificates)  # the last for npm
   packages+=(python3-protobuf python3-pydantic python3-setuptools python3-wheel python3-venv python3-pip python3-pytest
-    mypy python3-pandas)
+    mypy python3-pandas python3-uvloop)
   packages+=(python3-grpcio python3-psycopg python3-psycopg-pool)  # what the gateway and its Python package are compared with
   packages+=(debootstrap)  # an empty Debian to try it on
   packages+=(libfaketime libnss-wrapper)  # a clock that jumps, a host name that moves
