@@ -10,10 +10,9 @@ import pickle
 import socket
 import subprocess
 import sys
-from typing import Any
 
 import pytest
-from support.processes import Gateway, Postgres, gateway_program, wait_until
+from support.processes import Gateway, Postgres
 
 import engine_db_postgres as edb
 from engine_db_postgres import _gateway
