@@ -398,7 +398,7 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
   if (faults.empty()) draft_.settings.data_sources.emplace(name, std::move(target));
 }
 
-// The file's only document. A second one would say nothing, and so may hold anything but nothing.
+// The file's only document: what a second one says would have no effect.
 YAML::Node LoadDocument(const std::string& file, std::string content, Draft& draft) {
   // yaml-cpp takes the end of the file for the end of a quoted scalar that is not closed, if it comes after a line's
   // end; this would be a part of the scalar, and is a comment anywhere else.

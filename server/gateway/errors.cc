@@ -132,6 +132,14 @@ v1::Outcome OutcomeOf(v1::TransactionState state) {
   }
 }
 
+absl::Status ReadingSettingChanged() {
+  return WithDetail(
+      TransactionError(StatusCode::kFailedPrecondition, v1::OUTCOME_NOT_EXECUTED, "SETTING_NOT_SUPPORTED",
+                       "an earlier statement of the transaction has changed standard_conforming_strings or "
+                       "client_encoding, by which PostgreSQL would read this one otherwise than the gateway"),
+      [](v1::DatabaseError& detail) { detail.set_hint("roll back, and leave these settings as they are"); });
+}
+
 absl::Status StillInProgress() {
   v1::DatabaseError detail;
   detail.set_kind(v1::ERROR_KIND_TIMEOUT);

@@ -48,6 +48,9 @@ inline constexpr std::string_view kEffectsElsewhere = "EFFECTS_ELSEWHERE";
 // What a transaction in that state has left behind; UNSPECIFIED while it is open.
 [[nodiscard]] v1::Outcome OutcomeOf(v1::TransactionState state);
 
+// What was run in the transaction has changed a setting by which the server reads texts.
+[[nodiscard]] absl::Status ReadingSettingChanged();
+
 // The deadline of one who asks for a transaction's outcome passed before there was one.
 [[nodiscard]] absl::Status StillInProgress();
 

@@ -30,6 +30,13 @@ bool AnyStatement(const Work& work, bool (sql::Statement::*is)() const) {
 void StatementCall::Send(pool::Lease& lease) {
   state_ = State::kRunning;
   phase_ = 0;
+  const auto is_callers = [](const Run& run) { return run.bound.statement != nullptr; };
+  if (transaction_ != nullptr && lease.backend().ReadsTextOtherwise() &&
+      std::any_of(work_.runs.begin(), work_.runs.end(), is_callers)) {
+    error_ = ReadingSettingChanged();
+    Conclude();
+    return;
+  }
   if (WantsDigests()) digests_.assign(work_.runs.size(), 0);
   SendRuns(lease);
 }

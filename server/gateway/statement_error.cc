@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
 #include "server/base/text.h"
+#include "server/gateway/parameter_hint.h"
 #include "server/postgres/message_text.h"
 
 namespace engine::db::gateway {
@@ -58,6 +59,10 @@ absl::Status StatementError(const absl::Status& status, const Run& run) {
     const std::vector<std::string_view> values = ValuesOf(run.bound.parameters);
     detail.set_message(postgres::WithoutValues(detail.message(), values, run.bound.text->sql));
     detail.set_hint(postgres::WithoutValues(detail.hint(), values, run.bound.text->sql));
+    if (const std::string_view hint = ParameterHint(detail, run.bound); !hint.empty()) {
+      const bool alone = detail.hint().empty();
+      detail.set_hint(alone ? std::string(hint) : absl::StrCat(detail.hint(), " (", ToAbsl(hint), ")"));
+    }
     int number = 0;
     if (detail.field().starts_with('$') && absl::SimpleAtoi(detail.field().substr(1), &number)) {
       const int index = ParameterIndex(run.bound, number);

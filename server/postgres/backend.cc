@@ -31,10 +31,17 @@ bool SendSync(PGconn* connection) {
 }
 
 // What a caller can change of the settings that servers report. (search_path since PostgreSQL 18.) Not
-// default_transaction_read_only, which is the pool's guard.
-constexpr std::array<const char*, 9> kReportedSettings = {
-    "TimeZone",    "DateStyle",    "IntervalStyle",    "client_encoding",      "standard_conforming_strings",
-    "search_path", "is_superuser", "application_name", "session_authorization"};
+// default_transaction_read_only, which is the pool's guard. By the first few, statements are read.
+constexpr std::array<const char*, 9> kReportedSettings = {"client_encoding",
+                                                          "standard_conforming_strings",
+                                                          "TimeZone",
+                                                          "DateStyle",
+                                                          "IntervalStyle",
+                                                          "search_path",
+                                                          "is_superuser",
+                                                          "application_name",
+                                                          "session_authorization"};
+constexpr size_t kReadingSettings = 2;
 
 struct ResultDeleter {
   void operator()(PGresult* result) const { PQclear(result); }
@@ -197,10 +204,10 @@ bool Backend::Send(const Operation& operation, InFlight& entry) {
     prepared = prepared_.Add(operation.text);
     entry.has_prepare = true;
     entry.stage = Stage::kPrepare;
-    // As many types as there are values: where a command takes no parameters at all (CREATE VIEW, ALTER TABLE …), the
-    // server refuses it here, as a fault of the statement, rather than when values are bound to it, as one of the link.
+    // As many types as there are parameters, also where it is only described: what takes none of them, the server
+    // refuses here, as a fault of the statement, rather than when values are bound to it, as one of the link.
     std::vector<Oid> types(text.parameter_types.begin(), text.parameter_types.end());
-    types.resize(std::max<size_t>(types.size(), count), InvalidOid);
+    types.resize(std::max<size_t>(text.parameter_count, count), InvalidOid);
     if (PQsendPrepare(connection_, prepared->name.c_str(), text.sql.c_str(), static_cast<int>(types.size()),
                       types.data()) == 0) {
       return false;
@@ -326,10 +333,21 @@ void Backend::CheckAlive() {
   OnSocketReady(EPOLLIN);
 }
 
+bool Backend::SettingChanged(size_t index) const {
+  const char* value = PQparameterStatus(connection_, kReportedSettings[index]);
+  return reported_settings_[index] != (value == nullptr ? "" : value);
+}
+
 bool Backend::ReportedSettingsChanged() const {
   for (size_t i = 0; i < kReportedSettings.size(); ++i) {
-    const char* value = PQparameterStatus(connection_, kReportedSettings[i]);
-    if (reported_settings_[i] != (value == nullptr ? "" : value)) return true;
+    if (SettingChanged(i)) return true;
+  }
+  return false;
+}
+
+bool Backend::ReadsTextOtherwise() const {
+  for (size_t i = 0; usable() && i < kReadingSettings; ++i) {
+    if (SettingChanged(i)) return true;
   }
   return false;
 }

@@ -82,6 +82,9 @@ class Backend {
   // Whether a setting that the server reports by itself (the time zone, DateStyle, who is logged in…) is not what it
   // was when the backend was new or last said to be. Costs no round trip.
   [[nodiscard]] bool ReportedSettingsChanged() const;
+  // Whether one of those is another by which the server reads the text of statements: what is sent would mean something
+  // else than the gateway has read.
+  [[nodiscard]] bool ReadsTextOtherwise() const;
   // They are right as they are now.
   void AcceptReportedSettings();
 
@@ -148,6 +151,7 @@ class Backend {
   void Lose(const absl::Status& cause);
   void FailInFlight();
   void TellIfDrained();
+  [[nodiscard]] bool SettingChanged(size_t index) const;
   static void OnNotice(void* self, const PGresult* notice);
 
   EventLoop& loop_;

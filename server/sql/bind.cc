@@ -70,9 +70,8 @@ absl::Status CheckCount(const Statement& statement, int given) {
 }
 
 // The type of a value whose type is not named: what PostgreSQL takes the same literal for. (Left to PostgreSQL, a
-// number is text wherever nothing tells otherwise: jsonb -> 0 would look for the key "0", and SELECT 5 would be '5'.) 0
-// leaves it to PostgreSQL, as it does a quoted literal.
-uint32_t NaturalType(const v1::Value& value) {
+// number is text wherever nothing tells otherwise: jsonb -> 0 would look for the key "0", and SELECT 5 would be '5'.)
+uint32_t NaturalType(const v1::Value& value, int index, const Statement& statement) {
   switch (value.kind_case()) {
     case v1::Value::kBoolValue:
       return kBoolOid;
@@ -83,13 +82,13 @@ uint32_t NaturalType(const v1::Value& value) {
     case v1::Value::kBytesValue:
       return kByteaOid;
     default:
-      return 0;
+      return statement.TypeOfUntyped(static_cast<size_t>(index));
   }
 }
 
 absl::StatusOr<TypeReference> TypeOf(const v1::Value& value, int index, const Statement& statement) {
   const std::string& name = value.type_name();
-  if (name.empty()) return TypeReference{.oid = NaturalType(value)};
+  if (name.empty()) return TypeReference{.oid = NaturalType(value, index, statement)};
   const auto field = [index] { return absl::StrCat("parameters[", index, "].type_name"); };
   if (name.size() > kMaxTypeNameBytes) {
     return InvalidRequest(

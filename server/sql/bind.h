@@ -62,7 +62,8 @@ struct BoundStatement {
 };
 
 // Puts the parameters into PostgreSQL's form: text, of the type that the value names or is by its kind: boolean,
-// integer or bigint, double precision, bytea (binary); for text and NULL, of the type that PostgreSQL infers.
+// integer or bigint, double precision, bytea (binary); for text and NULL, of the type that PostgreSQL infers, or text
+// where it would not infer any (Statement::TypeOfUntyped).
 // Expressions, and casts to types that are not built in, are written into the text. `parameters` is not referred to
 // afterwards. Errors name the parameter, "parameters[3]", never its value: PARAMETER_COUNT, NO_VALUE, NUL_BYTE,
 // UNKNOWN_TYPE, TYPE_NAME_TOO_LONG, UNKNOWN_EXPRESSION, EXPRESSION_WITH_NUMBERED_PARAMETERS,

@@ -14,13 +14,14 @@
 #include "server/base/error.h"
 #include "server/base/text.h"
 #include "server/sql/syntax.h"
+#include "server/sql/type_names.h"
 
 namespace engine::db::sql {
 namespace {
 
-std::shared_ptr<const BoundText> MakeText(std::string sql, std::vector<uint32_t> types) {
+std::shared_ptr<const BoundText> MakeText(std::string sql, std::vector<uint32_t> types, size_t parameter_count) {
   const size_t hash = absl::HashOf(sql, types);
-  return std::make_shared<const BoundText>(BoundText{std::move(sql), std::move(types), hash});
+  return std::make_shared<const BoundText>(BoundText{std::move(sql), std::move(types), parameter_count, hash});
 }
 
 // The tokens of a text, read as words.
@@ -48,6 +49,12 @@ class Words {
 
 absl::Status Refuse(std::string_view reason, std::string_view message) {
   return InvalidRequest("sql", reason, message);
+}
+
+// A plain string or a quoted name without its quotes.
+std::string_view Unquoted(std::string_view token) {
+  const bool quoted = token.size() >= 2 && token.front() == token.back() && (token[0] == '\'' || token[0] == '"');
+  return quoted ? token.substr(1, token.size() - 2) : token;
 }
 
 // Commands that the gateway has methods for, or can't carry. `first` is the first word.
@@ -85,6 +92,84 @@ absl::Status CheckCommand(const Words& words, size_t first) {
     return Refuse("TRANSACTION_CONTROL", "ROLLBACK can't run as a statement: call Rollback");
   }
   return absl::OkStatus();
+}
+
+// A value as it is written, without quotes and whatever PostgreSQL passes over in the names of encodings.
+std::string PlainValue(std::string_view token) {
+  std::string plain;
+  for (const char c : token) {
+    if (absl::ascii_isalnum(static_cast<unsigned char>(c))) plain += absl::ascii_tolower(static_cast<unsigned char>(c));
+  }
+  return plain;
+}
+
+// That a setting stays as the gateway's own reading of the text has it. What escapes this (a function's body, a name
+// that is a parameter) ends with the transaction, or with the backend's reset.
+absl::Status CheckSetting(std::string_view name, std::string_view value) {
+  const std::string wanted = PlainValue(value);
+  const auto is_any_of = [&wanted](std::initializer_list<std::string_view> words) {
+    return std::find(words.begin(), words.end(), wanted) != words.end();
+  };
+  if (absl::EqualsIgnoreCase(ToAbsl(name), "standard_conforming_strings") &&
+      !is_any_of({"on", "true", "t", "yes", "y", "1", "default"})) {
+    return Refuse("SETTING_NOT_SUPPORTED",
+                  "standard_conforming_strings stays on: a session that reads strings in another way would find other "
+                  "placeholders than the gateway; write strings with escapes as E'...'");
+  }
+  if (absl::EqualsIgnoreCase(ToAbsl(name), "client_encoding") && !is_any_of({"utf8", "unicode", "default"})) {
+    return Refuse("SETTING_NOT_SUPPORTED",
+                  "client_encoding stays UTF8, which is what statements, values and results are in; convert with "
+                  "convert_to() and convert_from()");
+  }
+  return absl::OkStatus();
+}
+
+// SET and set_config() of settings by which PostgreSQL reads a text. (backslash_quote and escape_string_warning only
+// make it refuse or warn.)
+absl::Status CheckSettings(const Words& words, size_t first) {
+  if (words.Is(first, "set")) {
+    const size_t name = words.IsAny(first + 1, {"session", "local"}) ? first + 2 : first + 1;
+    if (words.Is(name, "names")) {
+      return CheckSetting("client_encoding", name + 1 < words.size() ? words.Text(name + 1) : "default");
+    }
+    if (name + 2 < words.size()) return CheckSetting(Unquoted(words.Text(name)), words.Text(name + 2));
+    return absl::OkStatus();
+  }
+  for (size_t i = first; i + 4 < words.size(); ++i) {
+    if (!words.Is(i, "set_config") || words.Text(i + 1) != "(" || words.Text(i + 3) != ",") continue;
+    if (absl::Status refused = CheckSetting(Unquoted(words.Text(i + 2)), words.Text(i + 4)); !refused.ok()) {
+      return refused;
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A parameter where PostgreSQL would not look for any: it would call the statement's parameter one that is not there,
+// or one too many, depending on what was prepared before.
+absl::Status RefuseParameters(std::string_view sql, absl::Span<const Token> tokens, std::string_view command) {
+  const auto is_mark = [&](size_t i) {
+    return i < tokens.size() && tokens[i].kind == TokenKind::kOperator && sql[tokens[i].begin] == '?';
+  };
+  size_t found = 0;
+  while (found + 1 < tokens.size() && tokens[found].kind != TokenKind::kParameter) {
+    if (is_mark(found) && !(is_mark(found + 1) && tokens[found + 1].begin == tokens[found].begin + 1)) break;
+    found += is_mark(found) ? 2 : 1;  // "??" is an operator
+  }
+  const std::string_view text = sql.substr(tokens[found].begin, tokens[found].end - tokens[found].begin);
+  const uint32_t at = CountCharacters(sql.substr(0, tokens[found].begin)) + 1;
+  v1::DatabaseError detail;
+  detail.set_kind(v1::ERROR_KIND_EXECUTION);
+  detail.set_phase(v1::PHASE_VALIDATING);
+  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
+  detail.set_sqlstate("42P18");
+  detail.set_reason("PARAMETERS_NOT_SUPPORTED");
+  detail.set_field("parameters[0]");
+  detail.set_message(
+      absl::StrCat("this ", ToAbsl(command), " takes no parameters, but has a ", ToAbsl(text), " at character ", at));
+  detail.set_hint(
+      "PostgreSQL takes parameters in SELECT, VALUES, INSERT, UPDATE, DELETE, MERGE and CALL, and in EXPLAIN, DECLARE "
+      "CURSOR and CREATE TABLE AS of these: write the value into the text of others");
+  return MakeError(absl::StatusCode::kInvalidArgument, std::move(detail));
 }
 
 // Whether a token follows a semicolon; semicolons in brackets (CREATE RULE) and in BEGIN ATOMIC bodies divide nothing.
@@ -182,7 +267,8 @@ bool MayCommitItself(const Words& words, size_t first, std::string_view sql) {
 Statement::Statement(std::string sql, Facts facts)
     : caller_sql_(std::move(sql)),
       facts_(std::move(facts)),
-      text_(MakeText(facts_.placeholders.empty() ? caller_sql_ : facts_.placeholders.Render(caller_sql_), {})) {}
+      text_(MakeText(facts_.placeholders.empty() ? caller_sql_ : facts_.placeholders.Render(caller_sql_),
+                     facts_.untyped_types, static_cast<size_t>(facts_.parameter_count))) {}
 
 const std::string& Statement::fingerprint() const {
   std::call_once(fingerprint_once_, [this] {
@@ -203,8 +289,9 @@ std::shared_ptr<const BoundText> Statement::TextFor(absl::Span<const uint32_t> p
       std::any_of(parameter_types.begin(), parameter_types.end(), [](uint32_t type) { return type != 0; });
   const bool spliced =
       std::any_of(expressions.begin(), expressions.end(), [](std::string_view e) { return !e.empty(); });
-  if (!typed && !spliced) return text_;
+  const size_t parameter_count = parameter_types.size();
   if (!typed) parameter_types = {};
+  if (!spliced && parameter_types == absl::MakeConstSpan(text_->parameter_types)) return text_;
   const std::string rendered = spliced ? facts_.placeholders.Render(caller_sql_, expressions) : std::string();
   const std::string& sql = spliced ? rendered : text_->sql;
 
@@ -212,7 +299,8 @@ std::shared_ptr<const BoundText> Statement::TextFor(absl::Span<const uint32_t> p
   for (const auto& variant : variants_) {
     if (absl::MakeConstSpan(variant->parameter_types) == parameter_types && variant->sql == sql) return variant;
   }
-  std::shared_ptr<const BoundText> made = MakeText(sql, {parameter_types.begin(), parameter_types.end()});
+  std::shared_ptr<const BoundText> made =
+      MakeText(sql, {parameter_types.begin(), parameter_types.end()}, parameter_count);
   if (variants_.size() < kMaxVariants) {
     variants_.push_back(made);
   } else {
@@ -234,7 +322,8 @@ bool Statement::is_neutral() const {
 size_t Statement::memory() const {
   const size_t variant =
       sizeof(BoundText) + text_->sql.size() + sizeof(uint32_t) * static_cast<size_t>(parameter_count());
-  return sizeof(Statement) + caller_sql_.size() + facts_.placeholders.memory() + (1 + kMaxVariants) * variant;
+  return sizeof(Statement) + caller_sql_.size() + facts_.placeholders.memory() +
+         facts_.untyped_types.size() * sizeof(uint32_t) + (1 + kMaxVariants) * variant;
 }
 
 absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql) {
@@ -281,17 +370,26 @@ absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql) {
                   "all or nothing)");
   }
   if (absl::Status refused = CheckCommand(words, first); !refused.ok()) return refused;
+  if (absl::Status refused = CheckSettings(words, first); !refused.ok()) return refused;
+  facts.summary = Summary(words, first, syntax);
   if (syntax) {
+    if (facts.parameter_count > 0 && !syntax->takes_parameters) return RefuseParameters(text, tokens, facts.summary);
     facts.parsed = true;
     facts.statement_class = syntax->read_only ? StatementClass::kRead : StatementClass::kWrite;
     facts.changes_session = syntax->changes_session;
     facts.outlasts_reset = syntax->outlasts_reset;
     facts.reads_sequences = syntax->reads_sequences;
     facts.calls_unknown_code = syntax->calls_unknown_code;
+    if (!syntax->untyped_parameters.empty()) {
+      facts.untyped_types.resize(static_cast<size_t>(facts.parameter_count));
+      for (const int number : syntax->untyped_parameters) {
+        if (number < 1 || number > facts.parameter_count) continue;
+        facts.untyped_types[static_cast<size_t>(number - 1)] = kTextOid;
+      }
+    }
   }
   facts.may_commit_itself = MayCommitItself(words, first, text);
   facts.sets_constraints = words.Is(first, "set") && words.Is(first + 1, "constraints");
-  facts.summary = Summary(words, first, syntax);
   return std::make_shared<const Statement>(std::move(text), std::move(facts));
 }
 

@@ -39,7 +39,8 @@ enum class StatementClass : uint8_t {
 struct BoundText {
   std::string sql;                        // with $1, $2…
   std::vector<uint32_t> parameter_types;  // pg_type OIDs, 0: PostgreSQL infers it. Empty: PostgreSQL infers them all.
-  size_t hash = 0;                        // of both
+  size_t parameter_count = 0;
+  size_t hash = 0;  // of text and types
 
   friend bool operator==(const BoundText& a, const BoundText& b) {
     return a.hash == b.hash && a.sql == b.sql && a.parameter_types == b.parameter_types;
@@ -54,7 +55,8 @@ class Statement {
   struct Facts {
     Placeholders placeholders;
     int parameter_count = 0;
-    bool numbered = false;  // the caller wrote $1 himself
+    std::vector<uint32_t> untyped_types;  // TypeOfUntyped() of the parameters; empty: 0 for all
+    bool numbered = false;                // the caller wrote $1 himself
     StatementClass statement_class = StatementClass::kWrite;
     bool changes_session = true;
     bool may_commit_itself = false;
@@ -74,6 +76,11 @@ class Statement {
   const std::string& bound_sql() const { return text_->sql; }
   // How many parameters it takes.
   int parameter_count() const { return facts_.parameter_count; }
+  // The type of parameter `index` for a text or NULL that names none: text where PostgreSQL would not infer any, though
+  // it takes a quoted literal there, else 0, which leaves it to PostgreSQL.
+  uint32_t TypeOfUntyped(size_t index) const {
+    return index < facts_.untyped_types.size() ? facts_.untyped_types[index] : 0;
+  }
   // Whether the caller wrote $1, $2… rather than "?".
   bool numbered() const { return facts_.numbered; }
   const Placeholders& placeholders() const { return facts_.placeholders; }
@@ -121,7 +128,7 @@ class Statement {
   // positions are. 0 stays 0. For a statement with expressions use BoundStatement::PositionInCallerText.
   uint32_t PositionInCallerText(uint32_t position_in_bound_sql) const;
 
-  // The text for parameters without types or expressions: the usual case.
+  // The text for texts and NULLs without types, and no expressions: the usual case.
   const std::shared_ptr<const BoundText>& text() const { return text_; }
   // The text for parameters of these types, and with these expressions in the place of some placeholders (as
   // Placeholders::Render takes them). The last few are kept.
@@ -145,9 +152,10 @@ class Statement {
 };
 
 // Reads one text. Refuses, with the field "sql", what can't run as a statement of the gateway: EMPTY_STATEMENT,
-// STATEMENT_TOO_LARGE, NUL_BYTE, MULTIPLE_STATEMENTS, TRANSACTION_CONTROL, COPY_NOT_SUPPORTED, MIXED_PLACEHOLDERS,
-// TOO_MANY_PARAMETERS; and what PostgreSQL's scanner refuses, with its SQLSTATE (see Scan). Takes from a few
-// microseconds to some 100 ms for the largest text; StatementCache saves the repetition. Any thread may call it.
+// STATEMENT_TOO_LARGE, NUL_BYTE, MULTIPLE_STATEMENTS, TRANSACTION_CONTROL, COPY_NOT_SUPPORTED, SETTING_NOT_SUPPORTED,
+// MIXED_PLACEHOLDERS, TOO_MANY_PARAMETERS; and what PostgreSQL's scanner refuses, with its SQLSTATE (see Scan). Takes
+// from a few microseconds to some 100 ms for the largest text; StatementCache saves the repetition. Any thread may call
+// it.
 absl::StatusOr<std::shared_ptr<const Statement>> Analyze(std::string_view sql);
 
 }  // namespace engine::db::sql

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "server/base/text.h"
 #include "server/sql/functions.h"
+#include "server/sql/untyped_parameters.h"
 
 namespace engine::db::sql {
 namespace {
@@ -130,6 +131,15 @@ bool LeavesSomethingInSession(std::string_view type) {
   return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
 }
 
+// Those that PostgreSQL analyses before it runs them (transformStmt in its analyze.c), and so finds the parameters of;
+// and SET, whose grammar has none, which PostgreSQL says with their place.
+bool TakesParameters(std::string_view type) {
+  static constexpr std::string_view kTypes[] = {
+      "SelectStmt", "InsertStmt",  "UpdateStmt",        "DeleteStmt",        "MergeStmt",
+      "CallStmt",   "ExplainStmt", "DeclareCursorStmt", "CreateTableAsStmt", "VariableSetStmt"};
+  return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
+}
+
 // Functions that leave what DISCARD ALL does not take away, whatever schema they are in: dblink's connections, a
 // backup, temporary replication slots, a replication origin.
 bool LeavesSomethingForGood(std::string_view function) {
@@ -230,6 +240,8 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
       ++syntax_.statements;
       syntax_.type = type;
     }
+    // EXECUTE also within EXPLAIN and CREATE TABLE AS.
+    if (top || type == "ExecuteStmt") syntax_.takes_parameters = TakesParameters(type);
     leaves_something_ |= LeavesSomethingInSession(type);
     runs_code_ |= type == "DoStmt" || type == "CallStmt" || type == "ExecuteStmt";
     syntax_.outlasts_reset |= type == "LoadStmt";
@@ -311,7 +323,9 @@ std::optional<Syntax> Parse(const std::string& sql) {
   TreeReader reader;
   const std::string_view tree = result.parse_tree;
   if (!nlohmann::json::sax_parse(tree.begin(), tree.end(), &reader)) return std::nullopt;
-  return std::move(reader).Finish();
+  Syntax syntax = std::move(reader).Finish();
+  if (sql.find('$') != std::string::npos) syntax.untyped_parameters = UntypedParameters(tree);
+  return syntax;
 }
 
 std::string Fingerprint(const std::string& sql) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "server/sql/scanner.h"
@@ -13,13 +14,15 @@ namespace engine::db::sql {
 
 // Facts about one text.
 struct Syntax {
-  int statements = 0;               // how many statements it holds
-  std::string type;                 // node type of the last one, "SelectStmt"
-  bool read_only = false;           // StatementClass::kRead
-  bool changes_session = false;     // Statement::changes_session()
-  bool outlasts_reset = false;      // Statement::outlasts_reset()
-  bool reads_sequences = false;     // Statement::reads_sequences()
-  bool calls_unknown_code = false;  // Statement::calls_unknown_code()
+  int statements = 0;                   // how many statements it holds
+  std::string type;                     // node type of the last one, "SelectStmt"
+  bool read_only = false;               // StatementClass::kRead
+  bool changes_session = false;         // Statement::changes_session()
+  bool outlasts_reset = false;          // Statement::outlasts_reset()
+  bool reads_sequences = false;         // Statement::reads_sequences()
+  bool calls_unknown_code = false;      // Statement::calls_unknown_code()
+  bool takes_parameters = true;         // PostgreSQL looks for parameters in it
+  std::vector<int> untyped_parameters;  // see UntypedParameters()
 };
 
 // Whether the tree of a text with these tokens is sure to be small and shallow enough: libpg_query guards neither

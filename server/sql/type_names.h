@@ -13,6 +13,7 @@ inline constexpr uint32_t kBoolOid = 16;
 inline constexpr uint32_t kByteaOid = 17;
 inline constexpr uint32_t kInt8Oid = 20;
 inline constexpr uint32_t kInt4Oid = 23;
+inline constexpr uint32_t kTextOid = 25;
 inline constexpr uint32_t kFloat8Oid = 701;
 
 // How a statement refers to the type that a parameter names.

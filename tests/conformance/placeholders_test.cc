@@ -82,7 +82,10 @@ class Oracle {
       values.push_back(parameter.kind == Kind::kNull ? nullptr : parameter.text.data());
       lengths.push_back(static_cast<int>(parameter.text.size()));
       formats.push_back(bytes ? 1 : 0);
-      types.push_back(bytes ? 17 : parameter.type_name.empty() ? 0 : OidOf(parameter.type_name));
+      types.push_back(bytes                         ? 17
+                      : parameter.client_names_text ? 25
+                      : parameter.type_name.empty() ? 0
+                                                    : OidOf(parameter.type_name));
     }
     PGresult* result = PQexecParams(connection_, statement.numbered_sql.c_str(), static_cast<int>(values.size()),
                                     types.data(), values.data(), lengths.data(), formats.data(), 0);

@@ -38,6 +38,10 @@ ListedParameter ReadParameter(const std::string& line) {
       return {Kind::kText, WithControlCharacters(line.substr(1)), ""};
     case '0':
       return {Kind::kNull, "", ""};
+    case 't':
+      return {Kind::kText, text, "", true};
+    case 'n':
+      return {Kind::kNull, "", "", true};
     case 'i':
       return {Kind::kInteger, text, ""};
     case 'd':

@@ -13,6 +13,7 @@ struct ListedParameter {
   Kind kind = Kind::kNull;
   std::string text;  // bytes as they are
   std::string type_name;
+  bool client_names_text = false;  // PostgreSQL's own client has to, where PostgreSQL infers no type
 };
 
 struct ListedStatement {

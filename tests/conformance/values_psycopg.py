@@ -132,9 +132,13 @@ def main():
             if smallint_has_no_cast(sql, [value], theirs):
                 explained += 1
                 continue
+            # The gateway names text where PostgreSQL infers no type.
+            if theirs == ("error", "42P18") and ours == psycopg_side.execute(sql.replace("?", "?::text"), [value] * count):
+                explained += 1
+                continue
             differences += 1
             print(f"{sql} with {value!r}:\n  gateway {ours!r:.300}\n  psycopg {theirs!r:.300}")
-    print(f"{compared} compared, {differences} differences, {explained} explained by psycopg's smallint")
+    print(f"{compared} compared, {differences} differences, {explained} explained by psycopg's smallint or by text that psycopg does not name")
     return 1 if differences or not compared else 0
 
 

@@ -43,7 +43,8 @@ enum class Expression {
 //   currentdatetime(), "c-17"});
 //
 // A value has the type that PostgreSQL gives such a literal: a bool boolean, an integer integer or bigint, a double
-// double precision, Bytes bytea; text and NULL the one that PostgreSQL infers from where the placeholder stands.
+// double precision, Bytes bytea; text and NULL the one that PostgreSQL infers from where the placeholder stands, and
+// text where it infers none ("? IS NULL"). A number does not adapt: for a column of type text, give "1001", not 1001.
 // Another is named: Value::typed("jsonb", R"({"a": 1})"), or Value::typed("numeric", 0.1), which loses no digit. An
 // array is written as PostgreSQL writes it: "{1,2,3}". Text must be UTF-8 without NUL; execute() refuses other text
 // with a DatabaseRequestError that names the parameter.

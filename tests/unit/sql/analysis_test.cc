@@ -313,7 +313,7 @@ TEST(Refusals, NameTheMethodToCallInstead) {
            Refusal{"SAVEPOINT a", "TRANSACTION_CONTROL", "Savepoint"},
            Refusal{"ROLLBACK TO a", "TRANSACTION_CONTROL", "RollbackToSavepoint"},
            Refusal{"ROLLBACK TRANSACTION TO SAVEPOINT a", "TRANSACTION_CONTROL", "RollbackToSavepoint"},
-           Refusal{"RELEASE SAVEPOINT a", "TRANSACTION_CONTROL", "RollbackToSavepoint"},
+           Refusal{"RELEASE SAVEPOINT a", "TRANSACTION_CONTROL", "ReleaseSavepoint"},
            Refusal{"COPY t FROM STDIN", "COPY_NOT_SUPPORTED", "ExecuteBatch"},
            Refusal{"COPY t TO STDOUT", "COPY_NOT_SUPPORTED", "ExecuteStream"},
            Refusal{"copy (SELECT 1) TO '/tmp/x'", "COPY_NOT_SUPPORTED", "ExecuteStream"},
@@ -336,6 +336,109 @@ TEST(Refusals, NameTheMethodToCallInstead) {
     EXPECT_EQ(error.field(), "sql");
     EXPECT_EQ(error.reason(), refusal.reason) << refusal.sql;
     EXPECT_NE(error.message().find(refusal.names), std::string::npos) << refusal.sql << ": " << error.message();
+  }
+}
+
+TEST(Refusals, AParameterIsNamedWhereItsCommandTakesNone) {
+  struct Case {
+    std::string_view sql;
+    std::string_view parameter;  // with its place, as the message has it
+  };
+  for (const auto& [sql, parameter] : {
+           Case{"ALTER TABLE w ALTER v SET DEFAULT ?", "? at character 35"},
+           Case{"/* ü */ CREATE TABLE bad (a int DEFAULT $1)", "$1 at character 41"},
+           Case{"CREATE TABLE bad (a int CHECK (a ?? 1), b int DEFAULT ?)", "? at character 55"},
+           Case{"CREATE VIEW v AS SELECT ?::int", "? at character 25"},
+           Case{"CREATE INDEX i ON t (a) WHERE b = ?", "? at character 35"},
+           Case{"CREATE RULE r AS ON INSERT TO t DO ALSO UPDATE u SET a = ?", "? at character 58"},
+           Case{"CREATE POLICY p ON t USING (a = ?)", "? at character 33"},
+           Case{"PREPARE p AS SELECT ?", "? at character 21"},
+           Case{"EXECUTE p(?)", "? at character 11"},
+           Case{"EXPLAIN EXECUTE p(?)", "? at character 19"},
+           Case{"CREATE TABLE t AS EXECUTE p(?)", "? at character 29"},
+           Case{"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT ?; END", "? at character 53"},
+       }) {
+    const auto statement = Analyze(sql);
+    ASSERT_FALSE(statement.ok()) << sql;
+    const v1::DatabaseError error = ErrorDetail(statement.status());
+    EXPECT_EQ(statement.status().code(), absl::StatusCode::kInvalidArgument) << sql;
+    EXPECT_EQ(error.reason(), "PARAMETERS_NOT_SUPPORTED") << sql << ": " << error.message();
+    EXPECT_EQ(error.outcome(), v1::OUTCOME_NOT_EXECUTED);
+    EXPECT_NE(error.message().find(parameter), std::string::npos) << sql << ": " << error.message();
+  }
+  for (const std::string_view sql :
+       {"SELECT ?", "VALUES (?)", "INSERT INTO t VALUES (?)", "UPDATE t SET a = ?", "DELETE FROM t WHERE a = ?",
+        "CALL p(?)", "MERGE INTO t USING u ON t.a = ? WHEN MATCHED THEN DELETE", "EXPLAIN (ANALYZE) SELECT ?",
+        "EXPLAIN CREATE TABLE t AS SELECT ?", "DECLARE c CURSOR FOR SELECT ?", "CREATE TABLE t AS SELECT ?",
+        "SELECT ? AS a INTO t", "PREPARE p AS SELECT $1", "CREATE FUNCTION f(int) RETURNS int RETURN $1",
+        "CREATE TABLE t (a int DEFAULT 1)", "FROBNICATE ?"}) {
+    EXPECT_TRUE(Analyze(sql).ok()) << sql;
+  }
+}
+
+TEST(Refusals, SettingsByWhichTextIsReadStayAsTheyAre) {
+  for (const std::string_view sql :
+       {"SET standard_conforming_strings = off", "set local Standard_Conforming_Strings to 'off'",
+        "SET SESSION \"standard_conforming_strings\" = false", "SET standard_conforming_strings TO 0",
+        "SELECT set_config('standard_conforming_strings', 'off', false)",
+        "SELECT 1, pg_catalog.set_config ( 'STANDARD_conforming_strings' , ?, true)", "SET client_encoding = 'LATIN1'",
+        "SET CLIENT_ENCODING TO sql_ascii", "SET NAMES 'SJIS'",
+        "select set_config('client_encoding', 'latin1', true)"}) {
+    const auto statement = Analyze(sql);
+    ASSERT_FALSE(statement.ok()) << sql;
+    EXPECT_EQ(ErrorDetail(statement.status()).reason(), "SETTING_NOT_SUPPORTED") << sql;
+    EXPECT_EQ(ErrorDetail(statement.status()).field(), "sql") << sql;
+  }
+  for (const std::string_view sql :
+       {"SET standard_conforming_strings = on", "SET standard_conforming_strings TO DEFAULT",
+        "RESET standard_conforming_strings", "SET LOCAL standard_conforming_strings = 'true'",
+        "SET client_encoding = 'UTF8'", "SET NAMES 'utf-8'", "SET NAMES DEFAULT",
+        "SELECT set_config('client_encoding', 'UTF8', false)", "SET work_mem = '4MB'", "SET LOCAL a.b TO 'off'",
+        "SET TIME ZONE 'UTC'", "SET", "SET TRANSACTION READ ONLY", "ALTER ROLE r SET standard_conforming_strings = off",
+        "SELECT set_config(?, ?, ?)", "SELECT 'SET standard_conforming_strings = off'",
+        "UPDATE t SET standard_conforming_strings = 'off'", "SHOW standard_conforming_strings"}) {
+    EXPECT_TRUE(Analyze(sql).ok()) << sql;
+  }
+}
+
+// Which parameters the gateway names text for, by what PostgreSQL 15 was seen to infer.
+TEST(UntypedParameters, AreThoseThatPostgresqlWouldTakeOnlyAsLiterals) {
+  struct Case {
+    std::string_view sql;
+    std::string_view untyped;  // a letter for each parameter: t for text, - for what PostgreSQL infers
+  };
+  for (const auto& [sql, untyped] : {
+           Case{"SELECT ? IS NULL, ? IS NOT NULL, ?::int IS NULL, (? || 'x') IS NULL", "tt--"},
+           Case{"SELECT * FROM t WHERE (? IS NULL OR a = ?) AND b = ?", "t--"},
+           Case{"SELECT $1 IS NULL, $2 IS NULL OR a = $2, $3 IS NULL AND $3 IS NOT NULL FROM t", "t-t"},
+           Case{"SELECT concat(?, a, ?), pg_catalog.concat_ws(?, ?), other.concat(?), lower(?)", "tttt--"},
+           Case{"SELECT format('%s', ?), count(?), count(DISTINCT ?) FILTER (WHERE ? IS NULL)", "tttt"},
+           Case{"SELECT jsonb_build_object(?, ?, 'k', jsonb_build_array(?)), json_object_agg(?, 1)", "tttt"},
+           Case{"SELECT concat(lower(?), ?::int, coalesce(?, ?), CASE WHEN a THEN ? END, (SELECT ?), ?)", "------t"},
+           Case{"SELECT num_nulls(?), num_nonnulls(?), pg_typeof(?), pg_column_size(?)", "tttt"},
+           Case{"SELECT ROW(?, ?), (?, lower(?)), ROW(ROW(?))", "ttt-t"},
+           Case{"SELECT (?, ?) IS NULL, row_to_json(ROW(?)), concat(ROW(?)), mine(ROW(?))", "tttt-"},
+           Case{"SELECT 1 WHERE (a, b) = (?, ?) OR (a, b) IN ((?, ?)) OR ROW(?) = ROW(?)", "------"},
+           Case{"SELECT (? COLLATE \"C\") IS NULL, a = ? COLLATE \"C\", ? COLLATE \"C\" FROM t", "t--"},
+           Case{"SELECT xmlelement(name a, xmlattributes(? AS b), ?), xmlforest(? AS c), xmlconcat(?)", "ttt-"},
+           Case{"SELECT ROW(?)::text, (?, 1)::varchar, ROW(?)::pair, ?::text", "tt--"},
+           Case{"SELECT (? IS NULL)::int, concat(?)::date, ROW(concat(?), ?)::pair, ROW(ROW(?))::text", "ttt-t"},
+           Case{"INSERT INTO t SELECT ROW(?), ?", "--"},
+           Case{"INSERT INTO t VALUES (ROW(?), ?) RETURNING ? IS NULL", "--t"},
+           Case{"UPDATE t SET (a, b) = (?, ?), c = ROW(?) WHERE ? IS NULL", "---t"},
+           Case{"SELECT rank(?) WITHIN GROUP (ORDER BY a) FROM t", "-"},
+           Case{"SELECT ROW(?) UNION ALL SELECT ROW(1)", "-"},
+           Case{"CALL p(?, concat(?))", "-t"},
+           Case{"EXPLAIN SELECT ? IS NULL", "t"},
+           Case{"SELECT ?, ? = a, ARRAY[?], coalesce(?), greatest(?, 1), to_json(?) FROM t LIMIT ?", "-------"},
+       }) {
+    const auto statement = Analysed(sql);
+    ASSERT_NE(statement, nullptr);
+    std::string found;
+    for (size_t i = 0; i < static_cast<size_t>(statement->parameter_count()); ++i) {
+      found += statement->TypeOfUntyped(i) == 0 ? '-' : 't';
+    }
+    EXPECT_EQ(found, untyped) << sql;
   }
 }
 

@@ -222,6 +222,25 @@ TEST(Texts, AreSharedUnlessTypesOrExpressionsDiffer) {
   }
 }
 
+TEST(Texts, NameTextWherePostgresqlWouldInferNone) {
+  using Types = std::vector<uint32_t>;
+  constexpr char kSql[] = "SELECT concat(?, ?), ? IS NULL, a = ?";
+  const BoundStatement usual = MustBind(kSql, List({Text("a"), Null(), Null(), Text("b")}));
+  EXPECT_EQ(usual.text->parameter_types, (Types{25, 25, 25, 0}));
+  EXPECT_EQ(usual.text, usual.statement->text()) << "what Describe prepares";
+  EXPECT_EQ(usual.text->parameter_count, 4U);
+  // Values that have a type keep it.
+  const BoundStatement typed = MustBind(kSql, List({Int(1), Text("x", "date"), Bool(true), Null()}));
+  EXPECT_EQ(typed.text->parameter_types, (Types{23, 1082, 16, 0}));
+  const BoundStatement cast = MustBind(kSql, List({Text("x", "my.type"), Text("x"), Null(), Null()}));
+  EXPECT_EQ(cast.text->parameter_types, (Types{0, 25, 25, 0}));
+  // Expressions take no place.
+  const BoundStatement spliced = MustBind(kSql, List({Expression(v1::EXPRESSION_CURRENT_DATE), Text("x"),
+                                                      Expression(v1::EXPRESSION_CURRENT_DATE), Text("y")}));
+  EXPECT_EQ(spliced.text->parameter_types, (Types{25, 0}));
+  EXPECT_EQ(spliced.text->parameter_count, 2U);
+}
+
 TEST(Encoding, Integers) {
   EXPECT_EQ(TextOf(Int(0)), "0");
   EXPECT_EQ(TextOf(Int(-7)), "-7");
