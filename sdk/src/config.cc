@@ -1,5 +1,8 @@
 #include "engine_db/config.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -55,15 +58,54 @@ void check_text(Faults& faults, std::string_view field, const std::string& text,
   }
 }
 
+std::string lower(std::string_view text) {
+  std::string lowered(text);
+  for (char& c : lowered) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lowered;
+}
+
+bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+// Whether a password may stand in a text that is shown as a name: in a URL, with or without its scheme, or in a
+// connection string.
+bool may_hold_password(std::string_view text) {
+  const size_t colon = text.find(':');
+  return contains(text, "://") || (colon != std::string_view::npos && contains(text.substr(colon), "@")) ||
+         (contains(text, "=") && (contains(lower(text), "pass") || contains(lower(text), "pwd")));
+}
+
+// `refused`: characters that stand in "app:password" and in "dbname=orders password=…".
+void check_name(Faults& faults, std::string_view field, const std::string& text, bool required,
+                std::string_view refused) {
+  const size_t before = faults.size();
+  check_text(faults, field, text, kMaxName, required);
+  if (faults.size() > before) return;
+  if (may_hold_password(text)) {
+    faults.push_back({std::string(field), "is a name, not a URL or a connection string"});
+  } else if (text.find_first_of(refused) != std::string::npos ||
+             (contains(refused, ":") && contains(lower(text), "%3a"))) {
+    faults.push_back({std::string(field), "is a name without any of \"" + std::string(refused) +
+                                              "\": host, port, user, password and dbname are settings of their own"});
+  }
+}
+
+bool is_ipv6_address(const std::string& host) {
+  in6_addr ignored{};
+  return inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &ignored) == 1;
+}
+
 // Not what libpq would read as something else: several hosts ("a,b"), an abstract socket ("@…"), a URL.
 void check_host(Faults& faults, const std::string& host) {
   const size_t before = faults.size();
   check_text(faults, "host", host, kMaxHost, true);
-  if (faults.size() != before || host.front() == '/') return;
-  const bool is_host = std::ranges::all_of(host, [](char c) {
+  if (faults.size() != before) return;
+  bool is_host = host.front() == '/' ? !may_hold_password(host) : std::ranges::all_of(host, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            std::string_view("-._:%").find(c) != std::string_view::npos;
   });
+  if (host.front() != '/' && contains(host, ":")) is_host = is_host && is_ipv6_address(host);
   if (is_host) return;
   faults.push_back({"host", "is one host name, an IP address (no brackets), or the folder of a unix socket"});
 }
@@ -237,9 +279,9 @@ std::vector<ConfigFault> ConnectionConfig::validate() const {
   Faults faults;
   check_host(faults, host);
   check_range(faults, "port", port, 1, 65535);
-  check_text(faults, "user", user, kMaxName, true);
+  check_name(faults, "user", user, true, ":=");
   check_text(faults, "password", password, kMaxPassword, false);
-  check_text(faults, "dbname", dbname, kMaxName, true);
+  check_name(faults, "dbname", dbname, true, "=");
   check_range(faults, "max_pool_size", max_pool_size, 1, kMaxPool);
   if (max_pool_size >= 1 && max_pool_size <= kMaxPool) {
     check_range(faults, "min_pool_size", min_pool_size, 0, max_pool_size, "max_pool_size");
@@ -247,7 +289,7 @@ std::vector<ConfigFault> ConnectionConfig::validate() const {
     check_range(faults, "min_pool_size", min_pool_size, 0, kMaxPool);
   }
   check_range(faults, "timeout_ms", timeout_ms, 1, kDayMs);
-  check_text(faults, "application_name", application_name, kMaxName, false);
+  check_name(faults, "application_name", application_name, false, "");
   for (ConfigFault& fault : retry.validate()) {
     faults.push_back({"retry." + fault.field, std::move(fault.message)});
   }

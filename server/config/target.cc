@@ -1,5 +1,8 @@
 #include "server/config/target.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -37,16 +40,44 @@ bool CheckNoNul(const char* field, const std::string& value, std::vector<Fault>&
   return false;
 }
 
+// Whether a password may stand in a text that is shown as a name: in a URL, with or without its scheme, or in a
+// connection string.
+bool MayHoldPassword(const std::string& value) {
+  const std::string lower = absl::AsciiStrToLower(value);
+  const size_t colon = value.find(':');
+  return absl::StrContains(value, "://") ||
+         (colon != std::string::npos && value.find('@', colon) != std::string::npos) ||
+         (absl::StrContains(value, "=") && (absl::StrContains(lower, "pass") || absl::StrContains(lower, "pwd")));
+}
+
 void CheckName(const char* field, const std::string& value, std::vector<Fault>& faults) {
   if (value.empty()) {
     faults.push_back({field, "is required"});
   } else if (value.size() > kMaxNameBytes) {
     faults.push_back({field, absl::StrCat("must have at most ", kMaxNameBytes, " bytes, got ", value.size())});
-  } else if (value.find("://") != std::string::npos) {  // which may hold a password, and names are shown
-    faults.push_back({field, "must be a name, not a URL"});
+  } else if (MayHoldPassword(value)) {
+    faults.push_back({field, "must be a name, not a URL or a connection string"});
   } else {
     CheckNoNul(field, value, faults);
   }
+}
+
+// "app:password", "app%3Apassword"; and "dbname=orders password=…", which libpq itself may take for a connection
+// string.
+void CheckLoginName(const char* field, const std::string& value, const char* refused, std::vector<Fault>& faults) {
+  const size_t before = faults.size();
+  CheckName(field, value, faults);
+  if (faults.size() > before) return;
+  const bool is_encoded = absl::StrContains(refused, ":") && absl::StrContains(absl::AsciiStrToLower(value), "%3a");
+  if (value.find_first_of(refused) == std::string::npos && !is_encoded) return;
+  faults.push_back({field, absl::StrCat("must be a name without any of \"", refused,
+                                        "\": host, port, user, password and dbname are fields of their own")});
+}
+
+// "::1", "fe80::1%eth0".
+bool IsIpv6Address(const std::string& host) {
+  in6_addr ignored{};
+  return inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &ignored) == 1;
 }
 
 // Excludes what libpq would read as something else: several hosts ("a,b"), an abstract socket ("@…"), a URL.
@@ -61,7 +92,9 @@ void CheckHost(const std::string& host, std::vector<Fault>& faults) {
     faults.push_back({"host", absl::StrCat("must have at most ", kMaxHostBytes, " bytes, got ", host.size())});
   } else if (!CheckNoNul("host", host, faults)) {
     return;
-  } else if (host.front() != '/' && !std::all_of(host.begin(), host.end(), IsHostCharacter)) {
+  } else if (host.front() == '/' ? MayHoldPassword(host)
+                                 : !std::all_of(host.begin(), host.end(), IsHostCharacter) ||
+                                       (absl::StrContains(host, ":") && !IsIpv6Address(host))) {
     faults.push_back(
         {"host",
          "must be one host name, an IP address (no brackets), or the folder of a unix socket that begins with \"/\""});
@@ -155,13 +188,13 @@ TargetSettings CheckTarget(const v1::ConnectionConfig& config, std::vector<Fault
     CheckRange("port", config.port(), 1, 65535, faults);
     target.port = static_cast<uint16_t>(config.port());
   }
-  CheckName("user", config.user(), faults);
+  CheckLoginName("user", config.user(), ":=", faults);
   target.user = config.user();
   if (CheckNoNul("password", config.password(), faults) && config.password().size() > kMaxPasswordBytes) {
     faults.push_back({"password", absl::StrCat("must have at most ", kMaxPasswordBytes, " bytes")});
   }
   target.password = config.password();
-  CheckName("dbname", config.dbname(), faults);
+  CheckLoginName("dbname", config.dbname(), "=", faults);
   target.dbname = config.dbname();
 
   if (config.has_max_pool_size()) {

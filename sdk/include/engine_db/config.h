@@ -73,11 +73,11 @@ struct ConnectionConfig {
   std::string host = {};
   // 1 to 65535.
   int port = 5432;
-  // Role to log in as. Required, at most 63 bytes.
+  // Role to log in as. Required, at most 63 bytes, without ":" and "=".
   std::string user = {};
   // Its password; may be empty where the server asks for none. Never shown in an error. At most 16,384 bytes.
   std::string password = {};
-  // Database. Required, at most 63 bytes.
+  // Database. Required, at most 63 bytes, without "=".
   std::string dbname = {};
   // Backends kept open when idle: 0 to max_pool_size.
   int min_pool_size = 0;

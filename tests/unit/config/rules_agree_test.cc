@@ -202,6 +202,51 @@ TEST(RulesAgree, OnTexts) {
   }
 }
 
+// Names are shown in logs, metrics and errors: what may hold a password is none.
+TEST(RulesAgree, ThatNoNameHoldsAPassword) {
+  const std::map<std::string, std::vector<std::string>> refused = {
+      {"host",
+       {"app:secret", "app:secret@h", "h:5432", "/tmp password=secret", "postgresql://app:secret@h", "h password=x",
+        "/tmp/postgresql://app:secret@h"}},
+      {"user",
+       {"app:secret", "app:secret@h", "app%3asecret", "app%3Asecret", "user=app password=secret", "password=secret",
+        "user = app", "postgresql://app:secret@h"}},
+      {"dbname",
+       {"dbname=x password=secret", "dbname=x", "host = h", "postgresql://app:secret@h/d", "app:secret@h/d",
+        "postgres://h/d"}},
+      {"application_name",
+       {"password=secret", "app PASSWORD = secret", "postgresql://app:secret@h/d", "app:secret@h"}}};
+  for (const auto& [field, values] : refused) {
+    for (const std::string& value : values) {
+      Texts texts = Valid();
+      texts[field] = value;
+      ExpectAgreement(texts, absl::StrCat(field, " ", value));
+      EXPECT_EQ(ByContract(texts), Fields{field}) << value;
+      v1::ConnectionConfig config;
+      std::vector<Fault> faults;
+      for (const auto& [path, text] : texts) {
+        const auto [message, descriptor] = Find(config, path);
+        message->GetReflection()->SetString(message, descriptor, text);
+      }
+      static_cast<void>(CheckTarget(config, faults));
+      for (const Fault& fault : faults) EXPECT_THAT(fault.expected, testing::Not(HasSubstr("secret")));
+    }
+  }
+  const std::map<std::string, std::vector<std::string>> taken = {
+      {"host", {"::1", "fe80::1%eth0", "/var/run/postgresql", "db.example.org"}},
+      {"user", {"app", "app@tenant", "svc-1@project.iam", "Müller", "postgres.ref", "a b", "100%"}},
+      {"dbname", {"orders", "a b", "tenant:1", "a@b", "x/y"}},
+      {"application_name", {"worker=3", "a:b", "orders (blue)", "me@host"}}};
+  for (const auto& [field, values] : taken) {
+    for (const std::string& value : values) {
+      Texts texts = Valid();
+      texts[field] = value;
+      ExpectAgreement(texts, absl::StrCat(field, " ", value));
+      EXPECT_EQ(ByContract(texts), Fields{}) << field << " " << value;
+    }
+  }
+}
+
 // The defaults, and what the documentation of each of the three says about them.
 TEST(RulesAgree, OnDefaults) {
   const auto target = ValidateTarget(
