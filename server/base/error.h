@@ -9,6 +9,8 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/string_view.h"
 #include "engine/db/v1/error.pb.h"
 
 namespace engine::db {
@@ -28,12 +30,16 @@ namespace engine::db {
 // The payload of a status made by MakeError; for any other one that is not OK, a detail with its code and message.
 [[nodiscard]] v1::DatabaseError ErrorDetail(const absl::Status& status);
 
-// The same status with its detail changed by `change(v1::DatabaseError&)`. Code and message stay.
+// The same status with its detail changed by `change(v1::DatabaseError&)`. The code stays, and so do other payloads.
 template <typename Change>
 [[nodiscard]] absl::Status WithDetail(const absl::Status& status, Change&& change) {
   v1::DatabaseError detail = ErrorDetail(status);
   change(detail);
-  return MakeError(status.code(), std::move(detail));
+  absl::Status changed = MakeError(status.code(), std::move(detail));
+  status.ForEachPayload([&changed](absl::string_view url, const absl::Cord& payload) {
+    if (!changed.GetPayload(url)) changed.SetPayload(url, payload);
+  });
+  return changed;
 }
 
 }  // namespace engine::db

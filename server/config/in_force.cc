@@ -52,6 +52,8 @@ void WriteDataSource(YAML::Emitter& out, const TargetSettings& target) {
   if (!target.tls_root_certificate.empty()) {
     out << YAML::Key << "tlsRootCertificate" << YAML::Value << YAML::DoubleQuoted << target.tls_root_certificate;
   }
+  out << YAML::Key << "errorDetail" << YAML::Value << (target.log_error_detail.value_or(false) ? "log" : "none");
+  out << YAML::Key << "raisedMessages" << YAML::Value << (target.hide_raised_messages ? "hide" : "show");
   out << YAML::Key << "retry" << YAML::Value << YAML::Flow << YAML::BeginMap;
   out << YAML::Key << "maxAttempts" << YAML::Value << config.retry().max_attempts();
   out << YAML::Key << "initialDelayMs" << YAML::Value << config.retry().initial_delay_ms();

@@ -107,6 +107,9 @@ std::vector<Setting> Table() {
   const std::pair<const char*, Access> table[] = {
       {"metricsListen", {ApplyMetricsListen, ShowMetricsListen}},
       {"logLevel", {ApplyLogLevel, ShowLogLevel}},
+      {"errorDetail",
+       {[](const std::string& text, Draft& d) { return ApplyErrorDetail(text, d.settings.log_error_detail); },
+        [](const Draft& d) { return d.settings.log_error_detail ? "log" : "none"; }}},
       {"eventLoops", Integer(1, 64, [](Draft& d) -> int& { return d.settings.event_loops; })},
       {"drainGrace",
        Time(absl::ZeroDuration(), absl::Hours(1), [](Draft& d) -> absl::Duration& { return d.settings.drain_grace; })},

@@ -33,6 +33,14 @@ struct Setting {
   [[nodiscard]] std::string VariableName() const;
 };
 
+// Takes over whether errors go into the log whole; returns what was expected when the text is not valid, else "".
+template <typename Target>
+std::string ApplyErrorDetail(const std::string& text, Target& target) {
+  if (text != "none" && text != "log") return "must be none or log";
+  target = text == "log";
+  return "";
+}
+
 // All of them. "listen" is not among them, since it is a list.
 [[nodiscard]] const std::vector<Setting>& ScalarSettings();
 

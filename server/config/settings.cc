@@ -61,6 +61,9 @@ void CheckWhole(Draft& draft) {
     }
   }
   settings.allow_inline_targets = draft.allow_inline_targets.value_or(all_local);
+  for (auto& [name, source] : settings.data_sources) {
+    if (!source.log_error_detail) source.log_error_detail = settings.log_error_detail;
+  }
   if (settings.limits.statement_bytes > settings.limits.request_bytes) {
     draft.faults.push_back({"limits.statementBytes", "must be at most limits.requestBytes"});
   }

@@ -58,6 +58,8 @@ struct GatewaySettings {
   Limits limits;
   absl::Duration drain_grace = absl::Seconds(20);
   observe::LogLevel log_level = observe::LogLevel::kInfo;
+  // Whether PostgreSQL's errors go into the log whole, with the data in them; data sources may say otherwise.
+  bool log_error_detail = false;
 };
 
 // What the command line says; what is empty leaves the environment, the file or the default in place.

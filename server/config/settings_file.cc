@@ -258,6 +258,8 @@ struct SourceDraft {
   v1::ConnectionConfig config;  // without user and password where a security scheme gives them
   std::string password_file;
   std::string tls_root_certificate;
+  std::optional<bool> log_error_detail;
+  bool hide_raised_messages = false;
   // Where the contract's fields came from, when not from a key of their own: "host" → "dataSources.orders.url (line
   // 3)".
   std::map<std::string, std::string> origin;
@@ -366,6 +368,19 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
          if (config.tls_mode() == v1::TLS_MODE_UNSPECIFIED) Fail(where, value, absl::StrCat("must be ", kTlsModeWords));
        }},
       {"tlsRootCertificate", text_field([&](const std::string& text) { source.tls_root_certificate = text; })},
+      {"errorDetail",
+       [&](const YAML::Node& value, const std::string& where) {
+         const auto text = Text(value, where);
+         if (!text) return;
+         std::string expected = ApplyErrorDetail(*text, source.log_error_detail);
+         if (!expected.empty()) Fail(where, value, std::move(expected));
+       }},
+      {"raisedMessages",
+       [&](const YAML::Node& value, const std::string& where) {
+         const auto text = Text(value, where);
+         if (text && *text != "show" && *text != "hide") return Fail(where, value, "must be show or hide");
+         source.hide_raised_messages = text == "hide";
+       }},
       {"retry", [&](const YAML::Node& value, const std::string& where) { ReadMap(value, where, retry_handlers); }},
   };
   ReadMap(node, path, handlers);
@@ -381,6 +396,8 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
   if (!source.password_file.empty()) target.password.clear();
   target.password_file = std::move(source.password_file);
   target.tls_root_certificate = std::move(source.tls_root_certificate);
+  target.log_error_detail = source.log_error_detail;
+  target.hide_raised_messages = source.hide_raised_messages;
   for (Fault& fault : faults) {
     const auto origin = source.origin.find(fault.field);
     if (origin == source.origin.end()) {

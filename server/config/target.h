@@ -3,6 +3,7 @@
 #define ENGINE_DB_SERVER_CONFIG_TARGET_H_
 
 #include <cstdint>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -50,6 +51,8 @@ struct TargetSettings {
   std::string tls_root_certificate;            // data sources only: a file; empty for libpq's own default
   std::string application_name = "engine-db-gateway";
   RetrySettings retry;
+  std::optional<bool> log_error_detail;  // nothing: as GatewaySettings says
+  bool hide_raised_messages = false;     // data sources only
 
   // The data source's name, so that callers who only know that learn no more; else user@host:port/dbname, which is no
   // secret. For logs, metrics and errors.
@@ -68,7 +71,7 @@ struct TargetSettings {
   friend H AbslHashValue(H state, const TargetSettings& s) {
     return H::combine(std::move(state), s.data_source, s.host, s.port, s.user, s.password, s.password_file, s.dbname,
                       s.min_pool_size, s.max_pool_size, s.timeout, static_cast<int>(s.tls_mode), s.tls_root_certificate,
-                      s.application_name, s.retry);
+                      s.application_name, s.retry, s.log_error_detail, s.hide_raised_messages);
   }
   // The display name, so that a test's failure shows no password.
   friend std::ostream& operator<<(std::ostream& out, const TargetSettings& s) { return out << s.DisplayName(); }

@@ -13,6 +13,15 @@ namespace engine::db::gateway {
 
 using observe::Method;
 
+namespace {
+
+absl::StatusOr<config::TargetSettings> WithErrorDetail(absl::StatusOr<config::TargetSettings> target, bool logged) {
+  if (target.ok()) target->log_error_detail = logged;
+  return target;
+}
+
+}  // namespace
+
 void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v1::ConnectResponse& response,
                       Done done) {
   const absl::Time started = Now();
@@ -24,7 +33,7 @@ void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v
           return InvalidRequest("config", "INLINE_TARGET_REFUSED",
                                 "this gateway takes only targets that it has as data sources: give data_source");
         }
-        return config::ValidateTarget(request.config(), "config");
+        return WithErrorDetail(config::ValidateTarget(request.config(), "config"), settings_.log_error_detail);
       case v1::ConnectRequest::kDataSource: {
         const auto found = settings_.data_sources.find(request.data_source());
         if (found != settings_.data_sources.end()) return found->second;

@@ -223,8 +223,9 @@ void StatementCall::OnStepEnd(Step step, size_t index, const absl::StatusOr<post
       }
     }
   } else if (!WasSkipped(end.status())) {
-    const absl::Status status =
-        step == Step::kStatement ? StatementError(end.status(), work_.runs[index]) : end.status();
+    const absl::Status status = step == Step::kStatement
+                                    ? StatementError(end.status(), work_.runs, index, work_.independent)
+                                    : EndingError(end.status(), work_.runs);
     const v1::DatabaseError detail = ErrorDetail(status);
     const bool refused = detail.sqlstate() == "25006";
     if (refused) NoticeReadOnlyServer();

@@ -1,5 +1,6 @@
 #include "server/gateway/statement_error.h"
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
 #include "server/base/text.h"
-#include "server/postgres/message_text.h"
+#include "server/postgres/result_error.h"
 
 namespace engine::db::gateway {
 namespace {
@@ -33,37 +34,50 @@ int ParameterIndex(const sql::BoundStatement& bound, int number) {
   return index + number - 1;
 }
 
-std::vector<std::string_view> ValuesOf(const sql::BoundParameters& parameters) {
-  std::vector<std::string_view> values;
+void AppendValues(const sql::BoundParameters& parameters, std::vector<std::string_view>& values) {
   for (int i = 0; i < parameters.size(); ++i) {
     if (const char* value = parameters.values()[i]) {
       values.emplace_back(value, static_cast<size_t>(parameters.lengths()[i]));
     }
+  }
+}
+
+std::vector<std::string_view> ValuesOf(absl::Span<const Run> runs) {
+  std::vector<std::string_view> values;
+  for (const Run& run : runs) {
+    if (!run.internal) AppendValues(run.bound.parameters, values);
   }
   return values;
 }
 
 }  // namespace
 
-absl::Status StatementError(const absl::Status& status, const Run& run) {
-  return WithDetail(status, [&](v1::DatabaseError& detail) {
+absl::Status StatementError(const absl::Status& status, absl::Span<const Run> runs, size_t index, bool independent) {
+  const Run& run = runs[index];
+  const bool is_own = run.bound.statement == nullptr || run.internal;
+  const std::string_view sql = is_own ? std::string_view() : run.bound.text->sql;
+  // What one statement has written, a trigger of the next one may repeat.
+  const absl::Status shown =
+      postgres::WithoutValues(status, ValuesOf(independent ? runs.subspan(index, 1) : runs), sql);
+  return WithDetail(shown, [&](v1::DatabaseError& detail) {
     if (run.internal) {  // nothing that the caller wrote is at fault
       detail.clear_position();
       detail.set_field("idempotency_key");
       if (detail.sqlstate() == "42501") detail.set_hint("the user needs CREATE on the database, or engine_db.calls");
     }
     detail.set_statement_index(run.statement_index);
-    if (run.bound.statement == nullptr || run.internal) return;
+    if (is_own) return;
     if (detail.position() > 0) detail.set_position(run.bound.PositionInCallerText(detail.position()));
-    const std::vector<std::string_view> values = ValuesOf(run.bound.parameters);
-    detail.set_message(postgres::WithoutValues(detail.message(), values, run.bound.text->sql));
-    detail.set_hint(postgres::WithoutValues(detail.hint(), values, run.bound.text->sql));
     int number = 0;
     if (detail.field().starts_with('$') && absl::SimpleAtoi(detail.field().substr(1), &number)) {
-      const int index = ParameterIndex(run.bound, number);
-      detail.set_field(FromRoot(run, absl::StrCat("parameters[", index, "]")));
+      const int parameter = ParameterIndex(run.bound, number);
+      detail.set_field(FromRoot(run, absl::StrCat("parameters[", parameter, "]")));
     }
   });
+}
+
+absl::Status EndingError(const absl::Status& status, absl::Span<const Run> runs) {
+  return postgres::WithoutValues(status, ValuesOf(runs), "");
 }
 
 absl::Status RequestError(const absl::Status& status, const Run& run) {

@@ -73,7 +73,7 @@ void Target::Connect(absl::Time deadline, ConnectCallback callback) {
   connecting->callback = std::move(callback);
   const absl::Time started = Now();
   connecting->timer = shard_.loop().RunAt(deadline, [this, connecting, started] {
-    AnswerConnect(connecting, connecting->has_connected ? postgres::ConnectFailed(settings_.DisplayName(), kSilent)
+    AnswerConnect(connecting, connecting->has_connected ? postgres::ConnectFailed(settings_.DisplayName(), kSilent, "")
                                                         : pool_.WaitTimeout(Now() - started));
   });
   connecting->ticket = pool_.Acquire(pool::Purpose::kAutocommit, {settings_.retry, started},

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/clock.h"
 #include "server/base/error.h"
+#include "server/postgres/result_error.h"
 #include "server/postgres/sqlstate.h"
 
 namespace engine::db::postgres {
@@ -48,13 +49,13 @@ Backend::Backend(EventLoop& loop, BlockingExecutor& executor, CancelRequests& ca
     : loop_(loop),
       executor_(executor),
       cancels_(cancels),
-      target_name_(parameters.target_name()),
+      texts_(parameters.error_texts()),
       events_(std::move(events)),
       prepared_(kMaxPreparedStatements),
       self_(std::make_shared<Backend*>(this)) {
   connect_timer_ = loop_.RunAt(connect_deadline, [this] {
     connect_timer_ = {};
-    FailConnecting(ConnectFailed(target_name_, "no answer within the time allowed for connecting"));
+    FailConnecting(ConnectFailed(texts_.target, "no answer within the time allowed for connecting", ""));
   });
   // Never from within the constructor: the owner does not have us yet.
   loop_.Post([self = self_, parameters] {
@@ -91,7 +92,7 @@ void Backend::StartConnecting(const ConnectParameters& parameters) {
   parameters_ = parameters;
   connection_ = PQconnectStartParams(parameters.keywords().data(), parameters.values().data(), /*expand_dbname=*/0);
   if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) {
-    FailConnecting(ConnectFailed(target_name_, connection_ == nullptr ? "out of memory" : PQerrorMessage(connection_)));
+    FailConnecting(connection_ == nullptr ? "out of memory" : PQerrorMessage(connection_));
     return;
   }
   PQsetNoticeReceiver(connection_, &Backend::OnNotice, this);
@@ -116,7 +117,7 @@ void Backend::ContinueConnecting() {
                   [this](uint32_t) { ContinueConnecting(); });
       return;
     default:
-      FailConnecting(ConnectFailed(target_name_, PQerrorMessage(connection_)));
+      FailConnecting(PQerrorMessage(connection_));
   }
 }
 
@@ -137,7 +138,7 @@ void Backend::OnConnected() {
   loop_.CancelTimer(connect_timer_);
   PQsetErrorVerbosity(connection_, PQERRORS_DEFAULT);
   if (PQsetnonblocking(connection_, 1) != 0 || PQenterPipelineMode(connection_) == 0) {
-    FailConnecting(ConnectFailed(target_name_, PQerrorMessage(connection_)));
+    FailConnecting(PQerrorMessage(connection_));
     return;
   }
   state_ = State::kOpen;
@@ -146,6 +147,10 @@ void Backend::OnConnected() {
   watched_fd_ = PQsocket(connection_);
   loop_.Watch(watched_fd_, EPOLLIN, [this](uint32_t ready) { OnSocketReady(ready); });
   events_.opened(absl::OkStatus());
+}
+
+void Backend::FailConnecting(const char* message) {
+  FailConnecting(ConnectFailed(texts_.target, message, texts_.password));
 }
 
 void Backend::FailConnecting(const absl::Status& status) {
@@ -412,7 +417,7 @@ void Backend::HandleResult(const PGresult* result) {
   InFlight& front = in_flight_.front();
   const ExecStatusType status = result == nullptr ? PGRES_EMPTY_QUERY : PQresultStatus(result);
   if (result != nullptr && status == PGRES_FATAL_ERROR) {
-    absl::Status error = StatusOfResult(*result, front.text == nullptr ? std::string_view() : front.text->sql);
+    absl::Status error = StatusOfResult(*result, front.text == nullptr ? std::string_view() : front.text->sql, texts_);
     if (ErrorDetail(error).reason() == kLinkLost) {  // also when the server, having said so, should leave it open
       Lose(error);
       return;
@@ -530,7 +535,7 @@ void Backend::OnNotice(void* self, const PGresult* notice) {
   // Notices may hold data, so they go nowhere; but a server that ends a session says why in one.
   const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
   if (severity != nullptr && std::string_view(severity) == "FATAL") {
-    static_cast<Backend*>(self)->last_fatal_ = StatusOfResult(*notice, "");
+    static_cast<Backend*>(self)->last_fatal_ = StatusOfResult(*notice, "", static_cast<Backend*>(self)->texts_);
     static_cast<Backend*>(self)->farewell_heard_ = true;
   }
 }

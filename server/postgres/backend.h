@@ -133,6 +133,7 @@ class Backend {
   void OnConnected();
   // Whether another connection is made instead, since what this one is like is known now.
   [[nodiscard]] bool ConnectsAgain();
+  void FailConnecting(const char* message);  // libpq's
   void FailConnecting(const absl::Status& status);
 
   [[nodiscard]] bool Send(const Operation& operation, InFlight& entry);
@@ -153,7 +154,7 @@ class Backend {
   EventLoop& loop_;
   BlockingExecutor& executor_;
   CancelRequests& cancels_;
-  const std::string target_name_;
+  const ErrorTexts texts_;
   Events events_;
   State state_ = State::kConnecting;
   PGconn* connection_ = nullptr;

@@ -34,7 +34,13 @@ std::string Quoted(const std::string& value) {
 }  // namespace
 
 ConnectParameters::ConnectParameters(const config::TargetSettings& settings, std::string password)
-    : target_name_(settings.DisplayName()), host_(settings.host), port_(absl::StrCat(settings.port)) {
+    : target_name_(settings.DisplayName()),
+      error_texts_{.target = target_name_,
+                   .password = password,
+                   .logged = settings.log_error_detail.value_or(false),
+                   .hides_raised = settings.hide_raised_messages},
+      host_(settings.host),
+      port_(absl::StrCat(settings.port)) {
   Set("host", host_);
   Set("port", port_);
   Set("user", settings.user);
@@ -91,7 +97,7 @@ absl::Status ConnectParameters::ResolveHost() {
   addrinfo* found = nullptr;
   const int failure = getaddrinfo(host_.c_str(), port_.c_str(), &hints, &found);
   if (failure != 0) {
-    return ConnectFailed(target_name_, absl::StrCat("can't resolve the host name: ", gai_strerror(failure)));
+    return ConnectFailed(target_name_, absl::StrCat("can't resolve the host name: ", gai_strerror(failure)), "");
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, &freeaddrinfo);
   std::vector<std::string> addresses;

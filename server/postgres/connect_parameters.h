@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "server/config/target.h"
+#include "server/postgres/error_texts.h"
 
 namespace engine::db::postgres {
 
@@ -20,6 +21,9 @@ class ConnectParameters {
 
   // Names the target in messages to the caller.
   [[nodiscard]] const std::string& target_name() const { return target_name_; }
+
+  // What becomes of the target's errors.
+  [[nodiscard]] const ErrorTexts& error_texts() const { return error_texts_; }
 
   // A host name has to be looked up, which blocks, before libpq may have it on an event loop.
   [[nodiscard]] bool NeedsResolving() const;
@@ -45,6 +49,7 @@ class ConnectParameters {
   std::string& Get(std::string_view keyword);
 
   std::string target_name_;
+  ErrorTexts error_texts_;
   std::string host_;
   std::string port_;
   std::vector<std::pair<std::string, std::string>> parameters_;

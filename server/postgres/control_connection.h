@@ -62,10 +62,10 @@ template <typename Ask>
     return ask(work);
   } catch (const std::exception& error) {
     if (Now() - started >= timeout) {
-      return ConnectFailed(parameters.target_name(), "no answer within the time allowed for a question");
+      return ConnectFailed(parameters.target_name(), "no answer within the time allowed for a question", "");
     }
     // libpqxx passes libpq's words on, without the SQLSTATE: backends, which know it, connect first.
-    return ConnectFailed(parameters.target_name(), error.what());
+    return ConnectFailed(parameters.target_name(), error.what(), parameters.error_texts().password);
   }
 }
 

@@ -5,11 +5,11 @@
 #include <cstddef>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/text.h"
+#include "server/base/utf8.h"
 
 namespace engine::db::postgres {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 // Those of the languages that PostgreSQL is translated into.
 constexpr std::array<std::string_view, 19> kMarks = {"\"", "'", "`", "«", "»",  "„",  "“",  "”",  "‟", "‚",
                                                      "‘",  "’", "‹", "›", "「", "」", "『", "』", "＂"};
-constexpr size_t kTellingBytes = 4;
+constexpr int kTellingDigits = 4;
 
 size_t MarkAt(std::string_view text, size_t at) {
   for (const std::string_view mark : kMarks) {
@@ -45,24 +45,8 @@ std::string Cut(std::string_view message, const std::vector<Mark>& marks) {
   return absl::StrCat(ToAbsl(message.substr(0, marks.front().end)), "...", ToAbsl(message.substr(marks.back().begin)));
 }
 
-// So that "S"."t" in a statement is found as S.t, which is how messages write it.
-std::string Plain(std::string_view text) {
-  std::string plain;
-  plain.reserve(text.size());
-  for (const char c : text) {
-    if (c != '"') plain.push_back(absl::ascii_tolower(static_cast<unsigned char>(c)));
-  }
-  return plain;
-}
-
-// What stands between each mark and the next.
-std::vector<std::string> QuotedIn(std::string_view message) {
-  const std::vector<Mark> marks = MarksOf(message);
-  std::vector<std::string> quoted;
-  for (size_t i = 0; i + 1 < marks.size(); ++i) {
-    quoted.push_back(Plain(message.substr(marks[i].end, marks[i + 1].begin - marks[i].end)));
-  }
-  return quoted;
+bool IsPartOfNumber(char c) {
+  return absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '.' || c == ':' || c == '-';
 }
 
 }  // namespace
@@ -75,14 +59,15 @@ std::string WithoutQuoted(std::string_view message) {
 std::string WithoutQuotedUnlessIn(std::string_view message, std::string_view sql) {
   const std::vector<Mark> marks = MarksOf(message);
   if (marks.size() < 2) return std::string(message);
-  const std::string known = Plain(sql);
+  const std::string known = WithoutCaseAndQuotes(sql);
   const std::string_view all = message.substr(marks.front().end, marks.back().begin - marks.front().end);
-  if (!all.empty() && known.find(Plain(all)) != std::string::npos) return std::string(message);
+  if (!all.empty() && known.find(WithoutCaseAndQuotes(all)) != std::string::npos) return std::string(message);
   // Marks come in pairs; a value with a mark of its own breaks them, and then everything goes.
   if (marks.size() % 2 != 0) return Cut(message, marks);
   for (size_t i = 0; i < marks.size(); i += 2) {
     const std::string_view quoted = message.substr(marks[i].end, marks[i + 1].begin - marks[i].end);
-    if (absl::StripAsciiWhitespace(ToAbsl(quoted)).empty() || known.find(Plain(quoted)) == std::string::npos) {
+    if (absl::StripAsciiWhitespace(ToAbsl(quoted)).empty() ||
+        known.find(WithoutCaseAndQuotes(quoted)) == std::string::npos) {
       return Cut(message, marks);
     }
     if (i + 2 < marks.size() && message[marks[i + 1].end] != ' ') return Cut(message, marks);
@@ -90,43 +75,45 @@ std::string WithoutQuotedUnlessIn(std::string_view message, std::string_view sql
   return std::string(message);
 }
 
-std::string WithoutValues(std::string_view message, absl::Span<const std::string_view> values, std::string_view sql) {
-  std::string shown(message);
-  std::string lower;
-  std::vector<std::string> quoted;
-  const auto read = [&] {
-    lower = absl::AsciiStrToLower(shown);
-    quoted = QuotedIn(shown);
-  };
-  read();
-  // There may be thousands of values, and a megabyte of text.
-  std::string known;
-  absl::flat_hash_map<std::string, bool> answers;
-  const auto is_in_sql = [&](const std::string& text) {
-    const auto [answer, asked_first] = answers.try_emplace(text, false);
-    if (asked_first) {
-      if (known.empty()) known = Plain(sql);
-      answer->second = known.find(text) != std::string::npos;
+std::string WithoutNumbersUnlessIn(std::string_view message, std::string_view sql) {
+  std::string shown;
+  for (size_t i = 0; i < message.size();) {
+    if (!absl::ascii_isdigit(static_cast<unsigned char>(message[i]))) {
+      shown += message[i++];
+      continue;
     }
-    return answer->second;
-  };
-  for (const std::string_view value : values) {
-    if (value.size() < kTellingBytes) continue;
-    const std::string hidden = Plain(value);
-    if (hidden.size() < kTellingBytes) continue;  // and so it holds no quoted text that tells anything
-    while (lower.find(hidden) != std::string::npos && !is_in_sql(hidden)) {
-      shown.replace(lower.find(hidden), hidden.size(), "...");
-      read();
-    }
-    const bool holds_quoted = std::any_of(quoted.begin(), quoted.end(), [&](const std::string& text) {
-      return text.size() >= kTellingBytes && hidden.find(text) != std::string::npos && !is_in_sql(text);
-    });
-    if (holds_quoted) {
-      shown = Cut(shown, MarksOf(shown));
-      read();
-    }
+    size_t end = i;
+    while (end < message.size() && IsPartOfNumber(message[end])) ++end;
+    const std::string_view number = message.substr(i, end - i);
+    // "varying(1000)", "$1234" and "int4" are no values.
+    const char before = i == 0 ? ' ' : message[i - 1];
+    const bool is_modifier = before == '(' && i > 1 && message[i - 2] != ' ';
+    const auto digits =
+        std::count_if(number.begin(), number.end(), [](unsigned char c) { return absl::ascii_isdigit(c); });
+    const bool stays = digits < kTellingDigits || is_modifier || before == '$' ||
+                       absl::ascii_isalnum(static_cast<unsigned char>(before)) ||
+                       sql.find(number) != std::string_view::npos;
+    absl::StrAppend(&shown, stays ? ToAbsl(number) : absl::string_view("..."));
+    i = end;
   }
   return shown;
+}
+
+std::string WithoutCaseAndQuotes(std::string_view text) {
+  std::string plain;
+  plain.reserve(text.size());
+  for (const char c : text) {
+    if (c != '"') plain.push_back(absl::ascii_tolower(static_cast<unsigned char>(c)));
+  }
+  return plain;
+}
+
+std::string Clipped(std::string_view raw, size_t limit) {
+  const std::string text = ToValidUtf8(raw);  // a database in SQL_ASCII has others
+  if (text.size() <= limit) return text;
+  size_t end = limit;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not within a UTF-8 sequence
+  return absl::StrCat(ToAbsl(text.substr(0, end)), "...");
 }
 
 int ParameterNumberIn(std::string_view text) {

@@ -3,10 +3,9 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_MESSAGE_TEXT_H_
 #define ENGINE_DB_SERVER_POSTGRES_MESSAGE_TEXT_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
-
-#include "absl/types/span.h"
 
 namespace engine::db::postgres {
 
@@ -14,14 +13,18 @@ namespace engine::db::postgres {
 [[nodiscard]] std::string WithoutQuoted(std::string_view message);
 
 // The same, unless all that is quoted stands in `sql`, whatever its case and quotes: what the caller wrote in the
-// statement is no news to him.
+// statement is no news to the caller.
 [[nodiscard]] std::string WithoutQuotedUnlessIn(std::string_view message, std::string_view sql);
 
-// "..." in the place of each of `values`, whatever its case, and of everything that is quoted if a value holds one of
-// the quoted texts (a name in a query that a function made of it, say); but what `sql` holds too stays. Values too
-// short to tell anything stay: an "a" is in every word. Reads each value once, and `sql` only when a value is found.
-[[nodiscard]] std::string WithoutValues(std::string_view message, absl::Span<const std::string_view> values,
-                                        std::string_view sql);
+// "..." in the place of numbers, dates and times of four digits and more which `sql` does not hold: some messages
+// print them without marks. A type's modifier stays: "character varying(1000)".
+[[nodiscard]] std::string WithoutNumbersUnlessIn(std::string_view message, std::string_view sql);
+
+// So that "S"."t" in a statement is found as s.t, which is how messages write it.
+[[nodiscard]] std::string WithoutCaseAndQuotes(std::string_view text);
+
+// Bounded, so that an error's details fit into HTTP/2 trailers; valid UTF-8.
+[[nodiscard]] std::string Clipped(std::string_view raw, size_t limit);
 
 // Which parameter a text speaks of by "$2", as messages and contexts do in every language; 0 for none.
 [[nodiscard]] int ParameterNumberIn(std::string_view text);

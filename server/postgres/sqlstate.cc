@@ -1,16 +1,13 @@
 #include "server/postgres/sqlstate.h"
 
-#include <algorithm>
 #include <array>
-#include <cstdint>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
 #include "server/base/text.h"
-#include "server/base/utf8.h"
+#include "server/postgres/hidden_values.h"
 #include "server/postgres/message_text.h"
 #include "server/postgres/prepared_statements.h"
 
@@ -19,19 +16,8 @@ namespace {
 
 using absl::StatusCode;
 
-std::string_view Field(const PGresult& result, int code) {
-  const char* value = PQresultErrorField(&result, code);
-  return value == nullptr ? std::string_view() : std::string_view(value);
-}
-
-// Bounded so that the details fit into HTTP/2 trailers.
-std::string Clip(std::string_view raw, size_t limit) {
-  const std::string text = ToValidUtf8(raw);  // a database in SQL_ASCII has others
-  if (text.size() <= limit) return text;
-  size_t end = limit;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not within a UTF-8 sequence
-  return absl::StrCat(ToAbsl(text.substr(0, end)), "...");
-}
+constexpr size_t kMaxMessageBytes = 700;
+constexpr size_t kMaxSearchedBytes = 4096;
 
 bool IsSqlState(std::string_view text) {
   if (text.size() != 5) return false;
@@ -39,57 +25,6 @@ bool IsSqlState(std::string_view text) {
     if (!absl::ascii_isdigit(c) && !absl::ascii_isupper(c)) return false;
   }
   return true;
-}
-
-// Messages of these quote names, and a name may come out of a value: ?::regclass, to_tsquery(?), pg_read_file(?).
-bool MayQuoteNameFromValue(std::string_view sqlstate) {
-  constexpr std::array<std::string_view, 12> kStates = {"42601", "42602", "42622", "42P01", "42P02", "42703",
-                                                        "42704", "42725", "42883", "3D000", "3F000", "34000"};
-  return sqlstate.substr(0, 2) == "58" || std::find(kStates.begin(), kStates.end(), sqlstate) != kStates.end();
-}
-
-// What of the primary message may be shown.
-std::string Shown(std::string_view primary, std::string_view sqlstate, bool has_place, std::string_view sql) {
-  if (sqlstate.substr(0, 2) == "22") return WithoutQuoted(primary);
-  // An error with a position is about the text of a statement or function, not about what it found in a value.
-  if (MayQuoteNameFromValue(sqlstate) && !has_place) return WithoutQuotedUnlessIn(primary, sql);
-  return std::string(primary);
-}
-
-// What a command names is looked up before it begins; what its functions name is reported with their context. (An
-// error of an index expression's own, while the index is built, has none of these SQLSTATEs: all that it calls is
-// immutable.)
-bool IsRefusedByName(std::string_view sqlstate, std::string_view context) {
-  constexpr std::array<std::string_view, 10> kStates = {"0A000", "25001", "3F000", "42501", "42703",
-                                                        "42704", "42710", "42809", "42P01", "42P07"};
-  return context.empty() && std::find(kStates.begin(), kStates.end(), sqlstate) != kStates.end();
-}
-
-// Where a transaction fails when everything in it had worked: the check for serializability, and a foreign server that
-// was told to commit (postgres_fdw names the command that failed).
-bool IsAtCommit(std::string_view function, std::string_view context) {
-  return function == "PreCommit_CheckForSerializationFailure" ||
-         context.find("COMMIT TRANSACTION") != std::string_view::npos;
-}
-
-// What to do about it, where PostgreSQL does not say it.
-std::string_view HintFor(std::string_view sqlstate) {
-  if (sqlstate == "25P02") return "roll back, or roll back to a savepoint; nothing else runs in a failed transaction";
-  if (sqlstate == "25006") return "connect to the server that takes writes, or leave read_only out";
-  if (sqlstate == "26000" || sqlstate == "42P05") {
-    return "if a connection pooler stands before PostgreSQL, let it pool sessions, or connect past it";
-  }
-  if (sqlstate == "40001" || sqlstate == "40P01") return "repeat it: another transaction was in its way";
-  if (sqlstate == "40003" || sqlstate == "08007") return "look whether it took effect before repeating it";
-  if (sqlstate == "42501") return "grant the role what it needs, or use another data source";
-  if (sqlstate == "53100") return "the server's disk is full: nothing can be written until there is room";
-  if (sqlstate == "53200") return "the server is out of memory: ask for less, or lower work_mem";
-  if (sqlstate == "53400") return "a limit of the server's configuration was reached (temp_file_limit or the like)";
-  if (sqlstate == "55P03") return "another transaction holds the lock: repeat it later, or raise lock_timeout";
-  if (sqlstate == "57014") {
-    return "neither the caller nor the gateway cancelled it: statement_timeout did, or pg_cancel_backend()";
-  }
-  return "";
 }
 
 std::string_view LoginHintFor(std::string_view sqlstate) {
@@ -170,53 +105,6 @@ bool MeansStalePlan(std::string_view sqlstate, std::string_view message, std::st
   return (sqlstate == "26000" || sqlstate == "42P05") && message.find(kPreparedNames) != std::string_view::npos;
 }
 
-absl::Status StatusOfResult(const PGresult& result, std::string_view sql) {
-  std::string_view severity = Field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-  if (severity.empty()) severity = Field(result, PG_DIAG_SEVERITY);
-  if (severity.empty()) return LinkLost(absl::OkStatus());  // libpq's own words: the link broke
-  std::string_view sqlstate = Field(result, PG_DIAG_SQLSTATE);
-  if (sqlstate.empty()) sqlstate = "XX000";  // an error of which the server does not say which is the server's fault
-  const std::string_view primary = Field(result, PG_DIAG_MESSAGE_PRIMARY);
-  const std::string_view position = Field(result, PG_DIAG_STATEMENT_POSITION);
-  const bool has_place = !position.empty() || !Field(result, PG_DIAG_INTERNAL_POSITION).empty();
-  const std::string_view hint = Field(result, PG_DIAG_MESSAGE_HINT);
-  Consequence consequence = ConsequenceOf(sqlstate);
-  const std::string_view function = Field(result, PG_DIAG_SOURCE_FUNCTION);
-  const bool stale_plan = MeansStalePlan(sqlstate, primary, function);
-  if (stale_plan) {
-    consequence = {.code = StatusCode::kAborted, .outcome = v1::OUTCOME_NOT_EXECUTED, .retryable = true};
-  }
-
-  v1::DatabaseError detail;
-  detail.set_kind(consequence.kind);
-  const std::string_view context = Field(result, PG_DIAG_CONTEXT);
-  detail.set_phase(IsAtCommit(function, context)        ? v1::PHASE_COMMITTING
-                   : IsRefusedByName(sqlstate, context) ? v1::PHASE_VALIDATING
-                                                        : v1::PHASE_EXECUTING);
-  detail.set_outcome(consequence.outcome);
-  detail.set_retryable(consequence.retryable);
-  detail.set_sqlstate(std::string(sqlstate));
-  detail.set_reason(std::string(stale_plan ? "STALE_PLAN" : kPostgresError));
-  detail.set_message(Clip(Shown(primary, sqlstate, has_place, sql), 700));
-  if (detail.message().empty()) detail.set_message("PostgreSQL refused the statement without a message");
-  detail.set_hint(Clip(hint.empty() ? HintFor(sqlstate) : hint, 400));
-  uint32_t at = 0;
-  if (absl::SimpleAtoi(ToAbsl(position), &at)) detail.set_position(at);
-  detail.set_constraint_name(Clip(Field(result, PG_DIAG_CONSTRAINT_NAME), 64));
-  detail.set_schema_name(Clip(Field(result, PG_DIAG_SCHEMA_NAME), 64));
-  detail.set_table_name(Clip(Field(result, PG_DIAG_TABLE_NAME), 64));
-  detail.set_column_name(Clip(Field(result, PG_DIAG_COLUMN_NAME), 64));
-  detail.set_data_type_name(Clip(Field(result, PG_DIAG_DATATYPE_NAME), 64));
-  // A value that is refused while parameters are bound: the context's last line says whose.
-  int parameter = position.empty() ? ParameterNumberIn(context.substr(context.rfind('\n') + 1)) : 0;
-  if (parameter == 0 && sqlstate.substr(0, 2) == "42") parameter = ParameterNumberIn(primary);
-  if (parameter > 0) detail.set_field(absl::StrCat("$", parameter));
-
-  const absl::Status status = MakeError(consequence.code, std::move(detail));
-  // The session is over, even if the link should not be closed yet.
-  return severity == "FATAL" || severity == "PANIC" ? LinkLost(status) : status;
-}
-
 absl::Status LinkLost(const absl::Status& cause) {
   v1::DatabaseError detail;
   detail.set_kind(v1::ERROR_KIND_CONNECTION);
@@ -236,7 +124,7 @@ absl::Status LinkLost(const absl::Status& cause) {
   return MakeError(StatusCode::kUnknown, std::move(detail));
 }
 
-absl::Status ConnectFailed(std::string_view target, std::string_view message) {
+absl::Status ConnectFailed(std::string_view target, std::string_view message, std::string_view password) {
   // Of 'connection to server at "h" (1.2.3.4), port 5432 failed: FATAL:  28P01: password ...\nLOCATION: ...' the tail
   // of the last first-line counts; libpq may have tried several addresses.
   std::string_view text = message;
@@ -261,7 +149,10 @@ absl::Status ConnectFailed(std::string_view target, std::string_view message) {
   detail.set_retryable(!permanent);
   detail.set_sqlstate(std::string(sqlstate));
   detail.set_reason(sqlstate.empty() ? "UNREACHABLE" : "LOGIN_REFUSED");
-  detail.set_message(Clip(absl::StrCat("can't connect to ", ToAbsl(target), ": ", ToAbsl(text)), 700));
+  const std::array<std::string_view, 1> secrets = {password};
+  detail.set_message(Clipped(absl::StrCat("can't connect to ", ToAbsl(target), ": ",
+                                          HideValues(text.substr(0, kMaxSearchedBytes), secrets, "", Search::kPieces)),
+                             kMaxMessageBytes));
   detail.set_hint(std::string(LoginHintFor(sqlstate)));
   return MakeError(permanent ? StatusCode::kFailedPrecondition : StatusCode::kUnavailable, std::move(detail));
 }

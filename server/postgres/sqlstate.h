@@ -2,8 +2,6 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_SQLSTATE_H_
 #define ENGINE_DB_SERVER_POSTGRES_SQLSTATE_H_
 
-#include <libpq-fe.h>
-
 #include <string>
 #include <string_view>
 
@@ -37,13 +35,6 @@ struct Consequence {
 // that reported it, and needs no translation.
 [[nodiscard]] bool MeansStalePlan(std::string_view sqlstate, std::string_view message, std::string_view function);
 
-// The error of a result whose status is PGRES_FATAL_ERROR. `sql` is what was sent: names that stand in it may be shown.
-// DETAIL and CONTEXT are left out, since they hold row data, and so are values that the message quotes; but `field`
-// gets the number of the parameter that PostgreSQL speaks of, as "$2". Its phase is VALIDATING where a command was
-// refused for what it names, before it did anything, and COMMITTING where PostgreSQL failed to commit. An error that
-// ends the session, or is libpq's own, comes as LinkLost().
-[[nodiscard]] absl::Status StatusOfResult(const PGresult& result, std::string_view sql);
-
 // The reason of an error that PostgreSQL reported, unless it is LinkLost() or STALE_PLAN.
 inline constexpr std::string_view kPostgresError = "POSTGRESQL_ERROR";
 
@@ -55,8 +46,9 @@ inline constexpr std::string_view kLinkLost = "LINK_LOST";
 [[nodiscard]] absl::Status LinkLost(const absl::Status& cause);
 
 // Connecting failed with libpq's `message`, which must have been made with PQERRORS_VERBOSE so that it has the
-// SQLSTATE. `target` names the target to the caller.
-[[nodiscard]] absl::Status ConnectFailed(std::string_view target, std::string_view message);
+// SQLSTATE. `target` names the target to the caller; `password` is left out of the message, should the server repeat
+// it.
+[[nodiscard]] absl::Status ConnectFailed(std::string_view target, std::string_view message, std::string_view password);
 
 }  // namespace engine::db::postgres
 

@@ -1,0 +1,245 @@
+#include "server/postgres/result_error.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error.h"
+#include "server/base/text.h"
+#include "server/postgres/condition_name.h"
+#include "server/postgres/hidden_values.h"
+#include "server/postgres/message_sources.h"
+#include "server/postgres/message_text.h"
+#include "server/postgres/sqlstate.h"
+
+namespace engine::db::postgres {
+namespace {
+
+using absl::StatusCode;
+
+std::string_view Field(const PGresult& result, int code) {
+  const char* value = PQresultErrorField(&result, code);
+  return value == nullptr ? std::string_view() : std::string_view(value);
+}
+
+constexpr size_t kMaxMessageBytes = 700;
+constexpr size_t kMaxHintBytes = 400;
+constexpr size_t kMaxNameBytes = 64;
+// Of a text that is yet to be searched for values, which must not be clipped in their midst.
+constexpr size_t kMaxSearchedBytes = 4096;
+constexpr char kRaisedUrl[] = "engine.db/raised";
+
+// What of an error's message and hint may be shown.
+struct Shown {
+  std::string message;
+  std::string hint;
+};
+
+// The statement's first words, in capitals: "CREATE FUNCTION".
+std::string FirstWords(std::string_view sql, int count) {
+  std::string words;
+  size_t at = 0;
+  while (count-- > 0) {
+    while (at < sql.size() && absl::ascii_isspace(static_cast<unsigned char>(sql[at]))) ++at;
+    const size_t begin = at;
+    while (at < sql.size() && absl::ascii_isalpha(static_cast<unsigned char>(sql[at]))) ++at;
+    absl::StrAppend(&words, words.empty() ? "" : " ", absl::AsciiStrToUpper(ToAbsl(sql.substr(begin, at - begin))));
+  }
+  return words;
+}
+
+// It checks a function's body, which the caller wrote, and runs nothing.
+bool MakesFunction(std::string_view sql) {
+  return FirstWords(sql, 2) == "CREATE FUNCTION" || FirstWords(sql, 2) == "CREATE PROCEDURE" ||
+         FirstWords(sql, 4) == "CREATE OR REPLACE FUNCTION" || FirstWords(sql, 4) == "CREATE OR REPLACE PROCEDURE";
+}
+
+// Whether an error can only be about what the caller wrote. With a context it was found while something else ran: a
+// function, or the parser on a value (note::regtype), whose positions are those in that value.
+bool IsAboutCallersText(const PGresult& result, std::string_view sql) {
+  if (!Field(result, PG_DIAG_INTERNAL_POSITION).empty() || !Field(result, PG_DIAG_INTERNAL_QUERY).empty()) return false;
+  if (!Field(result, PG_DIAG_CONTEXT).empty()) return MakesFunction(sql);
+  if (!Field(result, PG_DIAG_STATEMENT_POSITION).empty()) return true;
+  const std::string word = FirstWords(sql, 1);  // of commands that evaluate nothing
+  return word == "DROP" || word == "GRANT" || word == "REVOKE" || word == "COMMENT";
+}
+
+bool IsOfRawParser(std::string_view file) {
+  return file == "scan.l" || file == "scan.c" || file == "gram.y" || file == "gram.c";
+}
+
+// What a command names is looked up before it begins; what its functions name is reported with their context. (An
+// error of an index expression's own, while the index is built, has none of these SQLSTATEs: all that it calls is
+// immutable.)
+bool IsRefusedByName(std::string_view sqlstate, std::string_view context) {
+  constexpr std::array<std::string_view, 10> kStates = {"0A000", "25001", "3F000", "42501", "42703",
+                                                        "42704", "42710", "42809", "42P01", "42P07"};
+  return context.empty() && std::find(kStates.begin(), kStates.end(), sqlstate) != kStates.end();
+}
+
+// Where a transaction fails when everything in it had worked: the check for serializability, and a foreign server that
+// was told to commit (postgres_fdw names the command that failed).
+bool IsAtCommit(std::string_view function, std::string_view context) {
+  return function == "PreCommit_CheckForSerializationFailure" ||
+         context.find("COMMIT TRANSACTION") != std::string_view::npos;
+}
+
+// What to do about it, where PostgreSQL does not say it.
+std::string_view HintFor(std::string_view sqlstate) {
+  if (sqlstate == "25P02") return "roll back, or roll back to a savepoint; nothing else runs in a failed transaction";
+  if (sqlstate == "25006") return "connect to the server that takes writes, or leave read_only out";
+  if (sqlstate == "26000" || sqlstate == "42P05") {
+    return "if a connection pooler stands before PostgreSQL, let it pool sessions, or connect past it";
+  }
+  if (sqlstate == "40001" || sqlstate == "40P01") return "repeat it: another transaction was in its way";
+  if (sqlstate == "40003" || sqlstate == "08007") return "look whether it took effect before repeating it";
+  if (sqlstate == "42501") return "grant the role what it needs, or use another data source";
+  if (sqlstate == "53100") return "the server's disk is full: nothing can be written until there is room";
+  if (sqlstate == "53200") return "the server is out of memory: ask for less, or lower work_mem";
+  if (sqlstate == "53400") return "a limit of the server's configuration was reached (temp_file_limit or the like)";
+  if (sqlstate == "55P03") return "another transaction holds the lock: repeat it later, or raise lock_timeout";
+  if (sqlstate == "57014") {
+    return "neither the caller nor the gateway cancelled it: statement_timeout did, or pg_cancel_backend()";
+  }
+  return "";
+}
+
+Shown WithoutText(std::string_view sqlstate) {
+  const std::string_view hint = HintFor(sqlstate);
+  return {absl::StrCat(ConditionName(sqlstate), " (PostgreSQL's message is not shown, since it may hold data)"),
+          absl::StrCat(ToAbsl(hint), hint.empty() ? "" : "; ",
+                       "PostgreSQL's own log has the message, and the gateway's has it with errorDetail: log")};
+}
+
+Shown WhatToShow(const PGresult& result, std::string_view sqlstate, MessageKind kind, std::string_view sql) {
+  const std::string_view primary = Field(result, PG_DIAG_MESSAGE_PRIMARY);
+  const std::string_view hint = Field(result, PG_DIAG_MESSAGE_HINT);
+  const bool is_class_22 = sqlstate.substr(0, 2) == "22";
+  if (IsAboutCallersText(result, sql)) {
+    return {is_class_22 ? WithoutQuoted(primary) : std::string(primary), std::string(hint)};
+  }
+  // The text of a statement that a function made, perhaps of rows.
+  const bool is_inner =
+      !Field(result, PG_DIAG_INTERNAL_POSITION).empty() || !Field(result, PG_DIAG_INTERNAL_QUERY).empty();
+  if (is_inner || kind == MessageKind::kData || kind == MessageKind::kAuthored) return WithoutText(sqlstate);
+  if (kind == MessageKind::kNames) return {std::string(primary), std::string(hint)};
+  if (kind == MessageKind::kQuotesValues)
+    return {WithoutNumbersUnlessIn(WithoutQuoted(primary), sql), std::string(hint)};
+  const bool numbers_are_values =
+      sqlstate.substr(0, 2) == "42" || sqlstate.substr(0, 2) == "0A" || sqlstate.substr(0, 2) == "55";
+  std::string message = WithoutQuotedUnlessIn(primary, sql);
+  return {numbers_are_values ? WithoutNumbersUnlessIn(message, sql) : std::move(message), std::string(hint)};
+}
+
+void SetNames(const PGresult& result, v1::DatabaseError& detail) {
+  detail.set_constraint_name(Clipped(Field(result, PG_DIAG_CONSTRAINT_NAME), kMaxNameBytes));
+  detail.set_schema_name(Clipped(Field(result, PG_DIAG_SCHEMA_NAME), kMaxNameBytes));
+  detail.set_table_name(Clipped(Field(result, PG_DIAG_TABLE_NAME), kMaxNameBytes));
+  detail.set_column_name(Clipped(Field(result, PG_DIAG_COLUMN_NAME), kMaxNameBytes));
+  detail.set_data_type_name(Clipped(Field(result, PG_DIAG_DATATYPE_NAME), kMaxNameBytes));
+}
+
+// What the author of a function wrote waits for whoever knows the parameters.
+void AttachRaised(const PGresult& result, absl::Status& status) {
+  v1::DatabaseError raised;
+  raised.set_message(Clipped(Field(result, PG_DIAG_MESSAGE_PRIMARY), kMaxSearchedBytes));
+  raised.set_hint(Clipped(Field(result, PG_DIAG_MESSAGE_HINT), kMaxSearchedBytes));
+  SetNames(result, raised);
+  status.SetPayload(kRaisedUrl, absl::Cord(raised.SerializeAsString()));
+}
+
+std::string Hidden(const std::string& text, absl::Span<const std::string_view> values, std::string_view sql,
+                   size_t limit) {
+  std::string shown = HideValues(text, values, sql, Search::kPieces);
+  // The end of what was clipped may be the beginning of a value.
+  if (text.size() >= kMaxSearchedBytes)
+    shown = absl::StrCat(shown.substr(0, shown.size() - std::min<size_t>(shown.size(), 16)), "...");
+  return Clipped(shown, limit);
+}
+
+}  // namespace
+
+absl::Status StatusOfResult(const PGresult& result, std::string_view sql, const ErrorTexts& texts) {
+  std::string_view severity = Field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+  if (severity.empty()) severity = Field(result, PG_DIAG_SEVERITY);
+  if (severity.empty()) return LinkLost(absl::OkStatus());  // libpq's own words: the link broke
+  std::string_view sqlstate = Field(result, PG_DIAG_SQLSTATE);
+  if (sqlstate.empty()) sqlstate = "XX000";  // an error of which the server does not say which is the server's fault
+  const std::string_view primary = Field(result, PG_DIAG_MESSAGE_PRIMARY);
+  const std::string_view file = Field(result, PG_DIAG_SOURCE_FILE);
+  const bool is_in_value = !Field(result, PG_DIAG_CONTEXT).empty() && IsOfRawParser(file) && !MakesFunction(sql);
+  const std::string_view position = is_in_value ? std::string_view() : Field(result, PG_DIAG_STATEMENT_POSITION);
+  const std::string_view routine = Field(result, PG_DIAG_SOURCE_FUNCTION);
+  Consequence consequence = ConsequenceOf(sqlstate);
+  const bool stale_plan = MeansStalePlan(sqlstate, primary, routine);
+  if (stale_plan) {
+    consequence = {.code = StatusCode::kAborted, .outcome = v1::OUTCOME_NOT_EXECUTED, .retryable = true};
+  } else if (texts.logged) {
+    LogWholeError(result, sql, texts);
+  }
+  // What ends a session is about the session; a pooler before PostgreSQL has no source files to tell.
+  const bool is_fatal = severity == "FATAL" || severity == "PANIC";
+  const MessageKind kind = is_fatal ? MessageKind::kQuotesNames : KindOfMessage({sqlstate, file, routine});
+  const Shown shown = WhatToShow(result, sqlstate, kind, sql);
+
+  v1::DatabaseError detail;
+  detail.set_kind(consequence.kind);
+  const std::string_view context = Field(result, PG_DIAG_CONTEXT);
+  detail.set_phase(IsAtCommit(routine, context)         ? v1::PHASE_COMMITTING
+                   : IsRefusedByName(sqlstate, context) ? v1::PHASE_VALIDATING
+                                                        : v1::PHASE_EXECUTING);
+  detail.set_outcome(consequence.outcome);
+  detail.set_retryable(consequence.retryable);
+  detail.set_sqlstate(std::string(sqlstate));
+  detail.set_reason(std::string(stale_plan ? "STALE_PLAN" : kPostgresError));
+  detail.set_message(Clipped(shown.message, kMaxMessageBytes));
+  if (detail.message().empty()) detail.set_message("PostgreSQL refused the statement without a message");
+  detail.set_hint(Clipped(shown.hint.empty() ? HintFor(sqlstate) : shown.hint, kMaxHintBytes));
+  uint32_t at = 0;
+  if (absl::SimpleAtoi(ToAbsl(position), &at)) detail.set_position(at);
+  if (kind != MessageKind::kAuthored && kind != MessageKind::kData) SetNames(result, detail);
+  // A value that is refused while parameters are bound: the context's last line says whose.
+  int parameter = position.empty() ? ParameterNumberIn(context.substr(context.rfind('\n') + 1)) : 0;
+  if (parameter == 0 && sqlstate.substr(0, 2) == "42") parameter = ParameterNumberIn(primary);
+  if (parameter > 0) detail.set_field(absl::StrCat("$", parameter));
+
+  absl::Status status = MakeError(consequence.code, std::move(detail));
+  // The session is over, even if the link should not be closed yet.
+  if (is_fatal) return LinkLost(status);
+  if (kind == MessageKind::kAuthored && !texts.hides_raised) AttachRaised(result, status);
+  return status;
+}
+
+absl::Status WithoutValues(const absl::Status& status, absl::Span<const std::string_view> values,
+                           std::string_view sql) {
+  const auto payload = status.GetPayload(kRaisedUrl);
+  v1::DatabaseError raised;
+  if (!payload || !raised.ParseFromString(std::string(*payload))) {
+    return WithDetail(status, [&](v1::DatabaseError& detail) {
+      detail.set_message(HideValues(detail.message(), values, sql, Search::kWhole));
+      detail.set_hint(HideValues(detail.hint(), values, sql, Search::kWhole));
+    });
+  }
+  const auto hidden = [&](const std::string& text, size_t limit = kMaxNameBytes) {
+    return Hidden(text, values, sql, limit);
+  };
+  absl::Status shown = WithDetail(status, [&](v1::DatabaseError& detail) {
+    detail.set_message(hidden(raised.message(), kMaxMessageBytes));
+    if (!raised.hint().empty()) detail.set_hint(hidden(raised.hint(), kMaxHintBytes));
+    detail.set_constraint_name(hidden(raised.constraint_name()));
+    detail.set_schema_name(hidden(raised.schema_name()));
+    detail.set_table_name(hidden(raised.table_name()));
+    detail.set_column_name(hidden(raised.column_name()));
+    detail.set_data_type_name(hidden(raised.data_type_name()));
+  });
+  shown.ErasePayload(kRaisedUrl);
+  return shown;
+}
+
+}  // namespace engine::db::postgres
