@@ -5,7 +5,8 @@
 //
 // What may be logged: names of pools and data sources, counts, durations, process ids, SQLSTATE, error kinds and
 // reasons, the fingerprint of a statement, the first characters of a handle. Never: a statement's text, parameters,
-// rows, passwords, connection URLs, whole handles, and PostgreSQL's own messages, which can quote values.
+// rows, passwords, connection URLs, whole handles, and PostgreSQL's own messages, which can quote values (unless the
+// operator asks for those: errorDetail, see postgres/error_texts.h).
 //
 // Every function may be called from any thread.
 #ifndef ENGINE_DB_SERVER_OBSERVE_LOG_H_

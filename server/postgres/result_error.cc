@@ -64,8 +64,9 @@ bool MakesFunction(std::string_view sql) {
 // function, or the parser on a value (note::regtype), whose positions are those in that value.
 bool IsAboutCallersText(const PGresult& result, std::string_view sql) {
   if (!Field(result, PG_DIAG_INTERNAL_POSITION).empty() || !Field(result, PG_DIAG_INTERNAL_QUERY).empty()) return false;
-  if (!Field(result, PG_DIAG_CONTEXT).empty()) return MakesFunction(sql);
-  if (!Field(result, PG_DIAG_STATEMENT_POSITION).empty()) return true;
+  const bool has_position = !Field(result, PG_DIAG_STATEMENT_POSITION).empty();
+  if (!Field(result, PG_DIAG_CONTEXT).empty()) return has_position && MakesFunction(sql);
+  if (has_position) return true;
   const std::string word = FirstWords(sql, 1);  // of commands that evaluate nothing
   return word == "DROP" || word == "GRANT" || word == "REVOKE" || word == "COMMENT";
 }
@@ -120,29 +121,27 @@ Shown WithoutText(std::string_view sqlstate) {
 Shown WhatToShow(const PGresult& result, std::string_view sqlstate, MessageKind kind, std::string_view sql) {
   const std::string_view primary = Field(result, PG_DIAG_MESSAGE_PRIMARY);
   const std::string_view hint = Field(result, PG_DIAG_MESSAGE_HINT);
-  const bool is_class_22 = sqlstate.substr(0, 2) == "22";
   if (IsAboutCallersText(result, sql)) {
-    return {is_class_22 ? WithoutQuoted(primary) : std::string(primary), std::string(hint)};
+    return {sqlstate.starts_with("22") ? WithoutQuoted(primary) : std::string(primary), std::string(hint)};
   }
   // The text of a statement that a function made, perhaps of rows.
   const bool is_inner =
       !Field(result, PG_DIAG_INTERNAL_POSITION).empty() || !Field(result, PG_DIAG_INTERNAL_QUERY).empty();
   if (is_inner || kind == MessageKind::kData || kind == MessageKind::kAuthored) return WithoutText(sqlstate);
-  if (kind == MessageKind::kNames) return {std::string(primary), std::string(hint)};
-  if (kind == MessageKind::kQuotesValues)
-    return {WithoutNumbersUnlessIn(WithoutQuoted(primary), sql), std::string(hint)};
-  const bool numbers_are_values =
-      sqlstate.substr(0, 2) == "42" || sqlstate.substr(0, 2) == "0A" || sqlstate.substr(0, 2) == "55";
-  std::string message = WithoutQuotedUnlessIn(primary, sql);
-  return {numbers_are_values ? WithoutNumbersUnlessIn(message, sql) : std::move(message), std::string(hint)};
+  std::string message = kind == MessageKind::kNames          ? std::string(primary)
+                        : kind == MessageKind::kQuotesValues ? WithoutQuoted(primary)
+                                                             : WithoutQuotedUnlessIn(primary, sql);
+  const std::string_view cls = sqlstate.substr(0, 2);
+  if (cls == "22" || cls == "42" || cls == "0A" || cls == "55") message = WithoutNumbersUnlessIn(message, sql);
+  return {std::move(message), std::string(hint)};
 }
 
-void SetNames(const PGresult& result, v1::DatabaseError& detail) {
-  detail.set_constraint_name(Clipped(Field(result, PG_DIAG_CONSTRAINT_NAME), kMaxNameBytes));
-  detail.set_schema_name(Clipped(Field(result, PG_DIAG_SCHEMA_NAME), kMaxNameBytes));
-  detail.set_table_name(Clipped(Field(result, PG_DIAG_TABLE_NAME), kMaxNameBytes));
-  detail.set_column_name(Clipped(Field(result, PG_DIAG_COLUMN_NAME), kMaxNameBytes));
-  detail.set_data_type_name(Clipped(Field(result, PG_DIAG_DATATYPE_NAME), kMaxNameBytes));
+void SetNames(const PGresult& result, size_t limit, v1::DatabaseError& detail) {
+  detail.set_constraint_name(Clipped(Field(result, PG_DIAG_CONSTRAINT_NAME), limit));
+  detail.set_schema_name(Clipped(Field(result, PG_DIAG_SCHEMA_NAME), limit));
+  detail.set_table_name(Clipped(Field(result, PG_DIAG_TABLE_NAME), limit));
+  detail.set_column_name(Clipped(Field(result, PG_DIAG_COLUMN_NAME), limit));
+  detail.set_data_type_name(Clipped(Field(result, PG_DIAG_DATATYPE_NAME), limit));
 }
 
 // What the author of a function wrote waits for whoever knows the parameters.
@@ -150,7 +149,7 @@ void AttachRaised(const PGresult& result, absl::Status& status) {
   v1::DatabaseError raised;
   raised.set_message(Clipped(Field(result, PG_DIAG_MESSAGE_PRIMARY), kMaxSearchedBytes));
   raised.set_hint(Clipped(Field(result, PG_DIAG_MESSAGE_HINT), kMaxSearchedBytes));
-  SetNames(result, raised);
+  SetNames(result, kMaxSearchedBytes, raised);
   status.SetPayload(kRaisedUrl, absl::Cord(raised.SerializeAsString()));
 }
 
@@ -203,7 +202,7 @@ absl::Status StatusOfResult(const PGresult& result, std::string_view sql, const 
   detail.set_hint(Clipped(shown.hint.empty() ? HintFor(sqlstate) : shown.hint, kMaxHintBytes));
   uint32_t at = 0;
   if (absl::SimpleAtoi(ToAbsl(position), &at)) detail.set_position(at);
-  if (kind != MessageKind::kAuthored && kind != MessageKind::kData) SetNames(result, detail);
+  if (kind != MessageKind::kAuthored && kind != MessageKind::kData) SetNames(result, kMaxNameBytes, detail);
   // A value that is refused while parameters are bound: the context's last line says whose.
   int parameter = position.empty() ? ParameterNumberIn(context.substr(context.rfind('\n') + 1)) : 0;
   if (parameter == 0 && sqlstate.substr(0, 2) == "42") parameter = ParameterNumberIn(primary);
@@ -231,7 +230,8 @@ absl::Status WithoutValues(const absl::Status& status, absl::Span<const std::str
   };
   absl::Status shown = WithDetail(status, [&](v1::DatabaseError& detail) {
     detail.set_message(hidden(raised.message(), kMaxMessageBytes));
-    if (!raised.hint().empty()) detail.set_hint(hidden(raised.hint(), kMaxHintBytes));
+    detail.set_hint(raised.hint().empty() ? std::string(HintFor(detail.sqlstate()))
+                                          : hidden(raised.hint(), kMaxHintBytes));
     detail.set_constraint_name(hidden(raised.constraint_name()));
     detail.set_schema_name(hidden(raised.schema_name()));
     detail.set_table_name(hidden(raised.table_name()));

@@ -356,6 +356,7 @@ const std::vector<std::string> kRaising = {
     "N_raise(({}::text)::jsonb ->> 'a')",
     "N_names({})",
     "N_names({} || repeat('x', 100))",
+    "N_names(repeat('x', 58) || {})",
     "N_coded({}, '23505')",
     "N_coded({}, '42883')",
     "N_coded({}, '22P02')",

@@ -429,6 +429,9 @@ TEST_F(Secrets, WhatTellsNothingStays) {
             "column \"customer\" does not exist");
   EXPECT_EQ(says("SELECT " + name() + "_raise(?)", {Text("42")}), "the order is closed, code 42");
   EXPECT_EQ(says("SELECT " + name() + "_raise(?)", {Text("A-4711")}), "the order is closed, code ...");
+  EXPECT_EQ(Decode(Execute(connection, "SELECT " + name() + "_raise('x')").status).error.hint(), "");
+  EXPECT_EQ(says("CREATE FUNCTION " + name() + "_sql() RETURNS int LANGUAGE sql AS 'SELECT nowhere_at_all(1)'"),
+            "function nowhere_at_all(integer) does not exist");
   EXPECT_EQ(says("INSERT INTO " + name() + " VALUES (?)", {Int(-1)}),
             "new row for relation \"" + name() + "\" violates check constraint \"positive\"");
   EXPECT_EQ(says("INSERT INTO " + name() + " (v) VALUES (?)", {Text("four")}),
