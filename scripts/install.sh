@@ -18,7 +18,7 @@ packages=(
 if [[ $purpose == test ]]; then
   packages+=(clang-format clang-tidy clang libclang-rt-dev ca-certificates)  # the last for npm
   packages+=(python3-protobuf python3-pydantic python3-setuptools python3-wheel python3-venv python3-pip python3-pytest
-    mypy python3-pandas)
+    mypy python3-pandas python3-uvloop)
   packages+=(python3-grpcio python3-psycopg python3-psycopg-pool)  # what the gateway and its Python package are compared with
   packages+=(libfaketime libnss-wrapper)  # a clock that jumps, a host name that moves
   # Another distributor's npm brings its own node, and Debian's would conflict with it.

@@ -74,7 +74,7 @@ def test_backoff_grows_to_its_bound() -> None:
 def test_the_password_is_never_shown() -> None:
     config = edb.ConnectionConfig(**GOOD, password="canary-hunter2")
     assert "canary" not in repr(config) and "canary" not in str(config)
-    for fields in ({"password": "canary" * 200}, {"password": "canary\0"}, {"password": "canary", "port": -1}):
+    for fields in ({"password": "canary" * 3000}, {"password": "canary\0"}, {"password": "canary", "port": -1}):
         with pytest.raises(pydantic.ValidationError) as caught:
             edb.ConnectionConfig(**{**GOOD, **fields})
         assert "canary" not in str(caught.value)

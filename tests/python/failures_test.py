@@ -428,6 +428,7 @@ def test_threads_that_connect_at_once_share_one_session(config: edb.ConnectionCo
 PRELUDE = """
 import os, signal, sys, threading, time
 import engine_db_postgres as edb
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Whatever started the tests may ignore it.
 config = edb.ConnectionConfig.from_url(sys.argv[1])
 db = edb.PostgresSyncConnector(config, sys.argv[2])
 db.connect()
@@ -435,8 +436,8 @@ db.connect()
 
 
 def script(postgres: Postgres, gateway: Gateway, code: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", PRELUDE + code, postgres.url, gateway.address], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen([sys.executable, "-c", PRELUDE + code, postgres.url, gateway.address], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def said(process: subprocess.Popen[str]) -> str:
@@ -463,6 +464,33 @@ db.close()
     wait_until(lambda: postgres.psql(sleeping) == "0", "the cancel")
 
 
+def test_control_c_again_and_again_leaves_no_transaction(postgres: Postgres, gateway: Gateway) -> None:
+    process = script(postgres, gateway, """
+try:
+    with db.transaction():
+        with db.transaction():
+            db.execute("SELECT pg_sleep(60), 'control-c-c'")
+except KeyboardInterrupt:
+    for _ in range(200):
+        try:
+            print("interrupted", flush=True)
+            sys.stdin.readline()
+            break
+        except KeyboardInterrupt:
+            pass
+""")
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%control-c-c%' AND pid <> pg_backend_pid()"
+    wait_until(lambda: postgres.psql(sleeping + " AND state = 'active'") == "1", "the statement")
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+    begin = time.monotonic()
+    wait_until(lambda: postgres.psql(sleeping + " AND xact_start IS NOT NULL") == "0", "the rollback")
+    assert time.monotonic() - begin < 20
+    process.kill()
+    process.communicate()
+
+
 def test_control_c_while_sending_leaves_the_connector_in_order(postgres: Postgres, own_gateway: Gateway) -> None:
     postgres.psql("DROP TABLE IF EXISTS bulk; CREATE TABLE bulk (t text); ALTER TABLE bulk OWNER TO app")
     output = said(script(postgres, own_gateway, f"""
@@ -480,6 +508,31 @@ print([db.execute("SELECT ?::text AS t", ["z" * size]).rowcount for size in (1, 
 print(db._state.session._calls)
 """))
     assert output == "interrupted\n[1, 1, 1, 1, 1]\n{}\n"
+
+
+def test_a_signal_s_handler_may_use_the_connector(postgres: Postgres, gateway: Gateway) -> None:
+    output = said(script(postgres, gateway, """
+answers, slowest = {"answered": 0, "INTERRUPTED_SENDER": 0}, 0.0
+def handler(*_):
+    global slowest
+    begin = time.monotonic()
+    try:
+        db.execute("SELECT 1", timeout_ms=20_000)
+        answers["answered"] += 1
+    except edb.DatabaseConnectionError as error:
+        answers[error.reason] += 1
+    slowest = max(slowest, time.monotonic() - begin)
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+while sum(answers.values()) < 500:
+    db.execute("SELECT ?::text", ["x" * 20_000])
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(slowest < 15, answers["answered"] > 0, db.execute("SELECT 1 AS one").rows, db._state.session._calls)
+with db._state._lock:  # As where a handler comes while its thread begins to open the session.
+    db._state.session.end("CLOSED", "by the test")
+    print(db.execute("SELECT 2 AS two").rows)
+"""))
+    assert output == "True True [{'one': 1}] {}\n[{'two': 2}]\n"
 
 
 def test_a_forked_child_opens_a_connection_of_its_own(postgres: Postgres, gateway: Gateway) -> None:

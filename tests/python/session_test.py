@@ -11,7 +11,7 @@ import time
 from typing import Iterator, List
 
 import pytest
-from support.processes import wait_until
+from support.processes import Gateway, wait_until
 
 import engine_db_postgres as edb
 from engine_db_postgres import _wire
@@ -169,3 +169,56 @@ def test_an_interruption_while_sending_ends_the_session(session: ThreadSession, 
     with pytest.raises(KeyboardInterrupt):
         submit(session, b"interrupted")
     assert session.ended  # The next call opens another.
+
+
+def test_what_interrupts_a_thread_that_sends_is_told_so_at_once(peer: Peer, session: ThreadSession,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal's handler; here its place is taken by what is called in the middle of sending."""
+    refused: List[edb.DatabaseError] = []
+    write = session._http2.write
+
+    def interrupted(message: bytes) -> bytes:
+        monkeypatch.setattr(session._http2, "write", write)
+        with pytest.raises(edb.DatabaseConnectionError) as caught:
+            submit(session, b"from the handler")
+        refused.append(caught.value)
+        other = threading.Thread(target=submit, args=(session, b"from another thread"))
+        other.start()
+        other.join()
+        return write(message)
+
+    monkeypatch.setattr(session._http2, "write", interrupted)
+    submit(session, b"interrupted")
+    assert [(error.reason, error.outcome, error.retryable) for error in refused] == [
+        ("INTERRUPTED_SENDER", edb.Outcome.NOT_EXECUTED, True)]
+    submit(session, b"the last")
+    peer.read_until(b"the last")
+    assert b"interrupted" in peer.messages and b"from another thread" in peer.messages
+    assert b"from the handler" not in peer.messages and len(session._calls) == 3
+
+
+def test_a_session_that_could_not_be_opened_is_opened_later(config: edb.ConnectionConfig, gateway: Gateway,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    db = edb.PostgresSyncConnector(config, "unix:/nowhere/gateway.sock")
+    start = threading.Thread.start
+
+    def start_and_wait(thread: threading.Thread) -> None:  # It may well be done before its starter goes on.
+        start(thread)
+        thread.join() if thread.name == "engine-db-opening" else None
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_wait)
+    with pytest.raises(edb.DatabaseConnectionError, match="can't reach"):
+        db.connect()
+    db._state.address = gateway.address
+    assert db.execute("SELECT 1 AS one").rows == [{"one": 1}]
+    db._state.session.end("CLOSED", "by the test")  # type: ignore[union-attr]
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError):
+        db.execute("SELECT 1")
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert db.execute("SELECT 1 AS one").rows == [{"one": 1}]
+    db.close()

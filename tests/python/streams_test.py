@@ -116,6 +116,46 @@ def test_a_stream_runs_in_the_transaction(db: DB, items: str, postgres: Postgres
         assert postgres.psql("SELECT count(*) FROM items") == "0"
 
 
+def test_rows_without_columns_come_through(db: DB, config: edb.ConnectionConfig, gateway: Gateway) -> None:
+    sql = "SELECT FROM generate_series(1, ?::int)"
+    result = db.execute(sql, [3])
+    assert (result.rowcount, len(result), result.rows, result.tuples) == (3, 3, [{}, {}, {}], [(), (), ()])
+    assert db.execute_batch([edb.Statement(sql, [[2]])])[0].result.rows == [{}, {}] and db.execute(sql, [0]).rows == []
+    stream = db.execute_stream(sql, [5000])
+    assert stream.columns == stream.columns == ()
+    assert list(stream) == [{}] * 5000 and stream.rowcount == 5000
+
+    async def main() -> None:
+        async with edb.PostgresAsyncConnector(config, gateway.address) as async_db:
+            stream = async_db.async_execute_stream(sql, [5000])
+            assert await stream.columns() == await stream.columns() == ()
+            assert len([row async for row in stream.tuples()]) == 5000
+
+    asyncio.run(main())
+
+
+# More than a stream's first credit holds needs a gateway that reads such a stream ahead.
+@pytest.mark.parametrize("rows", [50, 3000])
+def test_statements_run_within_the_loop_over_a_stream_of_their_transaction(db: DB, config: edb.ConnectionConfig, gateway: Gateway,
+                                                                          items: str, postgres: Postgres, rows: int) -> None:
+    sql = "SELECT i AS id, repeat('x', 200) AS padding FROM generate_series(1, ?::int) i"
+    with db.transaction() as transaction:
+        for row in db.execute_stream(sql, [rows], timeout_ms=60_000):
+            if row["id"] % 500 == 1:
+                db.execute("INSERT INTO items VALUES (?, 'x')", [row["id"]], timeout_ms=30_000)
+                transaction.execute("SELECT 1", timeout_ms=30_000)
+
+    async def main() -> None:
+        async with edb.PostgresAsyncConnector(config, gateway.address) as async_db, async_db.transaction():
+            async for row in async_db.async_execute_stream(sql, [rows], timeout_ms=60_000):
+                if row["id"] % 500 == 1:
+                    await async_db.async_execute("DELETE FROM items WHERE id = ?", [row["id"]], timeout_ms=30_000)
+
+    assert postgres.psql("SELECT count(*) FROM items") == str((rows + 499) // 500)
+    asyncio.run(main())
+    assert postgres.psql("SELECT count(*) FROM items") == "0"
+
+
 def test_a_row_of_many_megabytes(db: DB) -> None:
     rows = list(db.execute_stream("SELECT repeat('é', 20000000) AS t", timeout_ms=120_000))
     assert len(rows) == 1 and len(rows[0]["t"]) == 20_000_000

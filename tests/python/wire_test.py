@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import struct
 from typing import Any, List
@@ -9,7 +10,10 @@ from typing import Any, List
 import pytest
 
 from engine_db_postgres import _http2, _wire
+from engine_db_postgres._operations import Operation
 from engine_db_postgres._proto import connector_pb2, value_pb2
+from engine_db_postgres._stream_state import StreamState
+from engine_db_postgres.errors import Outcome, Phase
 from engine_db_postgres.result import Result
 from engine_db_postgres.values import Expression, Typed, encode_parameters, encode_value, varint
 
@@ -23,7 +27,7 @@ def test_varints(number: int) -> None:
 
 @pytest.mark.parametrize("value, expected", [
     (None, {"null_value": 0}), (True, {"bool_value": True}), (False, {"bool_value": False}), (-1, {"int64_value": -1}),
-    (5, {"int64_value": 5}), (300, {"int64_value": 300}), (2**63, {"text_value": str(2**63)}), (0.5, {"double_value": 0.5}),
+    (5, {"int64_value": 5}), (300, {"int64_value": 300}), (2**63, {"text_value": str(2**63), "type_name": "numeric"}), (0.5, {"double_value": 0.5}),
     ("", {"text_value": ""}), ("ä" * 100, {"text_value": "ä" * 100}), (b"\0", {"bytes_value": b"\0"}),
     (Expression.DEFAULT, {"expression_value": value_pb2.EXPRESSION_DEFAULT}),
     (Typed("jsonb", "1"), {"text_value": "1", "type_name": "jsonb"}),
@@ -121,6 +125,33 @@ def test_answers_are_read_as_the_generated_classes_write_them(seed: int) -> None
     assert result.tuples == list(zip(*cells))
     names = [column.name for column in result.columns]
     assert result.rows == [dict(zip(names, row)) for row in zip(*cells)]
+
+
+def test_rows_without_columns_are_counted() -> None:
+    response = connector_pb2.ExecuteResponse(rows_affected=3, command_tag="SELECT 3", attempts=1)
+    response.column_batch.row_count = 3
+    result = Result(_wire.read_answer(response.SerializeToString()))
+    assert (result.rowcount, len(result), result.columns) == (3, 3, ())
+    assert result.rows == list(result) == [{}, {}, {}] and result.tuples == [(), (), ()]
+    assert result.rows[0] is not result.rows[1]
+    again = pickle.loads(pickle.dumps(result))
+    assert (len(again), again.tuples) == (3, [(), (), ()])
+    assert len(Result.from_rows([{}, {}])) == 2 and Result.from_rows([{}, {}]).rows == [{}, {}]
+    none = Result(_wire.read_answer(connector_pb2.ExecuteResponse(rows_affected=3, command_tag="INSERT 0 3").SerializeToString()))
+    assert (none.rowcount, len(none), none.rows, none.tuples) == (3, 0, [], [])
+
+
+def test_streamed_rows_without_columns_are_counted() -> None:
+    operation: Any = Operation(None, _wire.CALL_STREAM, b"", 1, Phase.STREAMING, Outcome.UNKNOWN, _wire.read_summary)  # type: ignore
+    state = StreamState(())
+    parts = [connector_pb2.ExecuteStreamResponse() for _ in range(3)]
+    parts[0].column_batch.row_count = 2
+    parts[1].column_batch.row_count = 1
+    parts[2].summary.row_count = 3
+    parts[2].summary.rows_affected = 3
+    rows = [state.take(operation, (_wire.CALL_STREAM + 1, part.SerializeToString())) for part in parts]
+    assert [None if batch is None else (len(batch), batch.tuples) for batch in rows] == [(2, [(), ()]), (1, [()]), None]
+    assert state.complete and state.rowcount == 3
 
 
 def test_broken_answers_are_errors_and_nothing_else() -> None:

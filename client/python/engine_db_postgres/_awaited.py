@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextvars
 from typing import Any, Deque, Optional
 
 from engine_db_postgres._operations import Operation
@@ -19,12 +20,13 @@ class Watch:
         self.loop = loop
         self._calls: Deque[AwaitedCall] = collections.deque()
         self._sweeping = False
+        self._context = contextvars.Context()  # Of its own, so that it keeps nobody else's alive.
 
     def add(self, call: AwaitedCall) -> None:
         self._calls.append(call)
         if not self._sweeping:
             self._sweeping = True
-            self.loop.call_later(_SWEEP_EVERY_S, self._sweep)
+            self.loop.call_later(_SWEEP_EVERY_S, self._sweep, context=self._context)
 
     def _sweep(self) -> None:
         now = self.loop.time()
@@ -39,7 +41,7 @@ class Watch:
         self._calls = still
         self._sweeping = bool(still)
         if still:
-            self.loop.call_later(_SWEEP_EVERY_S, self._sweep)
+            self.loop.call_later(_SWEEP_EVERY_S, self._sweep, context=self._context)
 
 
 class AwaitedCall(Call):
@@ -69,12 +71,13 @@ class AwaitedCall(Call):
 class StreamedCall(Call):
     """A task waits for one part after the other."""
 
-    __slots__ = ("parts", "arrived")
+    __slots__ = ("parts", "arrived", "_context")
 
     def __init__(self, operation: Operation[Any]) -> None:
         super().__init__(operation.phase, operation.outcome_if_lost)
         self.parts: Deque[Reply] = collections.deque()
         self.arrived = asyncio.Event()
+        self._context = contextvars.Context()  # As Watch's.
 
     def put(self, reply: Reply) -> None:
         self.parts.append(reply)
@@ -90,7 +93,7 @@ class StreamedCall(Call):
             if loop.time() >= deadline:
                 raise asyncio.TimeoutError
             self.arrived.clear()
-            alarm = loop.call_at(deadline, self.arrived.set)
+            alarm = loop.call_at(deadline, self.arrived.set, context=self._context)
             try:
                 await self.arrived.wait()
             finally:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Optional, Tuple, Union
+import weakref
+from typing import Any, Optional, Tuple, Union
 
 from engine_db_postgres.errors import configuration_error
 
@@ -40,19 +41,52 @@ def endpoint(address: str) -> Endpoint:
     return host.strip("[]"), int(port)
 
 
+_connecting: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+
 def open_socket(address: str, timeout_s: float) -> socket.socket:
     """A connected socket that blocks. Raises OSError."""
     where = endpoint(address)
     if isinstance(where, tuple):
-        connected = socket.create_connection(where, timeout_s)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    else:
-        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connected.settimeout(timeout_s)
-            connected.connect(where)
-        except BaseException:
-            connected.close()
-            raise
-    connected.settimeout(None)
-    return connected
+        fault: OSError = ConnectionError("it has no address")
+        for family, kind, protocol, _, found in socket.getaddrinfo(*where, type=socket.SOCK_STREAM):
+            try:
+                return _connected(socket.socket(family, kind, protocol), found, timeout_s)
+            except OSError as error:
+                fault = error
+        raise fault
+    return _connected(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), where, timeout_s)
+
+
+def _connected(opened: socket.socket, where: Any, timeout_s: float) -> socket.socket:
+    _connecting.add(opened)
+    try:
+        opened.settimeout(timeout_s)
+        opened.connect(where)
+        if opened.family != socket.AF_UNIX:
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.settimeout(None)
+        return opened
+    except BaseException:
+        opened.close()
+        raise
+    finally:
+        _connecting.discard(opened)
+
+
+def detach(descriptor: int) -> None:
+    """In a forked child: makes a descriptor that is the parent's as well lead nowhere. It is not closed: whatever has it may close
+    it yet, when it would be something else."""
+    if descriptor < 0:
+        return  # It is closed already.
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(nowhere, descriptor, inheritable=False)
+    os.close(nowhere)
+
+
+def _after_fork_in_child() -> None:
+    for opened in list(_connecting):
+        detach(opened.fileno())
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -6,19 +6,21 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, replace
-from typing import Callable, Collection, Generic, List, NamedTuple, Optional, Sequence, Tuple, TypeVar, Union
+from typing import (Any, Callable, Collection, Generic, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, TypeVar,
+                    Union)
 
 from engine_db_postgres import _wire
+from engine_db_postgres._foreign import as_row, rows_of
 from engine_db_postgres._messages import (begin_request, checked_bool, checked_ms, connect_request, error_info, read_error,
                                           read_outcome, retry_settings)
 from engine_db_postgres._proto import connector_pb2
-from engine_db_postgres._session import MAX_REQUEST_BYTES, Reply, Session
+from engine_db_postgres._session import MAX_REQUEST_BYTES, Call, Reply, Session
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.errors import (DatabaseError, ErrorInfo, ErrorKind, Outcome, Phase, make_error, request_error,
                                        transaction_error)
 from engine_db_postgres.options import BatchEntry, Statement, StatementDescription, TransactionOptions
 from engine_db_postgres.result import Column, Result
-from engine_db_postgres.values import Parameters, encode_parameters, varint
+from engine_db_postgres.values import EmptyList, Parameters, empty_list, encode_parameters, varint
 
 T = TypeVar("T")
 
@@ -33,12 +35,12 @@ _MAX_IDEMPOTENCY_KEY_BYTES = 200
 class OpenTransaction:
     """A transaction that is open, or (with `ended`) has been or is just being ended."""
 
-    __slots__ = ("session", "id", "savepoints", "recovery_token", "commits_sent", "_may_end")
+    __slots__ = ("session", "id", "used", "recovery_token", "commits_sent", "_may_end")
 
     def __init__(self, session: Session, transaction_id: str) -> None:
         self.session = session
         self.id = transaction_id
-        self.savepoints = 0
+        self.used = False  # Whether anything was to run in it.
         self.recovery_token = ""
         self.commits_sent = 0  # Without those of which is known that they were not executed.
         self._may_end = [True]  # Who takes it out, which is atomic, is the one to end the transaction.
@@ -79,6 +81,7 @@ class Scope:
             raise transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome.NOT_EXECUTED)
         if self.session.ended:
             raise _in_doubt(Outcome.NOT_EXECUTED) if self.transaction.commits_sent else _lost()
+        self.transaction.used = True
 
     def heard(self, status: bytes) -> None:
         """The TransactionStatus of a reply."""
@@ -109,10 +112,10 @@ def _in_doubt(outcome: Outcome) -> DatabaseError:
 class Operation(Generic[T]):
     """A request, and how to read its answer."""
 
-    __slots__ = ("session", "kind", "request", "guarded_ms", "phase", "outcome_if_lost", "read", "repeatable")
+    __slots__ = ("session", "kind", "request", "guarded_ms", "phase", "outcome_if_lost", "read", "repeatable", "to_its_end")
 
-    def __init__(self, session: Session, kind: int, request: bytes, timeout_ms: int, phase: Phase,
-                 outcome_if_lost: Outcome, read: Callable[[bytes], T], repeatable: bool = False) -> None:
+    def __init__(self, session: Session, kind: int, request: bytes, timeout_ms: int, phase: Phase, outcome_if_lost: Outcome,
+                 read: Callable[[bytes], T], repeatable: bool = False, to_its_end: bool = False) -> None:
         self.session = session
         self.kind = kind
         self.request = request
@@ -122,6 +125,7 @@ class Operation(Generic[T]):
         self.outcome_if_lost = outcome_if_lost
         self.read = read  # Of a streamed result, its summary.
         self.repeatable = repeatable
+        self.to_its_end = to_its_end  # Whether it goes on when whoever waits for it is cancelled or interrupted.
 
     def finish(self, reply: Reply) -> T:
         """The answer's meaning, or its error."""
@@ -129,7 +133,10 @@ class Operation(Generic[T]):
             raise make_error(reply)
         kind, body = reply
         if kind == _wire.REPLY_ERROR:
-            raise make_error(read_error(body))
+            error = read_error(body)
+            if error.sqlstate == "22P02" and self.session.empty_lists:
+                self.session.empty_lists.clear()  # A column's type may have become another.
+            raise make_error(error)
         if kind != _wire.reply_kind(self.kind):
             raise malformed(self.session, self.phase, "another method's answer")
         try:
@@ -193,10 +200,33 @@ def _statement(scope: Scope, sql: str, parameters: Parameters, options: CallOpti
             session.prefixes.clear()
         if len(text) < 16_384:
             session.prefixes[sql] = prefix
-    parts = [prefix, *encode_parameters(parameters, _wire.PARAMETER_TAG)] if parameters else [prefix]
+    try:
+        parts = [prefix, *encode_parameters(parameters, _wire.PARAMETER_TAG, empty_lists=_empty_lists(session, sql))]
+    except EmptyList:
+        raise PlacesUnknown(sql) from None
     if scope.transaction is not None:
         parts.append(_wire.field(b"\x22", scope.transaction.id.encode()))
     return b"".join(parts) + _options(scope, options)
+
+
+# What PostgreSQL did not tell: for one time, as it may be another the next.
+_NOT_TOLD: Tuple[bytes, ...] = (empty_list(""),)
+
+
+def _empty_lists(session: Session, sql: str) -> Optional[Tuple[bytes, ...]]:
+    """What an empty list is for each parameter of the statement; None: that is not known."""
+    found = session.empty_lists.get(sql)
+    if found is _NOT_TOLD:
+        session.empty_lists.pop(sql, None)
+    return found
+
+
+class PlacesUnknown(Exception):
+    """A parameter is an empty list, and what it is depends on the type of its place: PlacesOf finds out."""
+
+    def __init__(self, sql: str) -> None:
+        super().__init__(sql)
+        self.sql = sql
 
 
 def _options(scope: Scope, options: CallOptions) -> bytes:
@@ -255,21 +285,34 @@ def execute_stream(scope: Scope, sql: str, parameters: Parameters, options: Call
                      Phase.STREAMING, scope.outcome_if_lost, read)
 
 
-BatchItem = Union[Statement, str, Tuple[str, Sequence[Parameters]]]
+BatchItem = Union[Statement, str, Tuple[str, Iterable[Parameters]]]
 
 
-def execute_batch(scope: Scope, statements: Sequence[BatchItem], atomic: bool,
+def batch(statements: Iterable[BatchItem]) -> List[Statement]:
+    """What is given as a batch, as it can be read more than once."""
+    items: List[Statement] = []
+    for index, item in enumerate(statements):
+        sql, lists = (item, ()) if isinstance(item, str) else item
+        items.append(Statement(sql, [as_row(parameters, f"statements[{index}].parameter_lists[{number}].parameters")
+                                     for number, parameters in enumerate(rows_of(lists))]))
+    return items
+
+
+def execute_batch(scope: Scope, statements: Sequence[Statement], atomic: bool,
                   options: CallOptions) -> Operation[List[BatchEntry]]:
     """Many statements in one round trip."""
     scope.require_open()
     parts = [_wire.field(b"\x0a", scope.session.connection_id.encode())]
-    for index, item in enumerate(statements):
-        sql, lists = (item, ()) if isinstance(item, str) else item
+    for index, (sql, lists) in enumerate(statements):
         path = f"statements[{index}]"
         body = [_wire.field(b"\x0a", _require_text(sql, path + ".sql"))]
+        empty_lists = _empty_lists(scope.session, sql)
         for number, parameters in enumerate(lists):
-            encoded = encode_parameters(parameters, _wire.LIST_PARAMETER_TAG,
-                                        f"{path}.parameter_lists[{number}].parameters")
+            try:
+                encoded = encode_parameters(parameters, _wire.LIST_PARAMETER_TAG,
+                                            f"{path}.parameter_lists[{number}].parameters", empty_lists)
+            except EmptyList:
+                raise PlacesUnknown(sql) from None
             body.append(_wire.field(b"\x1a", b"".join(encoded)))
         parts.append(_wire.field(b"\x12", b"".join(body)))
     if scope.transaction is not None:
@@ -298,20 +341,23 @@ def execute_batch(scope: Scope, statements: Sequence[BatchItem], atomic: bool,
                      scope.outcome_if_lost, read, options.idempotency_key is not None)
 
 
-def split_runs(sql: str, parameter_lists: Sequence[Parameters]) -> List[Statement]:
-    """The runs of one statement, in as few batches as the contract's limits allow."""
-    batches: List[Statement] = []
-    begin = size = 0
+def split_runs(sql: str, parameter_lists: Iterable[Parameters]) -> Iterator[Statement]:
+    """The runs of one statement, in as few batches as the contract's limits allow. Takes no more of `parameter_lists` than the
+    next batch holds."""
+    batch: List[Parameters] = []
+    size = 0
     limit = MAX_REQUEST_BYTES // 2
-    for index, parameters in enumerate(parameter_lists):
-        length = sum(map(len, encode_parameters(parameters, _wire.LIST_PARAMETER_TAG, f"parameter_lists[{index}]"))) + 8
-        if index > begin and (size + length > limit or index - begin == MAX_RUNS_IN_BATCH):
-            batches.append(Statement(sql, parameter_lists[begin:index]))
-            begin, size = index, 0
+    for index, parameters in enumerate(rows_of(parameter_lists)):
+        path = f"parameter_lists[{index}]"
+        row = as_row(parameters, path)
+        length = sum(map(len, encode_parameters(row, _wire.LIST_PARAMETER_TAG, path, ()))) + 8
+        if batch and (size + length > limit or len(batch) == MAX_RUNS_IN_BATCH):
+            yield Statement(sql, batch)
+            batch, size = [], 0
+        batch.append(tuple(row))  # What gives the rows may use the same list for all of them.
         size += length
-    if begin < len(parameter_lists):
-        batches.append(Statement(sql, parameter_lists[begin:]))
-    return batches
+    if batch:
+        yield Statement(sql, batch)
 
 
 def describe(scope: Scope, sql: str, timeout_ms: Optional[int]) -> Operation[StatementDescription]:
@@ -330,6 +376,54 @@ def describe(scope: Scope, sql: str, timeout_ms: Optional[int]) -> Operation[Sta
 
     return Operation(scope.session, _wire.CALL_DESCRIBE, request.SerializeToString(), timeout_ms or 0, Phase.EXECUTING,
                      Outcome.UNSPECIFIED, read)
+
+
+class PlacesOf:
+    """Learns what an empty list is for each parameter of a statement, in the transaction that it is about to run in, if any: there
+    within a savepoint, so that the failure (mostly of a statement whose types cannot all be told without its values) is of no
+    consequence. With `known` the statement is ready to be made again."""
+
+    _SAVEPOINT = "engine_db_describe"
+
+    def __init__(self, scope: Scope, unknown: PlacesUnknown, timeout_ms: Optional[int]) -> None:
+        self._scope = scope
+        self._sql = unknown.sql
+        self.question = describe(scope, unknown.sql, timeout_ms)
+        transaction = scope.transaction
+        if transaction is not None:
+            send(savepoint(transaction, self._SAVEPOINT, _wire.CALL_SAVEPOINT))
+
+    def known(self, answer: Union[StatementDescription, DatabaseError]) -> None:
+        """The answer has come."""
+        cache = self._scope.session.empty_lists
+        if len(cache) >= _MAX_CACHED_PREFIXES:
+            cache.clear()
+        cache[self._sql] = (_NOT_TOLD if isinstance(answer, DatabaseError)
+                            else tuple(map(empty_list, answer.parameter_type_names)))
+        transaction = self._scope.transaction
+        if transaction is not None and not self._scope.session.ended:
+            if isinstance(answer, DatabaseError):
+                send(savepoint(transaction, self._SAVEPOINT, _wire.CALL_ROLLBACK_TO))
+            send(savepoint(transaction, self._SAVEPOINT, _wire.CALL_RELEASE))
+
+
+def left_ms(timeout_ms: Optional[int], began: float) -> Optional[int]:
+    """What is left of a call's timeout; `began` is of time.monotonic()."""
+    return None if not timeout_ms else max(1, timeout_ms - int((time.monotonic() - began) * 1000))
+
+
+class _Unheard(Call):
+    """Nobody waits for its answer."""
+
+    __slots__ = ()
+
+    def put(self, reply: Reply) -> None:
+        pass
+
+
+def send(operation: Operation[Any]) -> None:
+    """Sends a request whose answer says nothing that the next one's does not."""
+    operation.session.submit(_Unheard(operation.phase, operation.outcome_if_lost), operation.kind, operation.request)
 
 
 def begin(session: Session, options: TransactionOptions, timeout_ms: Optional[int]) -> Operation[OpenTransaction]:
@@ -370,7 +464,17 @@ def end(transaction: OpenTransaction, commit: bool, timeout_ms: Optional[int]) -
     request = connector_pb2.RollbackRequest(connection_id=session.connection_id, transaction_id=transaction.id,
                                             timeout_ms=timeout)
     return Operation(session, _wire.CALL_ROLLBACK, request.SerializeToString(), timeout, Phase.EXECUTING,
-                     _outcome_if_lost(transaction), _nothing)
+                     _outcome_if_lost(transaction), _nothing, to_its_end=True)
+
+
+def give_up(transaction: OpenTransaction) -> None:
+    """Whoever waited for the end of a commit was cancelled or interrupted: what is not committed yet never is."""
+    request = connector_pb2.RollbackRequest(connection_id=transaction.session.connection_id, transaction_id=transaction.id)
+    try:
+        send(Operation(transaction.session, _wire.CALL_ROLLBACK, request.SerializeToString(), 0, Phase.EXECUTING,
+                       Outcome.UNKNOWN, _nothing))
+    except DatabaseError:
+        pass  # The session has ended, and with it the transaction; or its lease does.
 
 
 def end_failed(transaction: OpenTransaction, commit: bool, error: DatabaseError) -> Optional[DatabaseError]:
@@ -430,7 +534,7 @@ def transaction_outcome(session: Session, transaction: Union[OpenTransaction, st
         request.transaction_id = transaction.id
     else:
         if not _require_text(transaction, "recovery_token"):
-            raise request_error("MALFORMED_TOKEN", "recovery_token", "is empty: that transaction had written nothing yet")
+            raise request_error("MALFORMED_TOKEN", "recovery_token", "is empty: there is none while only reads have run in a transaction")
         request.recovery_token = transaction
 
     def read(body: bytes) -> Outcome:
@@ -440,16 +544,15 @@ def transaction_outcome(session: Session, transaction: Union[OpenTransaction, st
                      read)
 
 
-def savepoint(transaction: OpenTransaction, name: str, back: bool) -> Operation[None]:
-    """Sets a savepoint, or goes back to one."""
+def savepoint(transaction: OpenTransaction, name: str, kind: int) -> Operation[None]:
+    """Sets a savepoint, goes back to one, or releases one."""
     Scope(transaction.session, transaction).require_open()
     if not isinstance(name, str) or "\0" in name:
         raise request_error("SAVEPOINT_NAME", "name", "is a letter or \"_\", then letters, digits and \"_\", at most 63")
-    # RollbackToSavepointRequest has the same fields.
+    # The other two's requests have the same fields.
     request = connector_pb2.SavepointRequest(connection_id=transaction.session.connection_id,
                                              transaction_id=transaction.id, name=name)
-    return Operation(transaction.session, _wire.CALL_ROLLBACK_TO if back else _wire.CALL_SAVEPOINT,
-                     request.SerializeToString(), 0, Phase.EXECUTING, Outcome.ROLLED_BACK, _nothing)
+    return Operation(transaction.session, kind, request.SerializeToString(), 0, Phase.EXECUTING, Outcome.ROLLED_BACK, _nothing)
 
 
 def close(session: Session) -> Operation[None]:
@@ -476,86 +579,3 @@ def pause_before_repeating(retry: RetryConfig, attempt: int, began: float, error
         return pause
     left = began + retry.budget_ms / 1000 - time.monotonic()
     return min(pause, left) if left > 0 else None
-
-
-class StreamSummary:
-    """What both kinds of row stream know of their result."""
-
-    _state: StreamState
-
-    @property
-    def rowcount(self) -> int:
-        """As Result.rowcount; 0 before the end."""
-        return self._state.rowcount
-
-    @property
-    def command_tag(self) -> str:
-        """As Result.command_tag; empty before the end."""
-        return self._state.command_tag
-
-    @property
-    def bound_sql(self) -> str:
-        """As Result.bound_sql; empty before the first rows."""
-        return self._state.bound_sql
-
-
-class StreamState:
-    """A streamed result as its parts come; who waits for the parts is not its business. One thread at a time."""
-
-    # Credit goes back in pieces of this size, a quarter of what a stream begins with; sooner when the reader has to wait.
-    _CREDIT_PIECE = 256 << 10
-
-    def __init__(self, text_columns: Collection[str]) -> None:
-        self.columns: Tuple[Column, ...] = ()
-        self.rowcount = 0
-        self.command_tag = ""
-        self.bound_sql = ""
-        self.complete = False
-        self._text_columns = text_columns
-        self._columns_bytes = b""
-        self._rows_arrived = 0
-        self._consumed = 0
-
-    def take(self, operation: Operation[_wire.Summary], reply: Reply) -> Optional[Result]:
-        """The rows of one part, if it has some. Raises the error with which the stream broke off."""
-        if isinstance(reply, ErrorInfo) or reply[0] == _wire.REPLY_ERROR:
-            self.complete = True
-            info = reply if isinstance(reply, ErrorInfo) else read_error(reply[1])
-            raise self.broken_off(info)
-        try:
-            return self._take(operation, _wire.read_part(reply[1]))
-        except (ValueError, IndexError) as fault:
-            raise self.broken_off(malformed(operation.session, operation.phase, str(fault)).info) from fault
-
-    def broken_off(self, info: ErrorInfo) -> DatabaseError:
-        """The error of a stream that ends here, of which some rows may have been handed on."""
-        return make_error(replace(info, rows_delivered=self._rows_arrived,
-                                  retryable=info.retryable and self._rows_arrived == 0))
-
-    def _take(self, operation: Operation[_wire.Summary], part: _wire.Part) -> Optional[Result]:
-        self._consumed += len(part.data)
-        if part.bound_sql:
-            self.bound_sql = part.bound_sql
-        rows: Optional[Result] = None
-        if part.columns:
-            self._columns_bytes = part.columns
-        if part.batch is not None or part.columns:
-            rows = Result(_wire.Answer(self._columns_bytes, part.batch, 0, "", self.bound_sql, 1, part.data),
-                          self._text_columns)
-            self.columns = rows.columns
-        if part.batch is not None:
-            self._rows_arrived += _wire.read_row_count(part.data, *part.batch)
-        if part.summary is not None:
-            summary = operation.read(part.summary)
-            self.rowcount, self.command_tag = summary.rowcount, summary.command_tag
-            if summary.rows_sent != self._rows_arrived:
-                raise ValueError("rows are missing from the stream")
-            self.complete = True
-        return rows if part.batch is not None else None
-
-    def due_credit(self, must_wait: bool) -> int:
-        """How many bytes to give back now."""
-        if self.complete or not self._consumed or (self._consumed < self._CREDIT_PIECE and not must_wait):
-            return 0
-        due, self._consumed = self._consumed, 0
-        return due

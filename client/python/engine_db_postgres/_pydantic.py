@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List
 
 import pydantic
 
 IS_V2 = pydantic.VERSION.split(".")[0] != "1"
 
+
+class _Filling:
+    @classmethod
+    def filled(cls, values: Dict[str, Any]) -> Dict[str, Any]:
+        """What was given, with the defaults that depend on it."""
+        return values
+
+
 if TYPE_CHECKING:
 
-    class Model(pydantic.BaseModel):
+    class Model(_Filling, pydantic.BaseModel):
         """A model that is immutable, refuses unknown fields, and never shows a value in an error."""
 
         def __init__(self, **data: Any) -> None: ...
 
 elif IS_V2:
 
-    class Model(pydantic.BaseModel):
+    class Model(_Filling, pydantic.BaseModel):
         """A model that is immutable, refuses unknown fields, and never shows a value in an error."""
 
         model_config = pydantic.ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+        @pydantic.model_validator(mode="before")
+        @classmethod
+        def _fill(cls, values: Any) -> Any:
+            return cls.filled(values) if isinstance(values, dict) else values
 
         @pydantic.model_validator(mode="after")
         def _check(self) -> Any:
@@ -29,13 +42,17 @@ elif IS_V2:
 
 else:
 
-    class Model(pydantic.BaseModel):
+    class Model(_Filling, pydantic.BaseModel):
         """A model that is immutable, refuses unknown fields, and never shows a value in an error."""
 
         class Config:
             allow_mutation = False
             frozen = True
             extra = pydantic.Extra.forbid
+
+        @pydantic.root_validator(pre=True)
+        def _fill(cls, values: Dict[str, Any]) -> Dict[str, Any]:  # noqa: N805
+            return cls.filled(values)
 
         @pydantic.root_validator(skip_on_failure=True)
         def _check(cls, values: Dict[str, Any]) -> Dict[str, Any]:  # noqa: N805
@@ -64,6 +81,3 @@ def text(*, required: bool = False) -> Any:
     """A text; no number, no bytes."""
     return pydantic.constr(strict=True, min_length=1 if required else 0)
 
-
-Validation = Callable[[Any], List[str]]
-Bounds = Tuple[int, int]

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
+import contextvars
 import itertools
 import os
 import socket
 import threading
 import weakref
 from dataclasses import replace
-from typing import Deque, Dict, List, Optional, Tuple, Union
+from typing import Deque, Dict, List, Optional, Set, Tuple, Union, cast
 
 from google.protobuf.message import DecodeError
 
 from engine_db_postgres import _wire
-from engine_db_postgres._gateway import endpoint, open_socket
+from engine_db_postgres._gateway import detach, endpoint, open_socket
 from engine_db_postgres._http2 import Http2Stream, ProtocolError
 from engine_db_postgres._messages import rollback_of
 from engine_db_postgres.errors import (DatabaseConnectionError, ErrorInfo, ErrorKind, Outcome, Phase, connection_error,
@@ -85,6 +87,7 @@ class Session:
         self.connection_id = ""  # Set once Connect is answered.
         self.default_timeout_ms = 30_000
         self.prefixes: Dict[str, bytes] = {}  # What the requests of one statement begin with.
+        self.empty_lists: Dict[str, Tuple[bytes, ...]] = {}  # What an empty list is, for each parameter of a statement.
         self._calls: Dict[int, Call] = {}
         self._ids = itertools.count(1)
         self._outgoing: Deque[Request] = collections.deque()
@@ -102,6 +105,7 @@ class Session:
         """Sends a request; `call` hears of the answer. Raises DatabaseError when it can't be sent."""
         if self._end is not None:
             raise make_error(self._failure(call))
+        self._require_writable()
         if len(request) > MAX_REQUEST_BYTES:
             raise request_error("REQUEST_TOO_LARGE", "sql", f"the statement with its parameters has {len(request)} "
                                 f"bytes; at most {MAX_REQUEST_BYTES} go in a call")
@@ -174,12 +178,12 @@ class Session:
             self._end = info
 
     def _failure(self, call: Call) -> ErrorInfo:
-        assert self._end is not None
+        end = self._end or ErrorInfo("the session has ended", ErrorKind.CONNECTION)
         call.drop()
         if not call.sent:
-            return replace(self._end, outcome=Outcome.NOT_EXECUTED)
-        return replace(self._end, outcome=call.outcome_if_lost, phase=call.phase,
-                       retryable=self._end.retryable
+            return replace(end, outcome=Outcome.NOT_EXECUTED)
+        return replace(end, outcome=call.outcome_if_lost, phase=call.phase,
+                       retryable=end.retryable
                        and (call.repeatable or call.phase is Phase.CONNECTING
                             or call.outcome_if_lost is Outcome.UNSPECIFIED))
 
@@ -189,6 +193,9 @@ class Session:
             call = self._calls.pop(call_id, None)
             if call is not None:
                 call.put(self._failure(call))
+
+    def _require_writable(self) -> None:
+        """Raises DatabaseConnectionError when what is submitted now would wait for this very thread to be sent."""
 
     def _flush(self) -> None:
         """Sees to it that what is in _outgoing gets written. Does not wait for that."""
@@ -281,9 +288,26 @@ class ThreadSession(Session):
         except (OSError, UnicodeError) as fault:
             raise unreachable(address, getattr(fault, "strerror", None) or str(fault)) from None
         self._writing = threading.Lock()
+        self._flushing: Set[int] = set()  # The threads that are in _flush().
         threading.Thread(target=self._read, name="engine-db-session", daemon=True).start()
 
+    def _require_writable(self) -> None:
+        if threading.get_ident() in self._flushing:
+            raise connection_error("INTERRUPTED_SENDER", "a signal's handler, or a destructor, uses the connector on the thread that"
+                                   " it interrupts while it sends: nothing can be sent before it returns; let another thread do"
+                                   " it, or do it later", retryable=True)
+
     def _flush(self) -> None:
+        thread = threading.get_ident()
+        first = thread not in self._flushing
+        self._flushing.add(thread)
+        try:
+            self._write()
+        finally:
+            if first:
+                self._flushing.discard(thread)
+
+    def _write(self) -> None:
         # Whoever can't get the lock leaves its call to the one who has it, and who looks again after letting go.
         try:
             while (self._outgoing or self._http2.has_to_write) and self._writing.acquire(False):
@@ -337,7 +361,9 @@ class ThreadSession(Session):
 
     def leave_to_parent(self) -> None:
         super().leave_to_parent()
-        self._socket.close()  # Only this process's copy.
+        opened: Optional[socket.socket] = getattr(self, "_socket", None)  # None while it is being connected.
+        if opened is not None:
+            opened.close()  # Only this process's copy.
 
     def _disconnect(self) -> None:
         try:
@@ -354,6 +380,7 @@ class LoopSession(Session, asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._transport: Optional[asyncio.Transport] = None
         self._flushing = False
+        self._context = contextvars.Context()  # Of its own, so that it keeps nobody else's alive.
 
     async def open(self, timeout_s: float) -> None:
         """Connects. Raises DatabaseConnectionError."""
@@ -370,10 +397,9 @@ class LoopSession(Session, asyncio.Protocol):
             raise unreachable(self.address, getattr(fault, "strerror", None) or str(fault)) from None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # As it says: uvloop's do not derive from it.
         if self._end is not None:
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if not self._take(data):
@@ -383,13 +409,22 @@ class LoopSession(Session, asyncio.Protocol):
             self._flush()
 
     def connection_lost(self, exc: Optional[Exception]) -> None:
+        self._transport = None
         self._lost(str(exc) if exc else "it closed the connection")
         self._fail_all()
 
     def _flush(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            self.loop.call_soon(self._write)
+        if self._flushing:
+            return
+        self._flushing = True
+        if self._on_loop():
+            self.loop.call_soon(self._write, context=self._context)
+        else:  # What is garbage is collected on any thread.
+            with contextlib.suppress(RuntimeError):  # The loop is closed.
+                self.loop.call_soon_threadsafe(self._write, context=self._context)
+
+    def _on_loop(self) -> bool:
+        return asyncio._get_running_loop() is self.loop
 
     def _write(self) -> None:
         self._flushing = False
@@ -403,8 +438,16 @@ class LoopSession(Session, asyncio.Protocol):
 
     def leave_to_parent(self) -> None:
         super().leave_to_parent()
-        self._transport = None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            # Not closed: the loop's epoll instance, with what is registered there, is still the parent's as well.
+            detach(transport.get_extra_info("socket").fileno())
 
     def _disconnect(self) -> None:
-        if self._transport is not None and not self.loop.is_closed():
+        if self._transport is None or self.loop.is_closed():
+            return
+        if self._on_loop():
             self._transport.abort()
+        else:
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._transport.abort)

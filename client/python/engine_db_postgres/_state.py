@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextvars
 import math
 import os
 import threading
@@ -11,6 +10,7 @@ import time
 import weakref
 from typing import Callable, Optional
 
+from engine_db_postgres._blocks import Blocks
 from engine_db_postgres._gateway import gateway_address
 from engine_db_postgres._messages import checked_ms
 from engine_db_postgres._operations import OpenTransaction, Scope
@@ -47,11 +47,10 @@ class ConnectorState:
         self.wanted = False  # Between connect() and close().
         self.session: Optional[Session] = None
         self._opening: Optional[concurrent.futures.Future[Session]] = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # A signal's handler, on the thread that has it, may use the connector, too.
         self._beginning = False
         self._current: Optional[OpenTransaction] = None
-        # The transaction whose `with` block this thread or task is in.
-        self.block: contextvars.ContextVar[Optional[OpenTransaction]] = contextvars.ContextVar("block", default=None)
+        self.blocks = Blocks()
         _states.add(self)
 
     def live_session(self) -> Optional[Session]:
@@ -78,19 +77,29 @@ class ConnectorState:
             if session is not None:
                 opening.set_result(session)
                 return opening
-            threading.Thread(target=self._open, args=(opening, open_session), name="engine-db-opening", daemon=True).start()
-            self._opening = opening
+            self._opening = opening  # Before the thread, which takes it away, begins.
+            thread = threading.Thread(target=self._open, args=(opening, open_session), name="engine-db-opening", daemon=True)
+            try:
+                thread.start()
+            except BaseException:
+                if thread.ident is None:  # There are too many threads, or it was interrupted.
+                    self._opening = None
+                    opening.set_exception(connection_error("NOT_OPENED", "no thread could be started to open a connection"))
+                raise
             return opening
 
     def _open(self, opening: concurrent.futures.Future[Session], open_session: Callable[[], Session]) -> None:
+        """Without the lock: a signal's handler may wait for this on the very thread that has it."""
         try:
             session = open_session()
         except BaseException as fault:
-            with self._lock:
-                self._opening = None
+            self._opening = None
             return opening.set_exception(fault)
-        with self._lock:
-            self.session, self._opening = session, None
+        existing, self._opening = self.session, None
+        if existing is not None and not existing.ended:  # A signal's handler has come in between, and opened one, too.
+            session.end("CLOSED", "another connection was opened at the same time")
+            return opening.set_result(existing)
+        self.session = session
         if self.wanted:
             return opening.set_result(session)
         self.shut_down()
@@ -98,13 +107,14 @@ class ConnectorState:
 
     def reset_after_fork(self) -> None:
         """In a forked child: another thread of the parent may have held the lock, or have been opening a session."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._opening = None
         self._beginning = False
+        self.blocks.forget()
 
     def transaction(self) -> Optional[OpenTransaction]:
         """The one in which a statement of this thread or task runs now. Raises when it is being begun or ended."""
-        block = self.block.get()
+        block = self.blocks.current()
         if block is not None:
             return block
         current = self._current
@@ -162,7 +172,7 @@ class ConnectorState:
                 self._current = None
 
     def _refuse_in_block(self, operation: str) -> None:
-        if self.block.get() is not None:
+        if self.blocks.inside() is not None:
             raise transaction_error("TRANSACTION_ACTIVE", f"{operation}() inside a transaction's `with` block, which ends"
                                     " the transaction itself", Outcome.NOT_EXECUTED)
 

@@ -17,8 +17,8 @@ from engine_db_postgres.values import varint
 # Kinds of calls and of replies: the fields' numbers in SessionCall and SessionReply.
 CALL_CONNECT, CALL_EXECUTE, CALL_STREAM, CALL_BATCH, CALL_DESCRIBE, CALL_BEGIN = 2, 3, 4, 5, 6, 7
 CALL_COMMIT, CALL_ROLLBACK, CALL_SAVEPOINT, CALL_ROLLBACK_TO, CALL_CLOSE = 8, 9, 10, 11, 13
-CALL_CANCEL, CALL_CREDIT, CALL_OUTCOME = 14, 15, 16
-REPLY_ERROR, REPLY_OUTCOME = 2, 15
+CALL_CANCEL, CALL_CREDIT, CALL_OUTCOME, CALL_RELEASE = 14, 15, 16, 17
+REPLY_ERROR = 2
 
 PARAMETER_TAG = b"\x1a"  # ExecuteRequest.parameters
 LIST_PARAMETER_TAG = b"\x0a"  # ParameterList.parameters
@@ -37,7 +37,7 @@ def field(tag: bytes, data: bytes) -> bytes:
 
 def reply_kind(call: int) -> int:
     """The kind of the replies to a kind of calls."""
-    return call + 1 if call != CALL_OUTCOME else REPLY_OUTCOME
+    return call + 1 if call < CALL_CANCEL else call - 1  # CALL_CANCEL and CALL_CREDIT have none.
 
 
 def session_call(correlation_id: int, kind: int, request: bytes) -> bytes:

@@ -3,263 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import itertools
+import pickle
 import time
 import weakref
-from types import TracebackType
-from typing import Any, AsyncIterator, Awaitable, Callable, Collection, List, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Any, Awaitable, Callable, Collection, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from engine_db_postgres import _operations as operations
 from engine_db_postgres import _wire
-from engine_db_postgres._awaited import AwaitedCall, StreamedCall, Watch
-from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Operation, Scope, StreamState, StreamSummary
-from engine_db_postgres._session import GRACE_S, LoopSession, Session, not_opened
+from engine_db_postgres._awaited import AwaitedCall, Watch
+from engine_db_postgres._foreign import as_row
+from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Operation, Scope
+from engine_db_postgres._session import LoopSession, Session, not_opened
 from engine_db_postgres._state import ConnectorState
+from engine_db_postgres.async_stream import AsyncRowStream
+from engine_db_postgres.async_transaction import AsyncTransaction, AsyncTransactionBlock, leave, run_all
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import AsyncDatabaseConnector
-from engine_db_postgres.errors import DatabaseError, DatabaseTransactionError, Outcome, connection_error
+from engine_db_postgres.errors import (DatabaseError, DatabaseExecutionError, DatabaseTransactionError, Outcome,
+                                       connection_error)
 from engine_db_postgres.local import LocalGateway
 from engine_db_postgres.options import BatchEntry, StatementDescription, TransactionOptions
-from engine_db_postgres.result import Column, Result, Row
+from engine_db_postgres.result import Result
 from engine_db_postgres.values import Parameters
 
 T = TypeVar("T")
-
-
-class AsyncRowStream(StreamSummary):
-    """A result that is read while it comes, in bounded memory: what has not been read yet is held back at the database.
-
-    Iterate over it once, with ``async for``: it gives dicts. A stream that breaks off raises an error, whose
-    rows_delivered says how many rows came before it; it is never a short result. Leaving its ``async with`` block, close(),
-    or dropping it before its end cancels its statement (which fails the transaction that it runs in, if any). One task at
-    a time.
-    """
-
-    def __init__(self, connector: PostgresAsyncConnector,
-                 make: Callable[[Scope, Optional[int]], Operation[_wire.Summary]], scope: Optional[Scope],
-                 timeout_ms: Optional[int], text_columns: Collection[str]) -> None:
-        self._connector = connector
-        self._make = make  # Of where it runs, and its timeout.
-        self._scope = scope
-        self._timeout_ms = timeout_ms
-        self._state = StreamState(text_columns)
-        self._operation: Optional[Operation[_wire.Summary]] = None
-        self._call: Optional[StreamedCall] = None
-        self._deadline = 0.0
-        self._ahead: Optional[Result] = None
-
-    async def _start(self) -> StreamedCall:
-        scope, left_ms = self._scope, self._timeout_ms
-        if scope is None:
-            session, left_ms = await self._connector._session(left_ms)
-            scope = Scope(session)
-        operation = self._make(scope, left_ms)
-        call = StreamedCall(operation)
-        self._deadline = asyncio.get_running_loop().time() + operation.guarded_ms / 1000 + GRACE_S
-        operation.session.submit(call, operation.kind, operation.request)
-        self._operation, self._call = operation, call
-        return call
-
-    async def _next(self) -> Optional[Result]:
-        if self._ahead is not None:
-            rows, self._ahead = self._ahead, None
-            return rows
-        state = self._state
-        while not state.complete:
-            call = self._call or await self._start()
-            operation = self._operation
-            assert operation is not None
-            credit = state.due_credit(must_wait=not call.parts)
-            if credit:
-                operation.session.add_credit(call, credit)
-            try:
-                await call.arrival(self._deadline)
-                rows_of_part = state.take(operation, call.parts.popleft())
-            except asyncio.TimeoutError:
-                self._abandon()
-                raise state.broken_off(operation.session.no_answer(call, operation.guarded_ms)) from None
-            except BaseException:
-                self._abandon()
-                raise
-            if state.complete:
-                operation.session.forget(call)
-            if rows_of_part is not None:
-                return rows_of_part
-        return None
-
-    async def batches(self) -> AsyncIterator[Result]:
-        """Some consecutive rows at a time."""
-        while True:
-            rows = await self._next()
-            if rows is None:
-                return
-            yield rows
-
-    async def _rows(self) -> AsyncIterator[Row]:
-        try:
-            while True:
-                batch = await self._next()
-                if batch is None:
-                    return
-                for row in batch.rows:
-                    yield row
-        finally:
-            self._abandon()
-
-    def __aiter__(self) -> AsyncIterator[Row]:
-        return self._rows()
-
-    async def tuples(self) -> AsyncIterator[Tuple[Any, ...]]:
-        """The rows as tuples, in the columns' order."""
-        try:
-            while True:
-                batch = await self._next()
-                if batch is None:
-                    return
-                for row in batch.tuples:
-                    yield row
-        finally:
-            self._abandon()
-
-    async def columns(self) -> Tuple[Column, ...]:
-        """Waits for the first rows or the end."""
-        if not self._state.columns and not self._state.complete:
-            self._ahead = await self._next()
-        return self._state.columns
-
-    def _abandon(self) -> None:
-        if self._state.complete:
-            return
-        self._state.complete = True
-        if self._call is not None and self._operation is not None:
-            self._operation.session.abandon(self._call)
-
-    async def close(self) -> None:
-        """Cancels the statement unless the end has come. May be repeated."""
-        self._abandon()
-
-    async def __aenter__(self) -> AsyncRowStream:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._abandon()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_ahead"):
-            self._abandon()
-
-
-class AsyncTransaction:
-    """An open transaction, independent of all others on its connector.
-
-    As a context manager (see PostgresAsyncConnector.transaction()) it commits at the end of the block, and rolls back when
-    the block raises.
-    """
-
-    def __init__(self, connector: PostgresAsyncConnector, open_transaction: OpenTransaction) -> None:
-        self._connector = connector
-        self._open = open_transaction
-
-    @property
-    def _scope(self) -> Scope:
-        return Scope(self._open.session, self._open)
-
-    async def async_execute(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
-                            text_columns: Collection[str] = ()) -> Result:
-        """As PostgresAsyncConnector.async_execute(), in this transaction."""
-        options = CallOptions(timeout_ms)
-        return await self._connector._run(operations.execute(self._scope, sql, params, options, text_columns))
-
-    def async_execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
-                             text_columns: Collection[str] = ()) -> AsyncRowStream:
-        """As PostgresAsyncConnector.async_execute_stream(), in this transaction."""
-        def make(scope: Scope, left_ms: Optional[int]) -> Operation[_wire.Summary]:
-            return operations.execute_stream(scope, sql, params, CallOptions(left_ms))
-
-        return AsyncRowStream(self._connector, make, self._scope, timeout_ms, text_columns)
-
-    async def async_execute_batch(self, statements: Sequence[BatchItem], *,
-                                  timeout_ms: Optional[int] = None) -> List[BatchEntry]:
-        """As PostgresAsyncConnector.async_execute_batch(), in this transaction: the first failure fails it."""
-        options = CallOptions(timeout_ms)
-        return await self._connector._run(operations.execute_batch(self._scope, statements, False, options))
-
-    async def async_savepoint(self, name: str) -> None:
-        """Sets a savepoint: a letter or "_", then letters, digits and "_", at most 63."""
-        await self._connector._run(operations.savepoint(self._open, name, back=False))
-
-    async def async_rollback_to(self, name: str) -> None:
-        """Undoes what came after the savepoint, which stays; mends a failed transaction."""
-        await self._connector._run(operations.savepoint(self._open, name, back=True))
-
-    async def async_commit(self, *, timeout_ms: Optional[int] = None) -> None:
-        """As Transaction.commit()."""
-        await self._connector._end_transaction(self._open, True, timeout_ms)
-
-    async def async_rollback(self) -> None:
-        """As Transaction.rollback()."""
-        await self._connector._end_transaction(self._open, False)
-
-    @property
-    def recovery_token(self) -> str:
-        """As Transaction.recovery_token."""
-        return self._open.recovery_token
-
-    async def async_outcome(self, *, timeout_ms: Optional[int] = None) -> Outcome:
-        """As Transaction.outcome()."""
-        session = self._open.session
-        if not session.ended:
-            return await self._connector._run(operations.transaction_outcome(session, self._open, timeout_ms))
-        if not self.recovery_token:
-            return Outcome.UNKNOWN
-        return await self._connector.async_transaction_outcome(self.recovery_token, timeout_ms=timeout_ms)
-
-
-async def _leave(transaction: AsyncTransaction, error: Optional[BaseException]) -> None:
-    if transaction._open.ended:
-        return  # By the block itself.
-    if error is None:
-        await transaction.async_commit()
-        return
-    try:
-        await transaction.async_rollback()
-    except DatabaseError:
-        pass  # The error that is on its way says more; the lease or the end of the session rolls back.
-
-
-class _TransactionBlock:
-    """What `async with connector.transaction()` enters and leaves. Inside another such block it is a savepoint."""
-
-    def __init__(self, connector: PostgresAsyncConnector, options: TransactionOptions) -> None:
-        self._connector = connector
-        self._options = options
-        self._outer: Optional[OpenTransaction] = None
-        self._savepoint = ""
-        self._transaction: Optional[AsyncTransaction] = None
-
-    async def __aenter__(self) -> AsyncTransaction:
-        state = self._connector._state
-        self._outer = state.block.get()
-        if self._outer is not None:
-            self._outer.savepoints += 1
-            self._savepoint = f"engine_db_{self._outer.savepoints}"
-            self._transaction = AsyncTransaction(self._connector, self._outer)
-            await self._transaction.async_savepoint(self._savepoint)
-            return self._transaction
-        self._transaction = await self._connector.async_begin_transaction(self._options)
-        state.block.set(self._transaction._open)
-        return self._transaction
-
-    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                        trace: Optional[TracebackType]) -> None:
-        assert self._transaction is not None
-        if self._outer is None:
-            self._connector._state.block.set(None)
-            await _leave(self._transaction, error)
-        elif error is not None:
-            try:
-                await self._transaction.async_rollback_to(self._savepoint)
-            except DatabaseError:
-                pass  # The error that is on its way says more.
 
 
 class PostgresAsyncConnector(AsyncDatabaseConnector):
@@ -280,6 +49,13 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         self._opening: Optional[asyncio.Task[Session]] = None
         self._local: Optional[LocalGateway] = None
         weakref.finalize(self, self._state.shut_down)
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """Another process (multiprocessing) gets a connector to the same gateway, with a connection of its own."""
+        if self._local is not None and not self._local.is_running:
+            raise pickle.PicklingError("the connector's local() gateway does not run: connect it first, or make a connector in the"
+                                       " other process")
+        return _another, (type(self), self._state.target, self._state.address, self._state.wanted)
 
     @classmethod
     def local(cls, target: ConnectTarget, *, program: Optional[str] = None,
@@ -316,7 +92,8 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
     def _started_opening(self) -> asyncio.Task[Session]:
         loop = asyncio.get_running_loop()
         if self._opening is None or self._opening.get_loop() is not loop:
-            self._opening = loop.create_task(self._open())
+            # In a context of its own: the link outlives whatever the caller is inside of.
+            self._opening = contextvars.Context().run(lambda: loop.create_task(self._open()))
             self._opening.add_done_callback(self._opened)
         return self._opening
 
@@ -335,6 +112,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
     async def _open(self) -> Session:
         if self._local is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._local.start)
+            self._state.address = self._local.address  # A forked child may have another than its parent.
         patience = self._state.patience(self._state.connect_timeout_ms)
         session = LoopSession(self._state.address)
         self._on_loop, self._watch = session, Watch(session.loop)
@@ -353,17 +131,45 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
     async def _run(self, operation: Operation[T]) -> T:
         """Sends a request and waits for its answer."""
         watch = self._watch
-        assert watch is not None
+        if watch is None:  # Not before a session, whose operation this is, was opened.
+            raise connection_error("NOT_CONNECTED", "the connector is not connected: call async_connect() first")
         call = AwaitedCall(operation, watch.loop)
         operation.session.submit(call, operation.kind, operation.request)
         watch.add(call)
         try:
             reply = await call.future
         except BaseException:  # asyncio.CancelledError, mostly; it may come together with the answer.
-            if not operation.session.abandon(call):
+            if not operation.to_its_end and not operation.session.abandon(call):
                 operation.session.unheard(call.reply)
             raise
         return operation.finish(reply)
+
+    async def _made(self, scope: Scope, make: Callable[[Optional[int]], Operation[T]],
+                    timeout_ms: Optional[int]) -> Operation[T]:
+        """What make(timeout_ms) makes, once it is known what the empty lists among its parameters are."""
+        began = time.monotonic()
+        left_ms = timeout_ms
+        while True:
+            try:
+                return make(left_ms)
+            except operations.PlacesUnknown as unknown:
+                places = operations.PlacesOf(scope, unknown, left_ms)
+            try:
+                description = await self._run(places.question)
+                places.known(description)
+            except (DatabaseExecutionError, DatabaseTransactionError) as error:
+                places.known(error)
+            left_ms = operations.left_ms(timeout_ms, began)
+
+    def _perform(self, scope: Scope, make: Callable[[Optional[int]], Operation[T]], timeout_ms: Optional[int]) -> Awaitable[T]:
+        """Makes a request, sends it, and waits for its answer. No coroutine itself, since the usual case is the hot path."""
+        try:
+            return self._run(make(timeout_ms))
+        except operations.PlacesUnknown:
+            return self._perform_later(scope, make, timeout_ms)
+
+    async def _perform_later(self, scope: Scope, make: Callable[[Optional[int]], Operation[T]], timeout_ms: Optional[int]) -> T:
+        return await self._run(await self._made(scope, make, timeout_ms))
 
     async def _end_transaction(self, transaction: OpenTransaction, commit: bool,
                                timeout_ms: Optional[int] = None) -> None:
@@ -379,6 +185,10 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
             if not operations.can_be_asked_about(transaction, failure):
                 raise failure
             await self._find_out(transaction, commit, failure, deadline)
+        except BaseException:
+            if commit:
+                operations.give_up(transaction)
+            raise
 
     async def _find_out(self, transaction: OpenTransaction, commit: bool, loss: DatabaseError, deadline: float) -> None:
         """Ends a transaction whose commit's answer was lost. Waits for a gateway that is being started."""
@@ -422,18 +232,22 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
                             retry: Optional[RetryConfig] = None, text_columns: Collection[str] = (),
                             exactly_once: bool = False, idempotency_key: Optional[str] = None) -> Result:
         """As PostgresSyncConnector.execute()."""
+        row = as_row(params, "parameters")
         scope, left_ms = self._scope_now(), timeout_ms
         if scope is None:
             scope, left_ms = await self._scope(timeout_ms)
-        options = CallOptions(left_ms, retry, exactly_once, idempotency_key)
-        return await self._run(operations.execute(scope, sql, params, options, text_columns))
+        where = scope
+        return await self._perform(where, lambda left_ms: operations.execute(
+            where, sql, row, CallOptions(left_ms, retry, exactly_once, idempotency_key), text_columns), left_ms)
 
     def async_execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                              retry: Optional[RetryConfig] = None, text_columns: Collection[str] = ()) -> AsyncRowStream:
         """As PostgresSyncConnector.execute_stream(). Not awaited itself; errors come with the first rows. It runs in the
         transaction that is the current one now."""
+        row = as_row(params, "parameters")
+
         def make(scope: Scope, left_ms: Optional[int]) -> Operation[_wire.Summary]:
-            return operations.execute_stream(scope, sql, params, CallOptions(left_ms, retry))
+            return operations.execute_stream(scope, sql, row, CallOptions(left_ms, retry))
 
         return AsyncRowStream(self, make, self._scope_now(), timeout_ms, text_columns)
 
@@ -441,25 +255,28 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
                                   timeout_ms: Optional[int] = None, retry: Optional[RetryConfig] = None,
                                   exactly_once: bool = False, idempotency_key: Optional[str] = None) -> List[BatchEntry]:
         """As PostgresSyncConnector.execute_batch()."""
+        items = operations.batch(statements)
         scope, left_ms = await self._scope(timeout_ms)
-        options = CallOptions(left_ms, retry, exactly_once, idempotency_key)
-        return await self._run(operations.execute_batch(scope, statements, atomic, options))
+        return await self._perform(scope, lambda left_ms: operations.execute_batch(
+            scope, items, atomic, CallOptions(left_ms, retry, exactly_once, idempotency_key)), left_ms)
 
-    async def async_execute_many(self, sql: str, params_list: Sequence[Parameters], *,
+    async def async_execute_many(self, sql: str, params_list: Iterable[Parameters], *,
                                  timeout_ms: Optional[int] = None) -> List[Result]:
         """As PostgresSyncConnector.execute_many()."""
         batches = operations.split_runs(sql, params_list)
-        if not batches:
+        first = list(itertools.islice(batches, 2))
+        if not first:
             return []
         scope, left_ms = await self._scope(timeout_ms)
-        if len(batches) == 1:
-            entries = await self._run(operations.execute_batch(scope, batches, True, CallOptions(left_ms)))
+        if len(first) == 1:
+            entries = await self._perform(
+                scope, lambda left_ms: operations.execute_batch(scope, first, True, CallOptions(left_ms)), left_ms)
             return [entry.result for entry in entries]
         if scope.transaction is not None:
-            return await _execute_all(AsyncTransaction(self, scope.transaction), batches, timeout_ms)
+            return await run_all(AsyncTransaction(self, scope.transaction), itertools.chain(first, batches), timeout_ms)
 
         async def work(transaction: AsyncTransaction) -> List[Result]:
-            return await _execute_all(transaction, batches, timeout_ms)
+            return await run_all(transaction, itertools.chain(first, batches), timeout_ms)
 
         return await self._in_transaction(work, TransactionOptions())
 
@@ -504,11 +321,11 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         session, left_ms = await self._session(timeout_ms)
         return await self._run(operations.transaction_outcome(session, recovery_token, left_ms))
 
-    def transaction(self, options: TransactionOptions = TransactionOptions()) -> _TransactionBlock:
+    def transaction(self, options: TransactionOptions = TransactionOptions()) -> AsyncTransactionBlock:
         """``async with connector.transaction():`` runs what this task, and those that it starts inside, execute in the block
         in a transaction of its own, commits at the end, and rolls back when the block raises. Other tasks are not in it.
         Inside such a block, another one is a savepoint. Use ``as t`` for savepoints by name."""
-        return _TransactionBlock(self, options)
+        return AsyncTransactionBlock(self, options)
 
     async def async_run_transaction(self, work: Callable[[AsyncTransaction], Awaitable[T]],
                                     options: TransactionOptions = TransactionOptions(),
@@ -531,9 +348,9 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         try:
             returned = await work(transaction)
         except BaseException as error:
-            await _leave(transaction, error)
+            await leave(transaction, error)
             raise
-        await _leave(transaction, None)
+        await leave(transaction, None)
         return returned
 
     async def async_close(self) -> None:
@@ -557,9 +374,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         await self.async_close()
 
 
-async def _execute_all(transaction: AsyncTransaction, batches: Sequence[BatchItem],
-                       timeout_ms: Optional[int]) -> List[Result]:
-    results: List[Result] = []
-    for batch in batches:
-        results += [entry.result for entry in await transaction.async_execute_batch([batch], timeout_ms=timeout_ms)]
-    return results
+def _another(kind: Type[PostgresAsyncConnector], target: ConnectTarget, address: str, wanted: bool) -> PostgresAsyncConnector:
+    connector = kind(target, address)
+    connector._state.wanted = wanted
+    return connector

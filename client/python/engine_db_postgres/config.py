@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
+import re
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
 
@@ -18,7 +19,9 @@ from engine_db_postgres.errors import ConfigurationError, configuration_error
 
 _MAX_HOST = 255
 _MAX_NAME = 63  # PostgreSQL's NAMEDATALEN - 1.
-_MAX_PASSWORD = 1024
+_MAX_PASSWORD = 16_384
+_MAX_DELAY = 2000
+_HOST = re.compile(r"[A-Za-z0-9\-._:%]+")
 
 if TYPE_CHECKING:
     from builtins import float as _Multiplier
@@ -67,13 +70,21 @@ class RetryConfig(Model):
     max_attempts: _Attempts = 3
     # 0 to 60,000.
     initial_delay_ms: _InitialDelay = 50
-    # initial_delay_ms to 600,000.
-    max_delay_ms: _MaxDelay = 2000
+    # initial_delay_ms to 600,000. Left out, it is 2,000, or initial_delay_ms where that is more.
+    max_delay_ms: _MaxDelay = _MAX_DELAY
     # 1.0 to 10.0.
     multiplier: _Multiplier = 2.0
     # No retry begins later than so long after the call (or run_transaction): 0 to 86,400,000. 0: no limit but the call's
     # timeout, which holds anyway.
     budget_ms: _Budget = 0
+
+    @classmethod
+    def filled(cls, values: Dict[str, Any]) -> Dict[str, Any]:
+        """With a max_delay_ms that leaves the other its way."""
+        initial = values.get("initial_delay_ms")
+        if "max_delay_ms" not in values and type(initial) is int and initial > _MAX_DELAY:
+            return {**values, "max_delay_ms": initial}
+        return values
 
     def faults(self) -> List[str]:
         """What no single field can tell."""
@@ -115,7 +126,7 @@ class ConnectionConfig(PoolConfig):
     port: _Port = 5432
     # Role to log in as. At most 63 bytes.
     user: _Required
-    # Its password; may be empty where the server asks for none. Never shown.
+    # Its password, at most 16,384 bytes; may be empty where the server asks for none. Never shown.
     password: SecretStr = SecretStr("")
     # At most 63 bytes.
     dbname: _Required
@@ -161,7 +172,10 @@ class ConnectionConfig(PoolConfig):
                 found.append(f"{field}: has at most {limit} bytes, not {size}")
             elif "\0" in value:
                 found.append(f"{field}: has no NUL bytes")
-        return found
+        # Not what libpq would read as something else: several hosts ("a,b"), an abstract socket ("@…"), a URL.
+        if self.host.startswith("/") or _HOST.fullmatch(self.host) or any(fault.startswith("host: ") for fault in found):
+            return found
+        return [*found, "host: is one host name, an IP address (no brackets), or the folder of a unix socket"]
 
     @classmethod
     def from_map(cls, settings: Mapping[str, str]) -> ConnectionConfig:

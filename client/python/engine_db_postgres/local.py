@@ -12,8 +12,9 @@ import tempfile
 import threading
 import time
 import weakref
-from typing import Deque, List, Optional
+from typing import IO, Deque, List, Optional, cast
 
+from engine_db_postgres._gateway import detach, open_socket
 from engine_db_postgres.errors import DatabaseConnectionError, configuration_error, connection_error
 
 _PROGRAM = "engine-db-gateway"
@@ -52,17 +53,14 @@ def find_program(program: Optional[str]) -> str:
 
 
 class _Children:
-    """The gateway, and who watches over it."""
+    """The gateway, and who watches over it. Only the process that started them ends them."""
 
     def __init__(self, gateway: subprocess.Popen[bytes], watchdog: subprocess.Popen[bytes]) -> None:
         self.gateway = gateway
         self.watchdog = watchdog
-        self._owner = os.getpid()
 
     def stop(self) -> None:
         """The watchdog first: once the gateway is waited for, its process id may be another's."""
-        if os.getpid() != self._owner:
-            return
         self.watchdog.kill()
         self.watchdog.wait()
         self.gateway.terminate()
@@ -71,21 +69,28 @@ class _Children:
         except subprocess.TimeoutExpired:
             self.gateway.kill()
             self.gateway.wait()
-        self.close_pipes()
-
-    def close_pipes(self) -> None:
         for pipe in (self.watchdog.stdin, self.gateway.stdout):
             if pipe is not None:
                 pipe.close()
 
+    def leave_to_parent(self) -> None:
+        """A forked child must not keep the gateway alive by holding the pipe open."""
+        for pipe in (self.watchdog.stdin, self.gateway.stdout, self.gateway.stderr):
+            if pipe is not None and not pipe.closed:
+                detach(pipe.fileno())
+        for process in (self.watchdog, self.gateway):
+            process.returncode = 0  # They are not this process's to wait for.
+
 
 _started: weakref.WeakSet[_Children] = weakref.WeakSet()
+_gateways: weakref.WeakSet[LocalGateway] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    """A forked child must not keep the gateway alive by holding the pipe open."""
     for children in list(_started):
-        children.close_pipes()
+        children.leave_to_parent()
+    for gateway in list(_gateways):
+        gateway.leave_to_parent()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
@@ -103,6 +108,8 @@ class LocalGateway:
     """The gateway as a child process, on a unix socket in a folder that only this user may enter.
 
     It ends with close(), when the object goes, and when this process ends, however that happens. Any thread may call.
+
+    A process forked from this one uses this process's gateway, which it does not end, or else starts one of its own.
     """
 
     def __init__(self, program: Optional[str] = None, *, start_timeout_ms: int = 10_000) -> None:
@@ -111,12 +118,23 @@ class LocalGateway:
         self._start_timeout_ms = start_timeout_ms
         self._lock = threading.Lock()
         self._log: Deque[str] = collections.deque(maxlen=_KEPT_LOG_LINES)
+        self._state: List[_Children] = []
+        self._is_parents = False
+        self._make_folder()
+        _gateways.add(self)
+
+    def _make_folder(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="engine-db-")  # With mode 0700.
         if len(self._folder) > _MAX_SOCKET_PATH - len("/gateway.sock"):
             os.rmdir(self._folder)
             self._folder = tempfile.mkdtemp(prefix="engine-db-", dir="/tmp")
-        self._state: List[_Children] = []
         self._finalizer = weakref.finalize(self, _clean_up, self._state, self._folder, os.getpid())
+
+    def leave_to_parent(self) -> None:
+        """In a forked child."""
+        self._lock = threading.Lock()  # Another thread may have had it.
+        self._is_parents = True
+        self._state = []
 
     @property
     def address(self) -> str:
@@ -124,8 +142,13 @@ class LocalGateway:
 
     @property
     def pid(self) -> Optional[int]:
-        """The gateway's, while there is one."""
+        """The gateway's, while there is one of this process's own."""
         return self._state[0].gateway.pid if self._state else None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not closed."""
+        return _answers(self.address) if self._is_parents else bool(self._state)
 
     @property
     def log(self) -> str:
@@ -136,6 +159,11 @@ class LocalGateway:
         """Returns when it takes calls; at once when it runs already. Raises DatabaseConnectionError, with what the gateway
         said, when it does not start."""
         with self._lock:
+            if self._is_parents:
+                if _answers(self.address):
+                    return
+                self._make_folder()
+                self._is_parents = False
             if self._state and self._state[0].gateway.returncode is None and self._alive():
                 return
             while self._state:
@@ -175,11 +203,11 @@ class LocalGateway:
         self._state.append(children)
 
     def _wait_ready(self, gateway: subprocess.Popen[bytes]) -> None:
-        assert gateway.stdout is not None
+        stdout = cast(IO[bytes], gateway.stdout)
         deadline = time.monotonic() + self._start_timeout_ms / 1000
         output = b""
         poll = select.poll()
-        poll.register(gateway.stdout, select.POLLIN)
+        poll.register(stdout, select.POLLIN)
         while b"ready: " not in output or not output.endswith(b"\n"):
             left_ms = (deadline - time.monotonic()) * 1000
             if left_ms <= 0:
@@ -187,7 +215,7 @@ class LocalGateway:
                                        f"the gateway was not ready within {self._start_timeout_ms} ms")
             if not poll.poll(left_ms):
                 continue
-            piece = os.read(gateway.stdout.fileno(), 4096)
+            piece = os.read(stdout.fileno(), 4096)
             if not piece:
                 raise connection_error("GATEWAY_NOT_STARTED", "the gateway ended before it was ready")
             output += piece
@@ -195,13 +223,22 @@ class LocalGateway:
     def close(self) -> None:
         """Ends the gateway. May be repeated, and start() may follow it."""
         with self._lock:
+            if self._is_parents:
+                return
             while self._state:
                 self._state.pop().stop()
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _answers(address: str) -> bool:
+    try:
+        open_socket(address, 1.0).close()
+    except OSError:
+        return False
+    return True
+
+
 def _keep_lines(gateway: subprocess.Popen[bytes], log: Deque[str]) -> None:
-    assert gateway.stderr is not None
-    with gateway.stderr as lines:
+    with cast(IO[bytes], gateway.stderr) as lines:
         for line in lines:
             log.append(line[:2000].decode(errors="replace").rstrip("\n"))

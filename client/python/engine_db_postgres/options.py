@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterable, List, NamedTuple, Optional, Tuple
 
 from engine_db_postgres.errors import DatabaseError
 from engine_db_postgres.result import Column, Result
@@ -44,7 +44,7 @@ class Statement(NamedTuple):
     """A statement of a batch. It runs once for each parameter list, and once if there is none."""
 
     sql: str
-    parameter_lists: Sequence[Parameters] = ()
+    parameter_lists: Iterable[Parameters] = ()
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,8 @@ class BatchEntry:
     @property
     def result(self) -> Result:
         """Raises this run's error."""
-        if self.error is not None:
-            raise self.error
-        assert self.outcome is not None
+        if self.outcome is None:
+            raise self.error or ValueError("neither a result nor an error")
         return self.outcome
 
 

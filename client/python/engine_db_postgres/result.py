@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
 from engine_db_postgres import _wire
 from engine_db_postgres._loaders import Loader, loader_for
@@ -51,15 +51,20 @@ class Schema:
     _cache: Dict[bytes, Schema] = {}
     _CACHE_LIMIT = 1024
 
-    __slots__ = ("columns", "loaders", "_repeated", "_make_rows")
+    __slots__ = ("columns", "loaders", "_text", "_repeated", "_make_rows")
 
-    def __init__(self, columns: Tuple[Column, ...]) -> None:
+    def __init__(self, columns: Tuple[Column, ...], text: Collection[str] = ()) -> None:
+        """The columns whose names are in `text` ("*": all) are given as PostgreSQL's text."""
         self.columns = columns
+        self._text = tuple(text)
         self.loaders: Tuple[Optional[Loader], ...] = tuple(
-            loader_for(column.type_oid, column.type_name) for column in columns)
+            None if column.name in text or "*" in text else loader_for(column.type_oid, column.type_name) for column in columns)
         counts = Counter(column.name for column in columns)
         self._repeated = [name for name, count in counts.items() if count > 1]
         self._make_rows: Optional[RowMaker] = None
+
+    def __reduce__(self) -> Tuple[Type[Schema], Tuple[Tuple[Column, ...], Tuple[str, ...]]]:
+        return Schema, (self.columns, self._text)
 
     @classmethod
     def of(cls, encoded: bytes) -> Schema:
@@ -83,10 +88,7 @@ class Schema:
             if name != "*" and name not in known:
                 raise _request_error("UNKNOWN_COLUMN", "text_columns", f'there is no column "{name}"; those are '
                                      + ", ".join(sorted(known)))
-        schema = Schema(self.columns)
-        schema.loaders = tuple(None if column.name in names or "*" in names else load
-                               for column, load in zip(self.columns, self.loaders))
-        return schema
+        return Schema(self.columns, names)
 
     def values(self, cells: List[_wire.Cells]) -> List[List[Any]]:
         """Column by column, each as Python's type."""
@@ -101,7 +103,7 @@ class Schema:
             if cells.has_nulls:
                 return [None if text is None else load(text) for text in cells.values]
             return list(map(load, cells.values))
-        except (ValueError, OverflowError, ArithmeticError):
+        except (ValueError, OverflowError, ArithmeticError, RecursionError):  # The last for JSON that is nested very deeply.
             column = self.columns[index]
             raise _request_error(
                 "VALUE_OUT_OF_RANGE", column.name,
@@ -137,7 +139,7 @@ class Result:
     """
 
     __slots__ = ("rowcount", "command_tag", "bound_sql", "attempts", "answered_before", "_schema", "_text_columns", "_data",
-                 "_batch", "_values", "_rows")
+                 "_batch", "_values", "_count", "_rows")
 
     def __init__(self, answer: _wire.Answer, text_columns: Collection[str] = ()) -> None:
         # Rows inserted, updated, deleted, merged or returned.
@@ -152,8 +154,9 @@ class Result:
         self.answered_before: bool = answer.answered_before
         self._schema = Schema.of(answer.columns) if answer.columns else NO_COLUMNS
         self._text_columns = text_columns
-        self._data: Optional[bytes] = answer.data
+        self._data = answer.data
         self._batch = answer.batch
+        self._count = 0  # Of rows, once _values are read.
         self._values: Optional[List[List[Any]]] = None
         self._rows: Optional[List[Row]] = None
 
@@ -163,24 +166,25 @@ class Result:
         result = cls(_wire.Answer(b"", None, len(rows) if rowcount is None else rowcount, "", "", 1, b""))
         names = list(rows[0]) if rows else []
         result._schema = Schema(tuple(columns) or tuple(Column(name, "text", 0) for name in names))
+        result._count = len(rows)
         result._values = [[row[column.name] for row in rows] for column in result._schema.columns]
         return result
 
     def _columns_of_values(self) -> List[List[Any]]:
         if self._values is None:
-            assert self._data is not None
             if self._text_columns:
                 self._schema, self._text_columns = self._schema.with_text(self._text_columns), ()
             if self._batch is None:
                 self._values = [[] for _ in self._schema.columns]
             else:
-                self._values = self._schema.values(_wire.read_batch(self._data, *self._batch)[1])
-            self._data = None
+                self._count, cells = _wire.read_batch(self._data, *self._batch)
+                self._values = self._schema.values(cells)
+            self._data = b""
         return self._values
 
     @property
     def columns(self) -> Tuple[Column, ...]:
-        """Empty for a statement that returns no rows."""
+        """Empty for a statement that returns no rows, or rows without columns ("SELECT FROM t")."""
         return self._schema.columns
 
     @property
@@ -188,21 +192,22 @@ class Result:
         """The rows as dicts. Raises DatabaseRequestError when two columns have the same name: see tuples."""
         if self._rows is None:
             values = self._columns_of_values()
-            self._rows = self._schema.rows(values) if values else []
+            self._rows = self._schema.rows(values) if values else [{} for _ in range(self._count)]
         return self._rows
 
     @property
     def tuples(self) -> List[Tuple[Any, ...]]:
         """The rows as tuples, in the columns' order."""
-        return list(zip(*self._columns_of_values()))
+        values = self._columns_of_values()
+        return list(zip(*values)) if values else [()] * self._count
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
     def __len__(self) -> int:
         """How many rows there are."""
-        values = self._columns_of_values()
-        return len(values[0]) if values else 0
+        self._columns_of_values()
+        return self._count
 
     def __bool__(self) -> bool:
         return True
@@ -212,7 +217,7 @@ class Result:
         import pandas
 
         values = self._columns_of_values()
-        frame = pandas.DataFrame({index: pandas.Series(cells) for index, cells in enumerate(values)})
+        frame = pandas.DataFrame({index: pandas.Series(cells) for index, cells in enumerate(values)}, index=range(self._count))
         frame.columns = pandas.Index([column.name for column in self.columns])
         return frame
 

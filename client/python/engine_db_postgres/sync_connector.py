@@ -2,293 +2,30 @@
 
 from __future__ import annotations
 
-import _thread
 import concurrent.futures
-import queue
+import itertools
+import pickle
 import time
 import weakref
-from types import TracebackType
-from typing import Any, Callable, Collection, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Any, Callable, Collection, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from engine_db_postgres import _operations as operations
-from engine_db_postgres import _wire
-from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Operation, Scope, StreamState, StreamSummary
-from engine_db_postgres._session import GRACE_S, Call, Reply, Session, ThreadSession, not_opened
+from engine_db_postgres._foreign import as_row
+from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Scope
+from engine_db_postgres._session import Session, ThreadSession, not_opened
 from engine_db_postgres._state import ConnectorState
+from engine_db_postgres._waited import made, perform, run
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import DatabaseConnector
-from engine_db_postgres.errors import DatabaseError, DatabaseTransactionError, Outcome, make_error
+from engine_db_postgres.errors import DatabaseError, DatabaseTransactionError, Outcome
 from engine_db_postgres.local import LocalGateway
 from engine_db_postgres.options import BatchEntry, StatementDescription, TransactionOptions
-from engine_db_postgres.result import Column, Result, Row
+from engine_db_postgres.result import Result
+from engine_db_postgres.sync_stream import RowStream
+from engine_db_postgres.sync_transaction import Own, Transaction, TransactionBlock
 from engine_db_postgres.values import Parameters
 
 T = TypeVar("T")
-
-
-class _WaitingCall(Call):
-    """A thread waits for its one answer."""
-
-    __slots__ = ("_done", "reply")
-
-    def __init__(self, operation: Operation[Any]) -> None:
-        super().__init__(operation.phase, operation.outcome_if_lost, operation.repeatable)
-        self._done = _thread.allocate_lock()
-        self._done.acquire()
-        self.reply: Optional[Reply] = None
-
-    def put(self, reply: Reply) -> None:
-        self.reply = reply
-        self._done.release()
-
-    def wait(self, timeout_s: float) -> Optional[Reply]:
-        """The answer; None when there was none in time."""
-        return self.reply if self._done.acquire(True, timeout_s) else None
-
-
-def _run(operation: Operation[T]) -> T:
-    """Sends a request and waits for its answer."""
-    call = _WaitingCall(operation)
-    session = operation.session
-    try:
-        session.submit(call, operation.kind, operation.request)
-        reply = call.wait(operation.guarded_ms / 1000 + GRACE_S)
-        if reply is None:
-            if session.abandon(call):
-                raise make_error(session.no_answer(call, operation.guarded_ms))
-            reply = call.wait(-1)  # It is being handed out just now.
-            assert reply is not None
-        return operation.finish(reply)
-    except BaseException:  # KeyboardInterrupt, or whatever else interrupts a thread; it may come together with the answer.
-        if not session.abandon(call):
-            session.unheard(call.reply)
-        raise
-
-
-class _StreamedCall(Call):
-    """A thread waits for one part after the other."""
-
-    __slots__ = ("parts",)
-
-    def __init__(self, operation: Operation[Any]) -> None:
-        super().__init__(operation.phase, operation.outcome_if_lost)
-        self.parts: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-
-    def put(self, reply: Reply) -> None:
-        self.parts.put(reply)
-
-
-class RowStream(StreamSummary):
-    """A result that is read while it comes, in bounded memory: what has not been read yet is held back at the database.
-
-    Iterate over it once: it gives dicts. A stream that breaks off raises an error, whose rows_delivered says how many rows
-    came before it; it is never a short result. Leaving its ``with`` block, close(), or dropping it before its end
-    cancels its statement (which fails the transaction that it runs in, if any). One thread at a time.
-    """
-
-    def __init__(self, operation: Operation[_wire.Summary], text_columns: Collection[str]) -> None:
-        self._operation = operation
-        self._state = StreamState(text_columns)
-        self._call = _StreamedCall(operation)
-        self._deadline = time.monotonic() + operation.guarded_ms / 1000 + GRACE_S
-        self._ahead: Optional[Result] = None
-        operation.session.submit(self._call, operation.kind, operation.request)
-
-    def _next(self) -> Optional[Result]:
-        if self._ahead is not None:
-            rows, self._ahead = self._ahead, None
-            return rows
-        state, session = self._state, self._operation.session
-        while not state.complete:
-            credit = state.due_credit(must_wait=self._call.parts.empty())
-            if credit:
-                session.add_credit(self._call, credit)
-            try:
-                reply = self._call.parts.get(timeout=max(0.0, self._deadline - time.monotonic()))
-            except queue.Empty:
-                self.close()
-                raise state.broken_off(session.no_answer(self._call, self._operation.guarded_ms)) from None
-            except KeyboardInterrupt:
-                self.close()
-                raise
-            try:
-                rows_of_part = state.take(self._operation, reply)
-            except BaseException:
-                self.close()
-                raise
-            if state.complete:
-                session.forget(self._call)
-            if rows_of_part is not None:
-                return rows_of_part
-        return None
-
-    def batches(self) -> Iterator[Result]:
-        """Some consecutive rows at a time."""
-        while True:
-            rows = self._next()
-            if rows is None:
-                return
-            yield rows
-
-    def __iter__(self) -> Iterator[Row]:
-        try:
-            for batch in self.batches():
-                yield from batch.rows
-        finally:
-            self.close()
-
-    def tuples(self) -> Iterator[Tuple[Any, ...]]:
-        """The rows as tuples, in the columns' order."""
-        try:
-            for batch in self.batches():
-                yield from batch.tuples
-        finally:
-            self.close()
-
-    @property
-    def columns(self) -> Tuple[Column, ...]:
-        """Waits for the first rows or the end."""
-        if not self._state.columns and not self._state.complete:
-            self._ahead = self._next()
-        return self._state.columns
-
-    def close(self) -> None:
-        """Cancels the statement unless the end has come. May be repeated."""
-        if not self._state.complete:
-            self._state.complete = True
-            self._operation.session.abandon(self._call)
-
-    def __enter__(self) -> RowStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if hasattr(self, "_call"):
-            self.close()
-
-
-class Transaction:
-    """An open transaction, independent of all others on its connector.
-
-    As a context manager (see PostgresSyncConnector.transaction()) it commits at the end of the block, and rolls back when
-    the block raises.
-    """
-
-    def __init__(self, connector: PostgresSyncConnector, open_transaction: OpenTransaction) -> None:
-        self._connector = connector
-        self._open = open_transaction
-
-    @property
-    def _scope(self) -> Scope:
-        return Scope(self._open.session, self._open)
-
-    def execute(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
-                text_columns: Collection[str] = ()) -> Result:
-        """As PostgresSyncConnector.execute(), in this transaction."""
-        return _run(operations.execute(self._scope, sql, params, CallOptions(timeout_ms), text_columns))
-
-    def execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
-                       text_columns: Collection[str] = ()) -> RowStream:
-        """As PostgresSyncConnector.execute_stream(), in this transaction."""
-        return RowStream(operations.execute_stream(self._scope, sql, params, CallOptions(timeout_ms)), text_columns)
-
-    def execute_batch(self, statements: Sequence[BatchItem], *, timeout_ms: Optional[int] = None) -> List[BatchEntry]:
-        """As PostgresSyncConnector.execute_batch(), in this transaction: the first failure fails it."""
-        return _run(operations.execute_batch(self._scope, statements, False, CallOptions(timeout_ms)))
-
-    def savepoint(self, name: str) -> None:
-        """Sets a savepoint: a letter or "_", then letters, digits and "_", at most 63."""
-        _run(operations.savepoint(self._open, name, back=False))
-
-    def rollback_to(self, name: str) -> None:
-        """Undoes what came after the savepoint, which stays; mends a failed transaction."""
-        _run(operations.savepoint(self._open, name, back=True))
-
-    def commit(self, *, timeout_ms: Optional[int] = None) -> None:
-        """Returns when the transaction is durable.
-
-        When its answer is lost with the link to the gateway, or with the gateway itself, PostgreSQL is asked through another
-        link, as soon as there is one, what became of the transaction. So it fails with Outcome.UNKNOWN only when `timeout_ms`
-        was too short for that, when the transaction has no recovery_token, when PostgreSQL can't tell any more (a failover to
-        a standby), or, with TransactionOptions.replay, unless the transaction is committed. outcome() asks again; after a
-        DatabaseTimeoutError a repeated commit() does so, too."""
-        self._connector._end_transaction(self._open, True, timeout_ms)
-
-    def rollback(self) -> None:
-        """Also right when the transaction is gone already; but not when it is committed. After a commit() whose answer did not
-        come, it fails with the reason TRANSACTION_COMMITTED when that commit is found to be done, and with COMMIT_IN_DOUBT
-        (Outcome.UNKNOWN) when that can't be found out."""
-        self._connector._end_transaction(self._open, False)
-
-    @property
-    def recovery_token(self) -> str:
-        """Names the transaction to PostgresSyncConnector.transaction_outcome(), also of another process: to be kept, by an
-        engine that wants to know after its own crash, before it commits. Empty while the transaction has written nothing as
-        far as the replies to its statements have come, and where the gateway can't tell (before PostgreSQL 13). With
-        TransactionOptions.replay it may change with every reply."""
-        return self._open.recovery_token
-
-    def outcome(self, *, timeout_ms: Optional[int] = None) -> Outcome:
-        """What became of the transaction: Outcome.COMMITTED, ROLLED_BACK, or UNKNOWN, when that can't be found out; UNSPECIFIED
-        while it is open. For after a commit() that failed with Outcome.UNKNOWN.
-
-        When the link to the gateway is lost, PostgreSQL is asked by the recovery_token over another (which may fail with
-        DatabaseConnectionError: ask again). Without a token the outcome is UNKNOWN."""
-        if not self._open.session.ended:
-            return _run(operations.transaction_outcome(self._open.session, self._open, timeout_ms))
-        if not self.recovery_token:
-            return Outcome.UNKNOWN
-        return self._connector.transaction_outcome(self.recovery_token, timeout_ms=timeout_ms)
-
-
-class _TransactionBlock:
-    """What `with connector.transaction()` enters and leaves. Inside another such block it is a savepoint."""
-
-    def __init__(self, connector: PostgresSyncConnector, options: TransactionOptions) -> None:
-        self._connector = connector
-        self._options = options
-        self._outer: Optional[OpenTransaction] = None
-        self._savepoint = ""
-        self._transaction: Optional[Transaction] = None
-
-    def __enter__(self) -> Transaction:
-        state = self._connector._state
-        self._outer = state.block.get()
-        if self._outer is not None:
-            self._outer.savepoints += 1
-            self._savepoint = f"engine_db_{self._outer.savepoints}"
-            self._transaction = Transaction(self._connector, self._outer)
-            self._transaction.savepoint(self._savepoint)
-            return self._transaction
-        self._transaction = self._connector.begin_transaction(self._options)
-        state.block.set(self._transaction._open)
-        return self._transaction
-
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
-        assert self._transaction is not None
-        if self._outer is None:
-            self._connector._state.block.set(None)
-            _leave(self._transaction, error)
-        elif error is not None:
-            try:
-                self._transaction.rollback_to(self._savepoint)
-            except DatabaseError:
-                pass  # The error that is on its way says more.
-
-
-def _leave(transaction: Transaction, error: Optional[BaseException]) -> None:
-    if transaction._open.ended:
-        return  # By the block itself.
-    if error is None:
-        transaction.commit()
-        return
-    try:
-        transaction.rollback()
-    except DatabaseError:
-        pass  # The error that is on its way says more; the lease or the end of the session rolls back.
 
 
 class PostgresSyncConnector(DatabaseConnector):
@@ -305,6 +42,13 @@ class PostgresSyncConnector(DatabaseConnector):
         self._state = ConnectorState(target, gateway)
         self._local: Optional[LocalGateway] = None
         weakref.finalize(self, self._state.shut_down)
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """Another process (multiprocessing) gets a connector to the same gateway, with a connection of its own."""
+        if self._local is not None and not self._local.is_running:
+            raise pickle.PicklingError("the connector's local() gateway does not run: connect it first, or make a connector in the"
+                                       " other process")
+        return _another, (type(self), self._state.target, self._state.address, self._state.wanted)
 
     @classmethod
     def local(cls, target: ConnectTarget, *, program: Optional[str] = None,
@@ -333,10 +77,11 @@ class PostgresSyncConnector(DatabaseConnector):
     def _open(self) -> Session:
         if self._local is not None:
             self._local.start()
+            self._state.address = self._local.address  # A forked child may have another than its parent.
         patience = self._state.patience(self._state.connect_timeout_ms)
         session = ThreadSession(self._state.address, patience.for_session_s)
         try:
-            _run(operations.connect(session, self._state.target, patience.left_ms(session)))
+            run(operations.connect(session, self._state.target, patience.left_ms(session)))
         except BaseException:
             session.end("CLOSED", "the connection could not be opened")
             raise
@@ -374,16 +119,19 @@ class PostgresSyncConnector(DatabaseConnector):
         hours, with the response, in the table engine_db.calls of the database itself, which the first such call makes. A call
         that fails leaves no key; a key that was used for another statement or other parameters is refused.
         """
+        row = as_row(params, "parameters")
         scope, left_ms = self._scope(timeout_ms)
-        options = CallOptions(left_ms, retry, exactly_once, idempotency_key)
-        return _run(operations.execute(scope, sql, params, options, text_columns))
+        return perform(scope, lambda left_ms: operations.execute(
+            scope, sql, row, CallOptions(left_ms, retry, exactly_once, idempotency_key), text_columns), left_ms)
 
     def execute_stream(self, sql: str, params: Parameters = (), *, timeout_ms: Optional[int] = None,
                        retry: Optional[RetryConfig] = None, text_columns: Collection[str] = ()) -> RowStream:
         """Runs one statement; its rows are read while they come. Errors come with the first rows. `timeout_ms` bounds the
         reading too."""
+        row = as_row(params, "parameters")
         scope, left_ms = self._scope(timeout_ms)
-        return RowStream(operations.execute_stream(scope, sql, params, CallOptions(left_ms, retry)), text_columns)
+        operation = made(scope, lambda left_ms: operations.execute_stream(scope, sql, row, CallOptions(left_ms, retry)), left_ms)
+        return RowStream(operation, text_columns)
 
     def execute_batch(self, statements: Sequence[BatchItem], *, atomic: bool = False, timeout_ms: Optional[int] = None,
                       retry: Optional[RetryConfig] = None, exactly_once: bool = False,
@@ -396,31 +144,33 @@ class PostgresSyncConnector(DatabaseConnector):
 
         `exactly_once` and `idempotency_key` are for the batch as a whole, and need `atomic`; see execute().
         """
+        items = operations.batch(statements)
         scope, left_ms = self._scope(timeout_ms)
-        options = CallOptions(left_ms, retry, exactly_once, idempotency_key)
-        return _run(operations.execute_batch(scope, statements, atomic, options))
+        return perform(scope, lambda left_ms: operations.execute_batch(
+            scope, items, atomic, CallOptions(left_ms, retry, exactly_once, idempotency_key)), left_ms)
 
-    def execute_many(self, sql: str, params_list: Sequence[Parameters], *,
+    def execute_many(self, sql: str, params_list: Iterable[Parameters], *,
                      timeout_ms: Optional[int] = None) -> List[Result]:
         """Runs one statement once for each list of parameters, all in one transaction (the current one if there is one):
-        either all are done, or the first failure is raised and none is."""
+        either all are done, or the first failure is raised and none is. `params_list` may be any iterable, also a generator or a
+        DataFrame, and is read as its rows are sent."""
         batches = operations.split_runs(sql, params_list)
-        if not batches:
+        first = list(itertools.islice(batches, 2))
+        if not first:
             return []
         scope, left_ms = self._scope(timeout_ms)
-        if len(batches) == 1:
-            entries = _run(operations.execute_batch(scope, batches, True, CallOptions(left_ms)))
+        if len(first) == 1:
+            entries = perform(scope, lambda left_ms: operations.execute_batch(scope, first, True, CallOptions(left_ms)), left_ms)
             return [entry.result for entry in entries]
         if scope.transaction is not None:
-            transaction = Transaction(self, scope.transaction)
-            return [entry.result for batch in batches for entry in transaction.execute_batch([batch], timeout_ms=timeout_ms)]
-        with _Own(self.begin_transaction()) as own:
-            return [entry.result for batch in batches for entry in own.execute_batch([batch], timeout_ms=timeout_ms)]
+            return _run_all(Transaction(self, scope.transaction), itertools.chain(first, batches), timeout_ms)
+        with Own(self.begin_transaction()) as own:
+            return _run_all(own, itertools.chain(first, batches), timeout_ms)
 
     def describe(self, sql: str, *, timeout_ms: Optional[int] = None) -> StatementDescription:
         """What a statement would return and take, without running it."""
         scope, left_ms = self._scope(timeout_ms)
-        return _run(operations.describe(scope, sql, left_ms))
+        return run(operations.describe(scope, sql, left_ms))
 
     def begin(self, options: TransactionOptions = TransactionOptions()) -> None:
         self._state.live_session()
@@ -449,7 +199,7 @@ class PostgresSyncConnector(DatabaseConnector):
         try:
             operation = operations.end(transaction, commit, timeout_ms)
             if operation is not None:
-                _run(operation)
+                run(operation)
         except DatabaseError as error:
             failure = operations.end_failed(transaction, commit, error)
             if failure is None:
@@ -457,6 +207,10 @@ class PostgresSyncConnector(DatabaseConnector):
             if not operations.can_be_asked_about(transaction, failure):
                 raise failure
             self._find_out(transaction, commit, failure, deadline)
+        except BaseException:
+            if commit:
+                operations.give_up(transaction)
+            raise
 
     def _find_out(self, transaction: OpenTransaction, commit: bool, loss: DatabaseError, deadline: float) -> None:
         """Ends a transaction whose commit's answer was lost. Waits for a gateway that is being started."""
@@ -479,20 +233,20 @@ class PostgresSyncConnector(DatabaseConnector):
 
     def _begin(self, options: TransactionOptions) -> OpenTransaction:
         session, left_ms = self._session()
-        return _run(operations.begin(session, options, left_ms))
+        return run(operations.begin(session, options, left_ms))
 
     def transaction_outcome(self, recovery_token: str, *, timeout_ms: Optional[int] = None) -> Outcome:
         """What became of the transaction whose Transaction.recovery_token this is, on this connector's database cluster: of
         this process or another, now or after a restart of everything. Outcome.COMMITTED or ROLLED_BACK, for good; or UNKNOWN:
         PostgreSQL can't tell any more. One that is still open, or committing, is waited for, then DatabaseTimeoutError."""
         session, left_ms = self._session(timeout_ms)
-        return _run(operations.transaction_outcome(session, recovery_token, left_ms))
+        return run(operations.transaction_outcome(session, recovery_token, left_ms))
 
-    def transaction(self, options: TransactionOptions = TransactionOptions()) -> _TransactionBlock:
+    def transaction(self, options: TransactionOptions = TransactionOptions()) -> TransactionBlock:
         """``with connector.transaction():`` runs what this thread executes inside the block in a transaction of its own,
         commits at the end, and rolls back when the block raises. Other threads are not in it. Inside such a block, another
         one is a savepoint. Use ``as t`` for savepoints by name."""
-        return _TransactionBlock(self, options)
+        return TransactionBlock(self, options)
 
     def run_transaction(self, work: Callable[[Transaction], T], options: TransactionOptions = TransactionOptions(),
                         retry: RetryConfig = RetryConfig()) -> T:
@@ -503,7 +257,7 @@ class PostgresSyncConnector(DatabaseConnector):
         attempt = 1
         while True:
             try:
-                with _Own(self.begin_transaction(options)) as transaction:
+                with Own(self.begin_transaction(options)) as transaction:
                     returned = work(transaction)
                 return returned
             except DatabaseTransactionError as error:
@@ -517,7 +271,7 @@ class PostgresSyncConnector(DatabaseConnector):
         session = self._state.take_session()
         if session is not None:
             try:
-                _run(operations.close(session))
+                run(operations.close(session))
             except DatabaseError:
                 pass  # The handle ends with the session.
             session.end("CLOSED", "the connector was closed")
@@ -532,15 +286,11 @@ class PostgresSyncConnector(DatabaseConnector):
         self.close()
 
 
-class _Own:
-    """A transaction that no thread's block is told of."""
+def _run_all(transaction: Transaction, batches: Iterable[BatchItem], timeout_ms: Optional[int]) -> List[Result]:
+    return [entry.result for batch in batches for entry in transaction.execute_batch([batch], timeout_ms=timeout_ms)]
 
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
 
-    def __enter__(self) -> Transaction:
-        return self._transaction
-
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
-        _leave(self._transaction, error)
+def _another(kind: Type[PostgresSyncConnector], target: ConnectTarget, address: str, wanted: bool) -> PostgresSyncConnector:
+    connector = kind(target, address)
+    connector._state.wanted = wanted
+    return connector

@@ -4,21 +4,26 @@ A parameter is a plain Python value:
 
 ====================================  ==============================================================
 ``None``                              NULL
-``bool``, ``int``, ``float``, ``str`` the type that PostgreSQL infers from where the "?" stands
+``str``                               the type that PostgreSQL infers from where the "?" stands, as for a quoted literal
+``bool``, ``float``                   boolean, double precision
+``int``                               integer; bigint, or numeric, where it is too large for that
 ``Decimal``                           numeric
 ``datetime``, ``date``, ``time``      timestamptz or timestamp, date, timetz or time
 ``timedelta``                         interval
 ``UUID``                              uuid
 ``bytes`` and the like                bytea
 ``dict``                              JSON: json or jsonb, as PostgreSQL infers
-``list``, ``tuple``                   an array, also of more dimensions; JSON only as ``Json(…)``
+``list``, ``tuple``                   an array, also of more dimensions; JSON only as ``Json(…)``, or where it is empty
 ``ipaddress``'s classes               inet, cidr
-``Enum``                              its value if it is a str or an int, its name otherwise
+``Enum``                              its value if its class is also a str, an int, a float…, its name otherwise
 ``Typed``, ``Json``, ``Jsonb``        a value whose type is named
+numpy's and pandas' scalars           the same as Python's; ``NA`` and ``NaT`` are NULL
+numpy's arrays, pandas' Series        an array
 an ``Expression``                     SQL in place of the "?", from a closed list
 ====================================  ==============================================================
 
-A text is a text: never an expression, whatever it says.
+A number is as typed as the same number in SQL, so where a text is compared (``WHERE code = ?``) it is to be given as one:
+``str(1001)``, as PostgreSQL says itself (42883). A text is a text: never an expression, whatever it says.
 """
 
 from __future__ import annotations
@@ -32,8 +37,9 @@ import struct
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Callable, Dict, List, Sequence, Tuple, Type, Union
+from typing import Any, Callable, ClassVar, Dict, Iterable, List, Optional, Protocol, Sequence, Tuple, Type, Union
 
+from engine_db_postgres import _foreign
 from engine_db_postgres.errors import DatabaseRequestError, request_error
 
 
@@ -88,7 +94,14 @@ class Jsonb:
     value: Any
 
 
-Parameters = Sequence[Any]
+class Dataclass(Protocol):
+    """An instance of any dataclass."""
+
+    __dataclass_fields__: ClassVar[Dict[str, Any]]
+
+
+# A value for each "?": any iterable but a text, a dict or a set; or a dataclass, for its fields.
+Parameters = Union[Iterable[Any], Dataclass]
 
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 
@@ -121,7 +134,7 @@ def _int(value: int) -> bytes:
         return bytes((0x18, value))
     if _INT64_MIN <= value <= _INT64_MAX:
         return b"\x18" + varint(value & 0xFFFFFFFFFFFFFFFF)
-    return _text(str(int(value)))
+    return _typed("numeric", int.__repr__(value))
 
 
 def _float(value: float) -> bytes:
@@ -139,7 +152,7 @@ def _text(value: str) -> bytes:
 
 
 def _bytes(value: Union[bytes, bytearray, memoryview]) -> bytes:
-    data = bytes(value)
+    data = value if type(value) is bytes else memoryview(value).tobytes()
     return b"\x32" + varint(len(data)) + data
 
 
@@ -155,21 +168,28 @@ def _decimal(value: Decimal) -> bytes:
 def _decimal_text(value: Decimal) -> str:
     if value.is_snan():
         raise ValueError("OUT_OF_RANGE", "is a signalling NaN, which PostgreSQL does not have")
-    return "NaN" if value.is_nan() else str(value)
+    return "NaN" if value.is_nan() else Decimal.__str__(value)
 
 
 def _datetime(value: datetime.datetime) -> bytes:
-    return _typed("timestamp" if value.tzinfo is None else "timestamptz", value.isoformat(" "))
+    return _typed("timestamp" if value.tzinfo is None else "timestamptz", _datetime_text(value))
+
+
+# The classes' own methods here and elsewhere: a class that derives from one of them may write its values otherwise.
+
+
+def _datetime_text(value: datetime.datetime) -> str:
+    return datetime.datetime.isoformat(value, " ")
 
 
 def _date(value: datetime.date) -> bytes:
-    return _typed("date", value.isoformat())
+    return _typed("date", datetime.date.isoformat(value))
 
 
 def _time(value: datetime.time) -> bytes:
     if value.tzinfo is not None and value.utcoffset() is None:
         raise ValueError("OUT_OF_RANGE", "is a time whose zone has no fixed offset")
-    return _typed("time" if value.tzinfo is None else "timetz", value.isoformat())
+    return _typed("time" if value.tzinfo is None else "timetz", datetime.time.isoformat(value))
 
 
 def _interval_text(value: datetime.timedelta) -> str:
@@ -181,12 +201,17 @@ def _timedelta(value: datetime.timedelta) -> bytes:
 
 
 def _uuid(value: uuid.UUID) -> bytes:
-    return _typed("uuid", str(value))
+    return _typed("uuid", uuid.UUID.__str__(value))
 
 
 def _json_text(value: Any) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # A lone surrogate, which JSON has as an escape only.
+            return json.dumps(value)
+        return text
     except (TypeError, ValueError):
         raise ValueError("UNSUPPORTED_TYPE", "can't be written as JSON") from None
 
@@ -199,12 +224,44 @@ def _network(value: Any) -> bytes:
     return _typed("cidr", str(value))
 
 
-def _enum(value: enum.Enum) -> bytes:
-    return encode_value(value.value) if isinstance(value, (str, int)) else _text(value.name)
+# What a value is of, whose class derives from one of these: the value of exactly that class.
+_EXACT: Dict[Type[Any], Callable[[Any], Any]] = {int: int.__int__, float: float.__float__, str: str.__str__}
+
+
+def _has_mixin(value: enum.Enum) -> bool:
+    """Whether an Enum's members are values of another type as well."""
+    return any(kind in _ENCODERS for kind in type(value).__mro__)
+
+
+def _encode_derived(value: Any) -> bytes:
+    """A value of a class that is not listed, but may derive from one that is."""
+    if isinstance(value, enum.Enum):
+        return encode_value(value.value) if _has_mixin(value) else _text(value.name)
+    if not _foreign.is_missing(value):
+        for kind in type(value).__mro__:
+            if kind in _ENCODERS:
+                return _ENCODERS[kind](_EXACT[kind](value) if kind in _EXACT else value)
+    try:
+        return encode_value(_foreign.plain(value))
+    except _foreign.NotPlain:
+        pass
+    try:
+        return _int(int(operator.index(value)))
+    except TypeError:
+        raise ValueError("UNSUPPORTED_TYPE", f"is of type {type(value).__name__}, which has no PostgreSQL type; convert"
+                         " it, or wrap it in Json") from None
+
+
+_JSON_TYPES = frozenset({"json", "jsonb"})
 
 
 def _wrapped(value: Typed) -> bytes:
-    inner = encode_value(value.value)
+    if value.type_name in _JSON_TYPES and isinstance(value.value, (list, tuple)):
+        return _typed(value.type_name, _json_text(value.value))
+    try:
+        inner = encode_value(value.value)
+    except EmptyList:
+        inner = _text("{}")
     if inner.startswith(b"\x38"):
         raise ValueError("UNSUPPORTED_TYPE", "is an expression, which takes no type")
     name = value.type_name.encode()
@@ -220,8 +277,28 @@ def _expression(value: Expression) -> bytes:
     return bytes((0x38, value.value))
 
 
+class EmptyList(Exception):
+    """A parameter is an empty list, which is written by the type of its place: see empty_list()."""
+
+
 def _array(value: Sequence[Any]) -> bytes:
+    if not value:
+        raise EmptyList
     return _text(array_text(value))
+
+
+_TEXT_TYPES = frozenset({"text", "character varying", "character", "name"})
+
+
+def empty_list(type_name: str) -> bytes:
+    """What an empty list is for a parameter of that type; "" for an unknown one.
+
+    An empty array, "{}", would be taken by json as an empty object, and nobody would notice. With a form feed before it, which is
+    white space to PostgreSQL's arrays and an error to its JSON, it is not, even if the type is another than it was.
+    """
+    if type_name in _JSON_TYPES:
+        return _text("[]")
+    return _text("{}" if type_name in _TEXT_TYPES else "\f{}")
 
 
 def _hex(value: Union[bytes, bytearray, memoryview]) -> str:
@@ -232,16 +309,16 @@ _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"'})
 
 # How an element of an array is written, by its type; those that need no quotes are known not to.
 _ELEMENTS: Dict[Type[Any], Callable[[Any], str]] = {
-    int: str,
-    float: repr,
+    int: int.__repr__,
+    float: float.__repr__,
     bool: lambda value: "t" if value else "f",
     Decimal: _decimal_text,
-    uuid.UUID: str,
+    uuid.UUID: uuid.UUID.__str__,
     datetime.date: datetime.date.isoformat,
 }
 _QUOTED_ELEMENTS: Dict[Type[Any], Callable[[Any], str]] = {
-    str: str,
-    datetime.datetime: lambda value: str(value.isoformat(" ")),
+    str: str.__str__,
+    datetime.datetime: _datetime_text,
     datetime.time: datetime.time.isoformat,
     datetime.timedelta: _interval_text,
     dict: _json_text,
@@ -263,30 +340,39 @@ def array_text(values: Sequence[Any]) -> str:
     """A list as PostgreSQL writes an array."""
     parts: List[str] = []
     for value in values:
-        if value is None:
-            parts.append("NULL")
-            continue
-        kind = type(value)
-        if kind in _ELEMENTS:
-            parts.append(_ELEMENTS[kind](value))
-        elif kind is list or kind is tuple:
-            parts.append(array_text(value))
-        else:
-            parts.append('"' + _quotable(value).translate(_QUOTED) + '"')
+        known = _ELEMENTS.get(type(value))
+        parts.append(_element(value) if known is None else known(value))
     return "{" + ",".join(parts) + "}"
 
 
-def _quotable(value: Any) -> str:
+def _quoted(text: str) -> str:
+    return '"' + text.translate(_QUOTED) + '"'
+
+
+def _element(value: Any) -> str:
+    quoted = _QUOTED_ELEMENTS.get(type(value))
+    if quoted is not None:
+        return _quoted(quoted(value))
+    if value is None:
+        return "NULL"
     if isinstance(value, Expression):
         raise ValueError("UNSUPPORTED_TYPE", "has an expression in an array")
     if isinstance(value, enum.Enum):
-        return str(value.value if isinstance(value, (str, int)) else value.name)
-    for kind in type(value).__mro__:
-        for known in (_QUOTED_ELEMENTS, _ELEMENTS):
-            if kind in known:
-                return known[kind](value)
+        return _element(value.value) if _has_mixin(value) else _quoted(value.name)
+    if not _foreign.is_missing(value):
+        for kind in type(value).__mro__:
+            if kind in _ELEMENTS:
+                return _ELEMENTS[kind](value)
+            if kind in _QUOTED_ELEMENTS:
+                return _quoted(_QUOTED_ELEMENTS[kind](value))
+        if isinstance(value, (list, tuple)):
+            return array_text(value)
     try:
-        return str(operator.index(value))
+        return _element(_foreign.plain(value))
+    except _foreign.NotPlain:
+        pass
+    try:
+        return int.__repr__(operator.index(value))
     except TypeError:
         raise ValueError("UNSUPPORTED_TYPE",
                          f"has an element of type {type(value).__name__}, which has no PostgreSQL type") from None
@@ -328,28 +414,24 @@ def encode_value(value: Any) -> bytes:
     encode = _ENCODERS.get(type(value))
     if encode is not None:
         return encode(value)
-    if isinstance(value, enum.Enum):
-        return _enum(value)
-    for kind in type(value).__mro__:
-        if kind in _ENCODERS:
-            return _ENCODERS[kind](value)
-    try:
-        return _int(operator.index(value))  # The integers of numpy and the like.
-    except TypeError:
-        raise ValueError("UNSUPPORTED_TYPE", f"is of type {type(value).__name__}, which has no PostgreSQL type; convert"
-                         " it, or wrap it in Json") from None
+    return _encode_derived(value)
 
 
-def encode_parameters(parameters: Parameters, tag: bytes, path: str = "parameters") -> List[bytes]:
-    """All parameters, each behind its field's tag and length. Raises DatabaseRequestError, which names the wrong one."""
-    if type(parameters) not in (list, tuple) and isinstance(parameters, (str, bytes, dict, set, frozenset)):
-        raise request_error("UNSUPPORTED_TYPE", path, "is a list with a value for each \"?\", not a "
-                            + type(parameters).__name__)
+def encode_parameters(parameters: Parameters, tag: bytes, path: str = "parameters",
+                      empty_lists: Optional[Sequence[bytes]] = None) -> List[bytes]:
+    """All parameters, each behind its field's tag and length. `empty_lists` has for each parameter what an empty list is there.
+    Raises DatabaseRequestError, which names the wrong parameter, and EmptyList where such a one comes and that is not known."""
+    values = parameters if isinstance(parameters, (list, tuple)) else _foreign.as_row(parameters, path)
     parts: List[bytes] = []
     index = 0
     try:
-        for value in parameters:
-            encoded = encode_value(value)
+        for value in values:
+            try:
+                encoded = encode_value(value)
+            except EmptyList:
+                if empty_lists is None:
+                    raise
+                encoded = empty_lists[index] if index < len(empty_lists) else empty_list("")
             parts += (tag, varint(len(encoded)), encoded)
             index += 1
     except ValueError as fault:
