@@ -31,23 +31,23 @@ constexpr uint32_t kTimestamptzOid = 1184;
   throw DatabaseRequestError(std::move(info));
 }
 
-std::string quoted(std::string_view name) { return '"' + std::string(name) + '"'; }
+std::string in_quotes(std::string_view name) { return '"' + std::string(name) + '"'; }
 
 bool equal_but_for_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 [[noreturn]] void throw_unknown_column(std::string_view name, const std::vector<Column>& columns) {
-  std::string message = "the result has no column " + quoted(name) + "; it has ";
+  std::string message = "the result has no column " + in_quotes(name) + "; it has ";
   if (columns.empty()) message += "none";
   for (size_t i = 0; i < std::min(columns.size(), kColumnsListed); ++i) {
-    message += (i == 0 ? "" : ", ") + quoted(columns[i].name);
+    message += (i == 0 ? "" : ", ") + in_quotes(columns[i].name);
   }
   if (columns.size() > kColumnsListed) message += " and " + std::to_string(columns.size() - kColumnsListed) + " more";
   for (const Column& column : columns) {
     if (equal_but_for_case(column.name, name)) {
       message +=
-          ". PostgreSQL folds names without double quotes to lower case: did you mean " + quoted(column.name) + "?";
+          ". PostgreSQL folds names without double quotes to lower case: did you mean " + in_quotes(column.name) + "?";
       break;
     }
   }
@@ -55,7 +55,7 @@ bool equal_but_for_case(std::string_view a, std::string_view b) {
 }
 
 [[noreturn]] void throw_ambiguous_column(std::string_view name, const std::vector<Column>& columns) {
-  std::string message = "several columns of the result are named " + quoted(name) + " (";
+  std::string message = "several columns of the result are named " + in_quotes(name) + " (";
   bool first = true;
   for (size_t i = 0; i < columns.size(); ++i) {
     if (columns[i].name != name) continue;
@@ -418,7 +418,7 @@ std::string Cell::to_string() const {
 }
 
 void Cell::throw_mismatch(const char* wanted) const {
-  std::string message = "column " + quoted(column().name) + " (" + column().type_name + ") holds " +
+  std::string message = "column " + in_quotes(column().name) + " (" + column().type_name + ") holds " +
                         std::string(db::to_string(kind())) + ", not " + wanted;
   if (is_null()) message += ": read it as a std::optional, or ask is_null()";
   throw_request_error("WRONG_TYPE", column().name, std::move(message));
@@ -426,13 +426,13 @@ void Cell::throw_mismatch(const char* wanted) const {
 
 void Cell::throw_null_element() const {
   throw_request_error("WRONG_TYPE", column().name,
-                      "column " + quoted(column().name) + " (" + column().type_name +
+                      "column " + in_quotes(column().name) + " (" + column().type_name +
                           ") holds an array with NULL in it: read its elements as std::optional");
 }
 
 void Cell::throw_out_of_range(const char* wanted) const {
   throw_request_error("OUT_OF_RANGE", column().name,
-                      "column " + quoted(column().name) + " (" + column().type_name + ") holds a " +
+                      "column " + in_quotes(column().name) + " (" + column().type_name + ") holds a " +
                           std::string(db::to_string(kind())) + " that does not fit " + wanted);
 }
 

@@ -1,11 +1,11 @@
 #include "server/config/database_url.h"
 
+#include <charconv>
 #include <cstdint>
 #include <limits>
 #include <optional>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
@@ -26,6 +26,13 @@ std::string_view TakeUntil(std::string_view& text, std::string_view separators) 
   return part;
 }
 
+// abseil's HexStringToBytes has another signature in each release of Debian.
+char HexDigitsToByte(std::string_view two_digits) {
+  unsigned char byte = 0;
+  std::from_chars(two_digits.data(), two_digits.data() + two_digits.size(), byte, 16);
+  return static_cast<char>(byte);
+}
+
 std::optional<std::string> PercentDecode(std::string_view text) {
   std::string decoded;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -37,7 +44,7 @@ std::optional<std::string> PercentDecode(std::string_view text) {
         !absl::ascii_isxdigit(static_cast<unsigned char>(text[i + 2]))) {
       return std::nullopt;
     }
-    decoded += absl::HexStringToBytes(std::string(text.substr(i + 1, 2)));
+    decoded += HexDigitsToByte(text.substr(i + 1, 2));
     i += 2;
   }
   return decoded;

@@ -253,8 +253,8 @@ TEST(StatementClass, CodeThatIsNotPostgreSqlsOwnIsToldOf) {
 }
 
 TEST(StatementClass, TextThatTheParserDoesNotKnowIsAWriteThatMayDoAnything) {
-  for (const std::string_view sql : {"SELECT FROM WHERE", "FROBNICATE t",
-                                     "SELECT * FROM JSON_TABLE('[]', '$[*]' COLUMNS (a int PATH '$')) x", "( SELECT"}) {
+  // What a newer PostgreSQL knows: newer_syntax_test.cc.
+  for (const std::string_view sql : {"SELECT FROM WHERE", "FROBNICATE t", "( SELECT"}) {
     const auto statement = Analysed(sql);
     ASSERT_NE(statement, nullptr);
     EXPECT_FALSE(statement->parsed()) << sql;
