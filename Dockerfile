@@ -8,7 +8,6 @@ RUN apt-get update \
         protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev libabsl-dev \
         libpq-dev libpqxx-dev libpg-query-dev \
         prometheus-cpp-dev libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libcli11-dev \
-        libgtest-dev libgmock-dev libbenchmark-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY CMakeLists.txt CMakePresets.json ./
@@ -17,8 +16,6 @@ COPY proto proto
 COPY sdk sdk
 COPY client client
 COPY server server
-# Only declared, not built.
-COPY tests tests
 RUN cmake --preset release && cmake --build --preset release --target engine-db-gateway engine-db \
     && strip build/bin/engine-db-gateway build/bin/engine-db
 

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 exec </dev/null  # nobody is there to answer a question
 
-presets=(release)
+presets=(dev)
 selection=(--label-exclude thorough)
 case "$*" in
   "") ;;
@@ -31,4 +31,4 @@ if command -v clang++ >/dev/null; then
 fi
 
 # Tests wait more than they compute, but those under sanitizers and clang-tidy fill all cores and run by themselves (RUN_SERIAL).
-exec ctest --preset release --parallel "$(nproc)" "${selection[@]}"
+exec ctest --preset dev --parallel "$(nproc)" "${selection[@]}"

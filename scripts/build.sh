@@ -5,8 +5,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=$1
 shift
 
-folder=build
-[[ $preset == release ]] || folder=build-$preset
+case "$preset" in
+  release | dev) folder=build ;;
+  *) folder=build-$preset ;;
+esac
 mkdir -p "$folder"
 exec {lock}>"$folder/.lock"
 flock "$lock"

@@ -9,17 +9,18 @@ case "${1:-}" in
 esac
 
 packages=(
-  g++ cmake ninja-build pkg-config ccache
+  g++ cmake ninja-build pkg-config
   protobuf-compiler protobuf-compiler-grpc libprotobuf-dev libgrpc++-dev libabsl-dev
   libpq-dev libpqxx-dev libpg-query-dev
   prometheus-cpp-dev libyaml-cpp-dev nlohmann-json3-dev libspdlog-dev libcli11-dev
-  libgtest-dev libgmock-dev libbenchmark-dev
 )
 if [[ $purpose == test ]]; then
+  packages+=(ccache libgtest-dev libgmock-dev)
   packages+=(clang-format clang-tidy clang libclang-rt-dev ca-certificates)  # the last for npm
   packages+=(python3-protobuf python3-pydantic python3-setuptools python3-wheel python3-venv python3-pip python3-pytest
     mypy python3-pandas)
   packages+=(python3-grpcio python3-psycopg python3-psycopg-pool)  # what the gateway and its Python package are compared with
+  packages+=(debootstrap)  # an empty Debian to try it on
   packages+=(libfaketime libnss-wrapper)  # a clock that jumps, a host name that moves
   # Another distributor's npm brings its own node, and Debian's would conflict with it.
   command -v npm >/dev/null || packages+=(npm)
@@ -55,7 +56,7 @@ if [[ $EUID != 0 ]] && ! command -v sudo >/dev/null; then
 fi
 apt_install() {
   echo "Installing: $*"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "$@" </dev/null
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends "$@" </dev/null >/dev/null
 }
 
 echo "Some packages are missing; reading the package lists."

@@ -18,7 +18,7 @@ namespace {
 constexpr std::string_view kOpen = "${";
 constexpr std::string_view kEnv = "ENV:";
 constexpr std::string_view kFile = "FILE:";
-constexpr size_t kMaxFileBytes = 64 << 10;
+constexpr size_t kMaxReadBytes = 64 << 10;
 
 // What a message shows of a variable's name or a file's path. Where it is neither, the "}" may be missing, and it is
 // whatever stands before the next one: a password too.
@@ -88,12 +88,12 @@ absl::StatusOr<std::string> ReadSecretFile(const std::string& path) {
   }
   errno = 0;
   std::ifstream file(path, std::ios::binary);
-  std::string content(kMaxFileBytes + 1, '\0');
+  std::string content(kMaxReadBytes + 1, '\0');
   file.read(content.data(), static_cast<std::streamsize>(content.size()));
   content.resize(static_cast<size_t>(file.gcount()));
   // A folder opens but does not read; eofbit comes with every file that is short enough.
   if (!file.is_open() || file.bad() || !file.eof()) {
-    const std::string why = content.size() > kMaxFileBytes ? absl::StrCat("it has more than ", kMaxFileBytes, " bytes")
+    const std::string why = content.size() > kMaxReadBytes ? absl::StrCat("it has more than ", kMaxReadBytes, " bytes")
                                                            : std::string(std::strerror(errno));
     return absl::NotFoundError(absl::StrCat("cannot read file ", Shown(path), ": ", why));
   }

@@ -25,7 +25,7 @@ namespace engine::db::config {
 namespace {
 
 constexpr size_t kMaxFileBytes = 1 << 20;
-constexpr size_t kMaxNameBytes = 63;
+constexpr size_t kMaxKeyBytes = 63;
 constexpr char kHidden[] = "?";
 constexpr char kNoValue[] = "has no value (is what belongs to it not indented?)";
 
@@ -37,7 +37,7 @@ std::string Join(const std::string& path, const std::string& key) {
 }
 
 bool IsName(const std::string& text) {
-  return !text.empty() && text.size() <= kMaxNameBytes && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+  return !text.empty() && text.size() <= kMaxKeyBytes && std::all_of(text.begin(), text.end(), [](unsigned char c) {
     return absl::ascii_isalnum(c) || c == '_' || c == '-' || c == '.';
   });
 }
@@ -266,7 +266,7 @@ struct SourceDraft {
 void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, const std::string& path) {
   if (!IsName(name)) {
     return Fail(path, node,
-                absl::StrCat("must have a name of 1 to ", kMaxNameBytes, " letters, digits, \"-\", \"_\" and \".\""));
+                absl::StrCat("must have a name of 1 to ", kMaxKeyBytes, " letters, digits, \"-\", \"_\" and \".\""));
   }
   if (draft_.settings.data_sources.count(name) != 0) return Fail(path, node, "is given twice");
 

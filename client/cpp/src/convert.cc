@@ -104,7 +104,7 @@ Phase from_proto(v1::Phase phase) {
   }
 }
 
-void write(const Value& value, v1::Value& message) {
+void write_value(const Value& value, v1::Value& message) {
   struct Visitor {
     v1::Value& message;
     void operator()(std::nullptr_t) const { message.set_null_value(google::protobuf::NULL_VALUE); }
@@ -210,7 +210,7 @@ void write(const Parameters& parameters, std::string_view field,
       if (text != nullptr) require_text(*text, path);
       require_text(parameters[i].type_name(), path);
     }
-    write(parameters[i], *messages.Add());
+    write_value(parameters[i], *messages.Add());
   }
 }
 

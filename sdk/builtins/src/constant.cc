@@ -117,7 +117,7 @@ bool is_plain(const std::string& tag) {
   return tag.empty() || tag == "?" || (tag.starts_with("tag:yaml.org,2002:") && tag != kTextTag);
 }
 
-Json to_constant(const YAML::Node& node, size_t depth) {
+Json constant_at(const YAML::Node& node, size_t depth) {
   if (depth > kMaxJsonDepth) throw ConstantError("is nested too deeply");
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
@@ -131,14 +131,14 @@ Json to_constant(const YAML::Node& node, size_t depth) {
     }
     case YAML::NodeType::Sequence: {
       Json::List list;
-      for (const YAML::Node& element : node) list.push_back(to_constant(element, depth + 1));
+      for (const YAML::Node& element : node) list.push_back(constant_at(element, depth + 1));
       return list;
     }
     case YAML::NodeType::Map: {
       Json::Object object;
       for (const auto& entry : node) {
         if (!entry.first.IsScalar()) throw ConstantError("has a key that is no single value");
-        object.add(entry.first.Scalar(), to_constant(entry.second, depth + 1));
+        object.add(entry.first.Scalar(), constant_at(entry.second, depth + 1));
       }
       return object;
     }
@@ -156,7 +156,7 @@ bool is_text(const YAML::Node& node) {
   return plain.text() != nullptr && *plain.text() == node.Scalar() && !is_decimal(node.Scalar());
 }
 
-Json to_constant(const YAML::Node& node) { return to_constant(node, 1); }
+Json to_constant(const YAML::Node& node) { return constant_at(node, 1); }
 
 std::optional<Expression> to_expression(std::string_view text) {
   const std::string wanted = lower(text);
