@@ -134,7 +134,7 @@ def test_rows_without_columns_come_through(db: DB, config: edb.ConnectionConfig,
     asyncio.run(main())
 
 
-# More than a stream's first credit holds needs a gateway that reads such a stream ahead.
+# As much as a stream's first credit holds.
 @pytest.mark.parametrize("rows", [50, 3000])
 def test_statements_run_within_the_loop_over_a_stream_of_their_transaction(db: DB, config: edb.ConnectionConfig, gateway: Gateway,
                                                                           items: str, postgres: Postgres, rows: int) -> None:
@@ -154,6 +154,23 @@ def test_statements_run_within_the_loop_over_a_stream_of_their_transaction(db: D
     assert postgres.psql("SELECT count(*) FROM items") == str((rows + 499) // 500)
     asyncio.run(main())
     assert postgres.psql("SELECT count(*) FROM items") == "0"
+
+
+# More than that: the backend is busy with the stream, which is told soon, by name. The transaction goes on, and so does the stream.
+@pytest.mark.parametrize("rows", [10_000, 100_000])
+def test_a_statement_within_a_long_stream_of_its_transaction_is_refused(db: DB, items: str, postgres: Postgres, rows: int) -> None:
+    read = 0
+    with db.transaction():
+        for row in db.execute_stream("SELECT i AS id, repeat('x', 200) AS padding FROM generate_series(1, ?::int) i", [rows],
+                                     timeout_ms=120_000):
+            if row["id"] == 1:
+                with pytest.raises(edb.DatabaseTransactionError) as caught:
+                    db.execute("INSERT INTO items VALUES (1, 'x')", timeout_ms=30_000)
+                assert caught.value.reason == "STREAM_OPEN" and caught.value.outcome is edb.Outcome.NOT_EXECUTED
+            read += 1
+        db.execute("INSERT INTO items VALUES (2, 'x')")
+    assert read == rows
+    assert postgres.psql("SELECT id FROM items") == "2"
 
 
 def test_a_row_of_many_megabytes(db: DB) -> None:
