@@ -7,17 +7,6 @@
 namespace engine::db::cli {
 namespace {
 
-bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }
-
-// The byte at which character `position` (from 1) begins.
-size_t byte_of(std::string_view text, uint32_t position) {
-  uint32_t character = 0;
-  for (size_t at = 0; at < text.size(); ++at) {
-    if (begins_character(text[at]) && ++character == position) return at;
-  }
-  return text.size();
-}
-
 void print_place(std::string_view sql, uint32_t position, std::ostream& err) {
   const size_t at = byte_of(sql, position);
   const size_t line_end = std::min(sql.find('\n', at), sql.size());

@@ -27,6 +27,15 @@ bool is_control(char32_t code) { return code < 0x20 || (code >= 0x7F && code < 0
 
 }  // namespace
 
+size_t byte_of(std::string_view text, uint32_t position) {
+  uint32_t character = 0;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const bool begins = (static_cast<unsigned char>(text[at]) & 0xC0U) != 0x80U;
+    if (begins && ++character == position) return at;
+  }
+  return text.size();
+}
+
 Format choose_format(std::string_view name, bool terminal) {
   if (name.empty()) return terminal ? Format::kTable : Format::kCsv;
   if (name == "table") return Format::kTable;

@@ -33,6 +33,9 @@ void require_written(std::ostream& out);
 // the terminal.
 [[nodiscard]] std::string printable(std::string_view text);
 
+// The byte at which the character `position` (from 1) of UTF-8 text begins; its size where it has fewer.
+[[nodiscard]] size_t byte_of(std::string_view text, uint32_t position);
+
 // How many columns of a terminal a printable text takes.
 [[nodiscard]] size_t display_width(std::string_view text);
 

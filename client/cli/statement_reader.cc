@@ -33,15 +33,6 @@ void skip_byte_order_mark(std::istream& in) {
   }
 }
 
-// The byte at which the character `position` (from 1) of UTF-8 text begins.
-size_t byte_of(std::string_view text, uint32_t position) {
-  for (size_t at = 0; at < text.size(); ++at) {
-    const bool begins = (static_cast<unsigned char>(text[at]) & 0xC0U) != 0x80U;
-    if (begins && --position == 0) return at;
-  }
-  return text.size();
-}
-
 // "\connect", or only "\" where more than a word might be shown.
 std::string command_at(std::string_view text) {
   constexpr size_t kMaxBytes = 32;

@@ -16,11 +16,6 @@ constexpr size_t kMaxLoggedBytes = 4096;  // of each text
 constexpr std::array<int, 5> kTexts = {PG_DIAG_MESSAGE_PRIMARY, PG_DIAG_MESSAGE_DETAIL, PG_DIAG_MESSAGE_HINT,
                                        PG_DIAG_CONTEXT, PG_DIAG_INTERNAL_QUERY};
 
-std::string_view Field(const PGresult& result, int code) {
-  const char* value = PQresultErrorField(&result, code);
-  return value == nullptr ? std::string_view() : std::string_view(value);
-}
-
 // ALTER ROLE … PASSWORD, a user mapping's options, dblink's connection strings, crypt() and the like.
 bool IsAboutSecrets(std::string_view text) {
   const std::string lower = absl::AsciiStrToLower(ToAbsl(text));
@@ -29,18 +24,23 @@ bool IsAboutSecrets(std::string_view text) {
 
 }  // namespace
 
+std::string_view ErrorField(const PGresult& result, int code) {
+  const char* value = PQresultErrorField(&result, code);
+  return value == nullptr ? std::string_view() : std::string_view(value);
+}
+
 void LogWholeError(const PGresult& result, std::string_view sql, const ErrorTexts& texts) {
-  const std::string_view sqlstate = Field(result, PG_DIAG_SQLSTATE);
-  const std::string_view routine = Field(result, PG_DIAG_SOURCE_FUNCTION);
+  const std::string_view sqlstate = ErrorField(result, PG_DIAG_SQLSTATE);
+  const std::string_view routine = ErrorField(result, PG_DIAG_SOURCE_FUNCTION);
   if (IsAboutSecrets(sql) ||
-      std::any_of(kTexts.begin(), kTexts.end(), [&](int code) { return IsAboutSecrets(Field(result, code)); })) {
+      std::any_of(kTexts.begin(), kTexts.end(), [&](int code) { return IsAboutSecrets(ErrorField(result, code)); })) {
     observe::LogWarning("PostgreSQL's error, withheld since it may hold a password or a key",
                         {{"pool", texts.target}, {"sqlstate", sqlstate}, {"routine", routine}});
     return;
   }
   const auto whole = [&](int code) {
     const std::array<std::string_view, 1> secrets = {texts.password};
-    return HideValues(Field(result, code).substr(0, kMaxLoggedBytes), secrets, "", Search::kPieces);
+    return HideValues(ErrorField(result, code).substr(0, kMaxLoggedBytes), secrets, "", Search::kPieces);
   };
   observe::LogWarning("PostgreSQL's error", {{"pool", texts.target},
                                              {"sqlstate", sqlstate},

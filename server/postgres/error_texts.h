@@ -16,6 +16,9 @@ struct ErrorTexts {
   bool hides_raised = false;  // what functions raise is not shown either
 };
 
+// A field of an error (PG_DIAG_…); empty for none.
+[[nodiscard]] std::string_view ErrorField(const PGresult& result, int code);
+
 // One line in the gateway's log: the message, DETAIL, HINT, CONTEXT and inner query of an error, with all the data that
 // is in them. But for what is about passwords or keys, by the word in any of them or in `sql`, the statement that was
 // sent: then only where the error comes from.

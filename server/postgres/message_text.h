@@ -9,6 +9,11 @@
 
 namespace engine::db::postgres {
 
+// Of an error's message.
+inline constexpr size_t kMaxMessageBytes = 700;
+// Of a text that is yet to be searched for values, which must not be clipped in their midst.
+inline constexpr size_t kMaxSearchedBytes = 4096;
+
 // Everything from the first quotation mark to the last gives way to "...": a value may hold such marks itself.
 [[nodiscard]] std::string WithoutQuoted(std::string_view message);
 

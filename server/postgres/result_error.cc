@@ -23,16 +23,8 @@ namespace {
 
 using absl::StatusCode;
 
-std::string_view Field(const PGresult& result, int code) {
-  const char* value = PQresultErrorField(&result, code);
-  return value == nullptr ? std::string_view() : std::string_view(value);
-}
-
-constexpr size_t kMaxMessageBytes = 700;
 constexpr size_t kMaxHintBytes = 400;
 constexpr size_t kMaxNameBytes = 64;
-// Of a text that is yet to be searched for values, which must not be clipped in their midst.
-constexpr size_t kMaxSearchedBytes = 4096;
 constexpr char kRaisedUrl[] = "engine.db/raised";
 
 // What of an error's message and hint may be shown.
@@ -63,9 +55,10 @@ bool MakesFunction(std::string_view sql) {
 // Whether an error can only be about what the caller wrote. With a context it was found while something else ran: a
 // function, or the parser on a value (note::regtype), whose positions are those in that value.
 bool IsAboutCallersText(const PGresult& result, std::string_view sql) {
-  if (!Field(result, PG_DIAG_INTERNAL_POSITION).empty() || !Field(result, PG_DIAG_INTERNAL_QUERY).empty()) return false;
-  const bool has_position = !Field(result, PG_DIAG_STATEMENT_POSITION).empty();
-  if (!Field(result, PG_DIAG_CONTEXT).empty()) return has_position && MakesFunction(sql);
+  if (!ErrorField(result, PG_DIAG_INTERNAL_POSITION).empty() || !ErrorField(result, PG_DIAG_INTERNAL_QUERY).empty())
+    return false;
+  const bool has_position = !ErrorField(result, PG_DIAG_STATEMENT_POSITION).empty();
+  if (!ErrorField(result, PG_DIAG_CONTEXT).empty()) return has_position && MakesFunction(sql);
   if (has_position) return true;
   const std::string word = FirstWords(sql, 1);  // of commands that evaluate nothing
   return word == "DROP" || word == "GRANT" || word == "REVOKE" || word == "COMMENT";
@@ -119,14 +112,14 @@ Shown WithoutText(std::string_view sqlstate) {
 }
 
 Shown WhatToShow(const PGresult& result, std::string_view sqlstate, MessageKind kind, std::string_view sql) {
-  const std::string_view primary = Field(result, PG_DIAG_MESSAGE_PRIMARY);
-  const std::string_view hint = Field(result, PG_DIAG_MESSAGE_HINT);
+  const std::string_view primary = ErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  const std::string_view hint = ErrorField(result, PG_DIAG_MESSAGE_HINT);
   if (IsAboutCallersText(result, sql)) {
     return {sqlstate.starts_with("22") ? WithoutQuoted(primary) : std::string(primary), std::string(hint)};
   }
   // The text of a statement that a function made, perhaps of rows.
   const bool is_inner =
-      !Field(result, PG_DIAG_INTERNAL_POSITION).empty() || !Field(result, PG_DIAG_INTERNAL_QUERY).empty();
+      !ErrorField(result, PG_DIAG_INTERNAL_POSITION).empty() || !ErrorField(result, PG_DIAG_INTERNAL_QUERY).empty();
   if (is_inner || kind == MessageKind::kData || kind == MessageKind::kAuthored) return WithoutText(sqlstate);
   std::string message = kind == MessageKind::kNames          ? std::string(primary)
                         : kind == MessageKind::kQuotesValues ? WithoutQuoted(primary)
@@ -137,18 +130,18 @@ Shown WhatToShow(const PGresult& result, std::string_view sqlstate, MessageKind 
 }
 
 void SetNames(const PGresult& result, size_t limit, v1::DatabaseError& detail) {
-  detail.set_constraint_name(Clipped(Field(result, PG_DIAG_CONSTRAINT_NAME), limit));
-  detail.set_schema_name(Clipped(Field(result, PG_DIAG_SCHEMA_NAME), limit));
-  detail.set_table_name(Clipped(Field(result, PG_DIAG_TABLE_NAME), limit));
-  detail.set_column_name(Clipped(Field(result, PG_DIAG_COLUMN_NAME), limit));
-  detail.set_data_type_name(Clipped(Field(result, PG_DIAG_DATATYPE_NAME), limit));
+  detail.set_constraint_name(Clipped(ErrorField(result, PG_DIAG_CONSTRAINT_NAME), limit));
+  detail.set_schema_name(Clipped(ErrorField(result, PG_DIAG_SCHEMA_NAME), limit));
+  detail.set_table_name(Clipped(ErrorField(result, PG_DIAG_TABLE_NAME), limit));
+  detail.set_column_name(Clipped(ErrorField(result, PG_DIAG_COLUMN_NAME), limit));
+  detail.set_data_type_name(Clipped(ErrorField(result, PG_DIAG_DATATYPE_NAME), limit));
 }
 
 // What the author of a function wrote waits for whoever knows the parameters.
 void AttachRaised(const PGresult& result, absl::Status& status) {
   v1::DatabaseError raised;
-  raised.set_message(Clipped(Field(result, PG_DIAG_MESSAGE_PRIMARY), kMaxSearchedBytes));
-  raised.set_hint(Clipped(Field(result, PG_DIAG_MESSAGE_HINT), kMaxSearchedBytes));
+  raised.set_message(Clipped(ErrorField(result, PG_DIAG_MESSAGE_PRIMARY), kMaxSearchedBytes));
+  raised.set_hint(Clipped(ErrorField(result, PG_DIAG_MESSAGE_HINT), kMaxSearchedBytes));
   SetNames(result, kMaxSearchedBytes, raised);
   status.SetPayload(kRaisedUrl, absl::Cord(raised.SerializeAsString()));
 }
@@ -165,16 +158,16 @@ std::string Hidden(const std::string& text, absl::Span<const std::string_view> v
 }  // namespace
 
 absl::Status StatusOfResult(const PGresult& result, std::string_view sql, const ErrorTexts& texts) {
-  std::string_view severity = Field(result, PG_DIAG_SEVERITY_NONLOCALIZED);
-  if (severity.empty()) severity = Field(result, PG_DIAG_SEVERITY);
+  std::string_view severity = ErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+  if (severity.empty()) severity = ErrorField(result, PG_DIAG_SEVERITY);
   if (severity.empty()) return LinkLost(absl::OkStatus());  // libpq's own words: the link broke
-  std::string_view sqlstate = Field(result, PG_DIAG_SQLSTATE);
+  std::string_view sqlstate = ErrorField(result, PG_DIAG_SQLSTATE);
   if (sqlstate.empty()) sqlstate = "XX000";  // an error of which the server does not say which is the server's fault
-  const std::string_view primary = Field(result, PG_DIAG_MESSAGE_PRIMARY);
-  const std::string_view file = Field(result, PG_DIAG_SOURCE_FILE);
-  const bool is_in_value = !Field(result, PG_DIAG_CONTEXT).empty() && IsOfRawParser(file) && !MakesFunction(sql);
-  const std::string_view position = is_in_value ? std::string_view() : Field(result, PG_DIAG_STATEMENT_POSITION);
-  const std::string_view routine = Field(result, PG_DIAG_SOURCE_FUNCTION);
+  const std::string_view primary = ErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  const std::string_view file = ErrorField(result, PG_DIAG_SOURCE_FILE);
+  const bool is_in_value = !ErrorField(result, PG_DIAG_CONTEXT).empty() && IsOfRawParser(file) && !MakesFunction(sql);
+  const std::string_view position = is_in_value ? std::string_view() : ErrorField(result, PG_DIAG_STATEMENT_POSITION);
+  const std::string_view routine = ErrorField(result, PG_DIAG_SOURCE_FUNCTION);
   Consequence consequence = ConsequenceOf(sqlstate);
   const bool stale_plan = MeansStalePlan(sqlstate, primary, routine);
   if (stale_plan) {
@@ -189,7 +182,7 @@ absl::Status StatusOfResult(const PGresult& result, std::string_view sql, const 
 
   v1::DatabaseError detail;
   detail.set_kind(consequence.kind);
-  const std::string_view context = Field(result, PG_DIAG_CONTEXT);
+  const std::string_view context = ErrorField(result, PG_DIAG_CONTEXT);
   detail.set_phase(IsAtCommit(routine, context)         ? v1::PHASE_COMMITTING
                    : IsRefusedByName(sqlstate, context) ? v1::PHASE_VALIDATING
                                                         : v1::PHASE_EXECUTING);

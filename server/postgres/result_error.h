@@ -16,8 +16,9 @@ namespace engine::db::postgres {
 // was sent: names that stand in it may be shown. DETAIL and CONTEXT are left out. A message that may hold data by its
 // kind (see message_sources.h), or that is about a statement which a function made, gives way to its condition's name.
 // What a function raised is kept aside for WithoutValues(). `field` gets the number of the parameter that PostgreSQL
-// speaks of, as "$2". Its phase is VALIDATING where a command was refused for what it names, before it did anything, and
-// COMMITTING where PostgreSQL failed to commit. An error that ends the session, or is libpq's own, comes as LinkLost().
+// speaks of, as "$2". Its phase is VALIDATING where a command was refused for what it names, before it did anything,
+// and COMMITTING where PostgreSQL failed to commit. An error that ends the session, or is libpq's own, comes as
+// LinkLost().
 [[nodiscard]] absl::Status StatusOfResult(const PGresult& result, std::string_view sql, const ErrorTexts& texts);
 
 // The error with what a function raised in it, and without `values`: those of the parameters of its call. Values that

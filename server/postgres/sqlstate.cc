@@ -16,9 +16,6 @@ namespace {
 
 using absl::StatusCode;
 
-constexpr size_t kMaxMessageBytes = 700;
-constexpr size_t kMaxSearchedBytes = 4096;
-
 bool IsSqlState(std::string_view text) {
   if (text.size() != 5) return false;
   for (const char c : text) {

@@ -18,7 +18,7 @@ bool equal_but_for_case(std::string_view a, std::string_view b) {
 }
 
 // A key as a message shows it; what is not plainly a name may be a value.
-std::string shown(std::string_view key) {
+std::string shown_key(std::string_view key) {
   constexpr size_t kMaxBytes = 63;
   const bool plain = !key.empty() && key.size() <= kMaxBytes && std::ranges::all_of(key, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
@@ -65,7 +65,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     auto& object = std::get<Json::Object>(open_.back().value.content());
     if (const std::string* name = repeated_name(object)) {
       if (repeated_ == Json::Repeated::kIsError) {
-        problem_ = "has the key " + shown(*name) + " twice in one object";
+        problem_ = "has the key " + shown_key(*name) + " twice in one object";
         return false;
       }
       drop_repeated(object);
