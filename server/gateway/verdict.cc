@@ -103,7 +103,7 @@ absl::Status Verdict(const absl::Status& error, const Attempt& attempt) {
     detail.set_retryable(attempt.scope != Scope::kTransaction && detail.rows_delivered() == 0);
   }
   // A read has no effect to tell of.
-  if (detail.outcome() == v1::OUTCOME_COMMITTED && !attempt.may_write) detail.set_outcome(v1::OUTCOME_UNSPECIFIED);
+  if (detail.reason() == postgres::kResultTooLarge && !attempt.may_write) detail.set_outcome(v1::OUTCOME_UNSPECIFIED);
   // Said of the statement alone, whose transaction goes on or was rolled back.
   if (detail.outcome() == v1::OUTCOME_COMMITTED && attempt.scope != Scope::kAutocommit) {
     const bool open = attempt.scope == Scope::kTransaction && !attempt.ends && !attempt.transaction_failed;

@@ -93,7 +93,7 @@ void CollectedResult::OnEnd(const absl::StatusOr<Completion>& end) {
     v1::DatabaseError detail;
     detail.set_kind(v1::ERROR_KIND_EXECUTION);
     detail.set_phase(v1::PHASE_EXECUTING);
-    detail.set_reason("RESULT_TOO_LARGE");
+    detail.set_reason(std::string(kResultTooLarge));
     detail.set_outcome(end.ok() ? v1::OUTCOME_COMMITTED : v1::OUTCOME_ROLLED_BACK);
     detail.set_message(absl::StrCat("the result is larger than a unary call returns (", limits_.rows, " rows or ",
                                     limits_.bytes, " bytes): call ExecuteStream, or add a LIMIT"));

@@ -38,6 +38,9 @@ struct Consequence {
 // The reason of an error that PostgreSQL reported, unless it is LinkLost() or STALE_PLAN.
 inline constexpr std::string_view kPostgresError = "POSTGRESQL_ERROR";
 
+// The reason of a result that is larger than a unary call returns.
+inline constexpr std::string_view kResultTooLarge = "RESULT_TOO_LARGE";
+
 // The reason of LinkLost().
 inline constexpr std::string_view kLinkLost = "LINK_LOST";
 

@@ -47,13 +47,6 @@ constexpr Refusal kRefusals[] = {
     {"ROLLBACK WORK AND CHAIN", "TRANSACTION_CONTROL", "Rollback"},
     {"ABORT", "TRANSACTION_CONTROL", "Rollback"},
     {"ABORT TRANSACTION", "TRANSACTION_CONTROL", "Rollback"},
-    {"SAVEPOINT a", "TRANSACTION_CONTROL", "Savepoint"},
-    {"SAVEPOINT \"begin\"", "TRANSACTION_CONTROL", "Savepoint"},
-    {"RELEASE a", "TRANSACTION_CONTROL", "Savepoint"},
-    {"RELEASE SAVEPOINT a", "TRANSACTION_CONTROL", "Savepoint"},
-    {"ROLLBACK TO a", "TRANSACTION_CONTROL", "RollbackToSavepoint"},
-    {"ROLLBACK WORK TO a", "TRANSACTION_CONTROL", "RollbackToSavepoint"},
-    {"ROLLBACK TRANSACTION TO SAVEPOINT a", "TRANSACTION_CONTROL", "RollbackToSavepoint"},
     {"PREPARE TRANSACTION 'x'", "TRANSACTION_CONTROL", "Commit"},
     {"COMMIT PREPARED 'x'", "TRANSACTION_CONTROL", "Commit"},
     {"ROLLBACK PREPARED 'x'", "TRANSACTION_CONTROL", "Rollback"},
@@ -91,6 +84,24 @@ TEST_F(Statements, WhatHasAMethodIsRefusedAndTheMethodNamed) {
   // None of them has touched the transaction.
   EXPECT_EQ(Cell(ExecuteIn(connection_, transaction, "SELECT 1")).int64_value(), 1);
   EXPECT_TRUE(Commit(connection_, transaction).ok());
+}
+
+TEST_F(Statements, SavepointsRunInATransactionOnly) {
+  const char* const kTexts[] = {
+      "SAVEPOINT a",         "ROLLBACK WORK TO a",          "ROLLBACK TO a", "ROLLBACK TRANSACTION TO SAVEPOINT a",
+      "SAVEPOINT \"begin\"", "RELEASE SAVEPOINT \"begin\"", "RELEASE a"};
+  const std::string transaction = Begin(connection_).response.transaction_id();
+  for (const char* sql : kTexts) {
+    const auto answer = ExecuteIn(connection_, transaction, sql);
+    EXPECT_TRUE(answer.ok()) << sql << ": " << answer.status.error_message();
+  }
+  EXPECT_TRUE(Commit(connection_, transaction).ok());
+  for (const char* sql : kTexts) {
+    const Failure failure = ExpectFailure(Execute(connection_, sql).status, StatusCode::INVALID_ARGUMENT,
+                                          v1::ERROR_KIND_INVALID_REQUEST, "TRANSACTION_CONTROL");
+    EXPECT_THAT(failure.error.message(), HasSubstr("Begin")) << sql;
+    EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_NOT_EXECUTED) << sql;
+  }
 }
 
 // The same words where they are no commands of their own; and brackets, which make them nothing at all.

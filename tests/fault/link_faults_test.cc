@@ -587,7 +587,9 @@ TEST_F(ServerErrors, RowDataInAnErrorStaysInside) {
                          .detail = "Key (n)=(canary-8812) already exists.",
                          .context = "COPY canary-8812",
                          .table_name = "t",
-                         .constraint_name = "one"}});
+                         .constraint_name = "one",
+                         .source_file = "nbtinsert.c",
+                         .source_function = "_bt_check_unique"}});
   const auto error = Catch<DatabaseExecutionError>([&] { connector->execute(Insert(), {1}); });
   EXPECT_EQ(error.sqlstate(), "23505");
   EXPECT_EQ(error.constraint_name(), "one");

@@ -436,14 +436,10 @@ db.connect()
 
 
 def script(postgres: Postgres, gateway: Gateway, code: str) -> subprocess.Popen[str]:
-<<<<<<< ours
-    return subprocess.Popen([sys.executable, "-c", PRELUDE + code, postgres.url, gateway.address], stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-=======
     # Python 3.12 and later warn of a fork of "This process", which has threads.
     return subprocess.Popen([sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", PRELUDE + code,
-                             postgres.url, gateway.address], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
->>>>>>> theirs
+                             postgres.url, gateway.address], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
 
 
 def said(process: subprocess.Popen[str]) -> str:

@@ -52,7 +52,7 @@ def default_of(field: str) -> Any:
     return getattr(config.retry, field[len("retry."):]) if field.startswith("retry.") else getattr(config, field)
 
 
-NUMBERS = [("ConnectionConfig", name) for name in ("port", "min_pool_size", "max_pool_size", "timeout_ms")] + [
+NUMBERS = [("ConnectionConfig", name) for name in ("port", "min_pool_size", "max_pool_size", "timeout_ms", "connect_timeout_ms")] + [
     ("RetrySettings", "retry." + name) for name in ("max_attempts", "initial_delay_ms", "max_delay_ms", "budget_ms")]
 
 
@@ -61,7 +61,7 @@ def test_nothing_of_the_contract_is_left_out() -> None:
                for field in message.DESCRIPTOR.fields if field.cpp_type == field.CPPTYPE_INT32]
     assert sorted(numbers) == sorted(name.rpartition(".")[2] for _, name in NUMBERS)
     assert {field.name for field in config_pb2.ConnectionConfig.DESCRIPTOR.fields} == set(
-        GOOD) | {"password", "application_name", "tls_mode", "retry"} | {name for _, name in NUMBERS if "." not in name}
+        GOOD) | {"password", "application_name", "tls_mode", "channel_binding", "retry"} | {name for _, name in NUMBERS if "." not in name}
 
 
 @pytest.mark.parametrize("message, field", NUMBERS)

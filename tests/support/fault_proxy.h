@@ -88,6 +88,8 @@ struct ServerError {
   std::string column_name = {};
   std::string data_type_name = {};
   std::string constraint_name = {};
+  std::string source_file = {};
+  std::string source_function = {};
 };
 
 struct FaultRule {

@@ -50,6 +50,8 @@ std::string MakeErrorResponse(const ServerError& error) {
   field('c', error.column_name);
   field('d', error.data_type_name);
   field('n', error.constraint_name);
+  field('F', error.source_file);
+  field('R', error.source_function);
   content += '\0';
   return MakeMessage('E', content);
 }

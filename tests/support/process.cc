@@ -135,7 +135,20 @@ Process::~Process() { Kill(); }
 bool Process::Running() { return !Wait(std::chrono::milliseconds(0)); }
 
 void Process::Signal(int signal) {
-  if (Running()) kill(pid_, signal);
+  if (!Running()) return;
+  kill(pid_, signal);
+  if (signal != SIGSTOP) return;
+  static_cast<void>(WaitUntil(std::chrono::seconds(10), [this] {
+    std::error_code gone;
+    for (const auto& thread : fs::directory_iterator("/proc/" + std::to_string(pid_) + "/task", gone)) {
+      std::string state;
+      std::ifstream file(thread.path() / "stat");
+      std::getline(file, state);
+      const size_t name_end = state.rfind(')');  // the name may hold anything
+      if (name_end != std::string::npos && state.substr(name_end).find_first_of("Tt") != 2) return false;
+    }
+    return true;
+  }));
 }
 
 std::optional<int> Process::Wait(std::chrono::milliseconds timeout) {

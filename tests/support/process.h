@@ -62,7 +62,7 @@ class Process {
   // Whether it still runs.
   bool Running();
 
-  // Sends a signal; nothing happens when it has ended.
+  // Sends a signal; nothing happens when it has ended. After SIGSTOP it returns when all threads stand still.
   void Signal(int signal);
 
   // Waits for its end. Returns its exit code, or 128 + N when signal N ended it; nothing if it still runs after
