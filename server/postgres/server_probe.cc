@@ -12,6 +12,33 @@
 
 namespace engine::db::postgres {
 
+namespace {
+
+// Whether the role may ask all that a mark asks; else commits in doubt stay in doubt.
+void LookForMarks(pqxx::nontransaction& work, ServerInfo& info) {
+  try {
+    const pqxx::result system = work.exec(absl::StrCat("SELECT system_identifier, ", ForeignPartSql(), ", ",
+                                                       CallsFunctionsSql(), " FROM pg_control_system()"));
+    info.system_identifier = static_cast<uint64_t>(system[0][0].as<int64_t>());
+  } catch (const pqxx::sql_error&) {
+    info.system_identifier = 0;
+  }
+}
+
+void LookAround(pqxx::nontransaction& work, ServerInfo& info) {
+  try {
+    const pqxx::result found =
+        work.exec(absl::StrCat("SELECT ", ForeignSurroundingsSql(), ", ", FunctionSurroundingsSql()));
+    info.surroundings = {.foreign = ElsewhereOf(found[0][0].as<int>(0)),
+                         .functions = ElsewhereOf(found[0][1].as<int>(0))};
+  } catch (const pqxx::sql_error&) {
+    // Where nobody may look, anything may be.
+    info.surroundings = {.foreign = Elsewhere::kAtOnce, .functions = Elsewhere::kAtOnce};
+  }
+}
+
+}  // namespace
+
 absl::StatusOr<ServerInfo> ProbeServer(const ConnectParameters& parameters, absl::Duration timeout) {
   absl::Status fit = absl::OkStatus();
   absl::StatusOr<ServerInfo> probed = WithControlConnection(parameters, timeout, [&](pqxx::nontransaction& work) {
@@ -23,15 +50,8 @@ absl::StatusOr<ServerInfo> ProbeServer(const ConnectParameters& parameters, absl
     info.version = server[0][0].as<std::string>();
     info.version_number = server[0][1].as<int>();
     info.in_recovery = server[0][2].as<bool>();
-    try {
-      const pqxx::result system = work.exec(absl::StrCat("SELECT system_identifier, ", ForeignSurroundingsSql(), ", ",
-                                                         FunctionSurroundingsSql(), " FROM pg_control_system()"));
-      info.system_identifier = static_cast<uint64_t>(system[0][0].as<int64_t>());
-      info.surroundings = {.foreign = ElsewhereOf(system[0][1].as<int>(0)),
-                           .functions = ElsewhereOf(system[0][2].as<int>(0))};
-    } catch (const pqxx::sql_error&) {
-      info.system_identifier = 0;  // the role may not: commits in doubt then stay in doubt
-    }
+    LookForMarks(work, info);
+    LookAround(work, info);
     std::vector<std::pair<uint32_t, std::string>> types;
     // As in ConnectParameters::AdaptTo: names need not be UTF-8.
     work.exec(

@@ -18,7 +18,8 @@ constexpr absl::string_view kReplay = ".replay";
 constexpr absl::string_view kElsewhere = ".elsewhere";
 
 std::string MarkSql(MarkQuestion question) {
-  const absl::string_view id = "pg_catalog.pg_current_xact_id()::pg_catalog.text";
+  const absl::string_view id =  // on a standby there is none, and to ask for one is an error
+      "CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_xact_id()::pg_catalog.text END";
   const absl::string_view id_if_any = "pg_catalog.pg_current_xact_id_if_assigned()::pg_catalog.text";
   // In this order: whether it has an id is looked at before it gets one.
   std::string sql = absl::StrCat("SELECT ", id_if_any, ", ");

@@ -4,6 +4,7 @@
 #include <future>
 
 #include "tests/fault/contract_fault_test.h"
+#include "tests/fault/standby.h"
 
 namespace engine::db::test {
 namespace {
@@ -449,6 +450,27 @@ TEST_F(Elsewhere, TransactionsThatOnlyReadGetNoId) {
     EXPECT_EQ(Decode(Commit(connection, transaction).status).error.outcome(), v1::OUTCOME_ROLLED_BACK) << sql;
     EXPECT_EQ(proxy().Fired(rule), 1);
   }
+}
+
+// A standby gives no ids, and takes no offence at what may write and does not.
+TEST(ElsewhereOnAStandby, ATransactionRunsAsEver) {
+  PostgresCluster primary({.settings = {{"wal_level", "replica"}, {"max_wal_senders", "4"}}});
+  primary.Exec("CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$");
+  const Standby standby(primary);
+  GatewayProcess gateway;
+  const ConnectionConfig config{.host = standby.host(),
+                                .port = standby.port(),
+                                .user = "app",
+                                .password = primary.password(),
+                                .dbname = "app",
+                                .timeout_ms = 30000};
+  PostgresSyncConnector connector(config, {.address = gateway.address()});
+  connector.connect();
+  auto transaction = connector.begin_transaction();
+  EXPECT_EQ(transaction.execute("SELECT f() AS n").rows()[0]["n"].as<int>(), 1);
+  transaction.execute("DO $$ BEGIN PERFORM f(); END $$");
+  EXPECT_EQ(transaction.execute("SELECT 1 AS n").rows()[0]["n"].as<int>(), 1);
+  transaction.commit();
 }
 
 // --- PostgreSQL goes down with the answer
