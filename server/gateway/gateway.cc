@@ -581,6 +581,10 @@ CallRef Gateway::GetTransactionOutcome(const Caller& caller, const v1::GetTransa
   constexpr Method kMethod = Method::kGetTransactionOutcome;
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/false);
   if (!connection.ok()) return Answer(kMethod, connection.status(), done);
+  if (request.recovery_token() == postgres::kUnmarkedToken) {
+    response.set_outcome(v1::OUTCOME_UNKNOWN);
+    return Answer(kMethod, absl::OkStatus(), done);
+  }
   if (request.has_recovery_token()) {
     const std::optional<postgres::TransactionMark> mark =
         postgres::TransactionMark::FromToken(request.recovery_token());

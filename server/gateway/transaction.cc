@@ -196,7 +196,11 @@ v1::TransactionStatus Transaction::Status() const {
                                                            : v1::TRANSACTION_STATE_OPEN);
   status.set_idle_left_ms(MillisecondsUntil(now + idle_timeout_, now));
   status.set_lease_left_ms(MillisecondsUntil(began_ + max_duration_, now));
-  if (mark_.has_value() && mark_->xid != 0) status.set_recovery_token(mark_->ToToken());
+  if (mark_.has_value() && mark_->xid != 0) {
+    status.set_recovery_token(mark_->ToToken());
+  } else if (mark_due_) {
+    status.set_recovery_token(std::string(postgres::kUnmarkedToken));
+  }
   return status;
 }
 

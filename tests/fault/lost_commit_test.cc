@@ -281,10 +281,14 @@ TEST_F(LostCommit, OfATransactionThatOnlyNotifiesIsFoundOut) {
   for (const std::string& statement : {"NOTIFY " + name(), "SELECT pg_notify('" + name() + "', '')"}) {
     const std::string connection = OpenFaulty(3);
     const std::string transaction = Begin(connection).response.transaction_id();
-    ASSERT_TRUE(ExecuteIn(connection, transaction, statement).ok());
+    const auto notified = ExecuteIn(connection, transaction, statement);
+    ASSERT_TRUE(notified.ok());
+    const std::string token = notified.response.transaction().recovery_token();
+    EXPECT_NE(token, "") << "whoever loses the gateway must not think that there was nothing";
     const auto rule = Fault("^COMMIT", FaultPoint::kBeforeReply);
     EXPECT_TRUE(Commit(connection, transaction).ok()) << statement;
     EXPECT_EQ(proxy().Fired(rule), 1);
+    EXPECT_EQ(OutcomeByToken(connection, token), token == "unmarked" ? v1::OUTCOME_UNKNOWN : v1::OUTCOME_COMMITTED);
   }
 }
 
