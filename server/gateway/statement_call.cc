@@ -515,9 +515,12 @@ absl::Status StatementCall::FinalStatus() const {
 
 // The statement ended while nobody wanted its rows any more: what has been handed on is not all.
 absl::Status StatementCall::RowsWithheld() const {
-  const v1::Outcome outcome = transaction_ != nullptr && work_.ending == Ending::kNone ? v1::OUTCOME_UNSPECIFIED
-                              : MayWrite()                                             ? v1::OUTCOME_COMMITTED
-                                                                                       : v1::OUTCOME_ROLLED_BACK;
+  const bool in_open_one = transaction_ != nullptr && work_.ending == Ending::kNone;
+  const bool is_ended =
+      in_open_one && (stop_reason_ == StopReason::kRolledBack || transaction_->abort_reason() != StopReason::kNone);
+  const v1::Outcome outcome = in_open_one && !is_ended  ? v1::OUTCOME_UNSPECIFIED
+                              : MayWrite() && !is_ended ? v1::OUTCOME_COMMITTED
+                                                        : v1::OUTCOME_ROLLED_BACK;
   return Stopped(stop_reason_, v1::PHASE_STREAMING, outcome);
 }
 

@@ -24,7 +24,7 @@ TEST(ParameterValueTest, ScalarsKeepTheirValue) {
 }
 
 TEST(ParameterValueTest, ListsAreArraysAndObjectsAreJson) {
-  EXPECT_EQ(parameter("[]"), Value("{}"));
+  EXPECT_EQ(parameter("[]"), Value("\f{}"));
   EXPECT_EQ(parameter("[1,null,2.50]"), Value("{1,NULL,2.50}"));
   EXPECT_EQ(parameter(R"(["a","NULL","","{}","q\"b\\",null])"), Value(R"({"a","NULL","","{}","q\"b\\",NULL})"));
   EXPECT_EQ(parameter("[[1,2],[3,4]]"), Value("{{1,2},{3,4}}"));
