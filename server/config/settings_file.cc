@@ -21,6 +21,7 @@
 #include "absl/strings/str_split.h"
 #include "server/base/utf8.h"
 #include "server/config/database_url.h"
+#include "server/config/yaml_documents.h"
 
 namespace engine::db::config {
 namespace {
@@ -442,14 +443,11 @@ YAML::Node LoadDocument(const std::string& file, std::string content, Draft& dra
   // yaml-cpp takes the end of the file for the end of a quoted scalar that is not closed, if it comes after a line's
   // end; this would be a part of the scalar, and is a comment anywhere else.
   content += "\n#";
-  const std::vector<YAML::Node> documents = YAML::LoadAll(content);
-  for (size_t i = 1; i < documents.size(); ++i) {
-    if (documents[i].IsNull()) continue;
-    draft.faults.push_back({absl::StrCat(file, " (line ", documents[i].Mark().line + 1, ")"),
-                            "must hold one YAML document: another one begins here"});
-    break;
+  if (const std::optional<size_t> line = LineOfSecondDocument(content)) {
+    draft.faults.push_back(
+        {absl::StrCat(file, " (line ", *line, ")"), "must hold one YAML document: another one begins here"});
   }
-  return documents.empty() ? YAML::Node() : documents[0];
+  return YAML::Load(content);
 }
 
 }  // namespace

@@ -302,6 +302,10 @@ TEST_F(SettingsTest, ASecondDocumentIsAFault) {
   for (const char* rest : {"...\n", "---\n", "# ---\n", "...\n# the end"})
     EXPECT_TRUE(LoadFile(first + rest).ok()) << rest;
   EXPECT_TRUE(LoadFile("---\n" + first).ok());
+  // In which yaml-cpp finds documents for ever.
+  for (const char* endless : {", a", ",", "# a\n, logLevel: info\n"}) {
+    EXPECT_THAT(Faults(endless), HasSubstr("must hold one YAML document")) << endless;
+  }
 }
 
 TEST_F(SettingsTest, TextThatIsNotUtf8IsAFault) {
