@@ -18,8 +18,8 @@ namespace engine::db::postgres {
 // (manual, section 9.26.8).
 inline constexpr int kFirstVersionWithMarks = 130'000;
 
-// The token of a transaction whose mark is still to be asked for, though it may have something to commit: NOTIFY, before
-// anything has taken a snapshot. Nobody can tell what became of it.
+// The token of a transaction whose mark is still to be asked for, though it may have something to commit: NOTIFY,
+// before anything has taken a snapshot. Nobody can tell what became of it.
 inline constexpr std::string_view kUnmarkedToken = "unmarked";
 
 struct TransactionMark {

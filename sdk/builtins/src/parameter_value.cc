@@ -51,8 +51,8 @@ struct ToValue {
   Value operator()(const Json::Number& number) const { return number.text; }
   Value operator()(const std::string& text) const { return text; }
   Value operator()(const Json::List& list) const {
-    // An empty array is an empty object to json, which nobody would notice. Behind a form feed, white space to an array and
-    // nothing that JSON allows, it is refused there.
+    // An empty array is an empty object to json, which nobody would notice. Behind a form feed, white space to an array
+    // and nothing that JSON allows, it is refused there.
     std::string array = list.empty() ? "\f" : "";
     add_array(array, list);
     return array;
