@@ -491,8 +491,7 @@ Attempt StatementCall::ThisAttempt() const {
                                             : Attempt::Scope::kAutocommit;
   attempt.commits = work_.ending == Ending::kCommit && ending_sent_;
   attempt.ends = work_.ending != Ending::kNone;
-  attempt.transaction_failed =
-      transaction_ != nullptr && transaction_->Status().state() == v1::TRANSACTION_STATE_FAILED;
+  attempt.transaction_failed = transaction_ != nullptr && transaction_->failed();
   attempt.may_write = MayWrite();
   attempt.guarded = guarded_;
   attempt.read_only_asked = ReadOnlyAsked();
@@ -508,6 +507,7 @@ Attempt StatementCall::ThisAttempt() const {
 }
 
 absl::Status StatementCall::FinalStatus() const {
+  if (error_.ok()) return error_;
   // The server undoes whatever was open when a link breaks.
   if (work_.ending == Ending::kRollback && LinkWasLost(ErrorDetail(error_))) return absl::OkStatus();
   return Verdict(error_, ThisAttempt());

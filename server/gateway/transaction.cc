@@ -190,10 +190,10 @@ v1::TransactionStatus Transaction::Status() const {
   v1::TransactionStatus status;
   status.set_transaction_id(id_);
   const bool run_again = running_ != nullptr && !lease_.held();  // just now: whether it is lost remains to be seen
-  status.set_state(run_again                               ? v1::TRANSACTION_STATE_OPEN
-                   : lost()                                ? v1::TRANSACTION_STATE_LOST
-                   : lease_.backend().transaction_failed() ? v1::TRANSACTION_STATE_FAILED
-                                                           : v1::TRANSACTION_STATE_OPEN);
+  status.set_state(run_again  ? v1::TRANSACTION_STATE_OPEN
+                   : lost()   ? v1::TRANSACTION_STATE_LOST
+                   : failed() ? v1::TRANSACTION_STATE_FAILED
+                              : v1::TRANSACTION_STATE_OPEN);
   status.set_idle_left_ms(MillisecondsUntil(now + idle_timeout_, now));
   status.set_lease_left_ms(MillisecondsUntil(began_ + max_duration_, now));
   if (mark_.has_value() && mark_->xid != 0) {

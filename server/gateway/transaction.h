@@ -50,6 +50,8 @@ class Transaction {
   // Not held while it is run again elsewhere, and when that has failed.
   [[nodiscard]] pool::Lease& lease() { return lease_; }
   [[nodiscard]] bool lost() const { return !lease_.held() || !lease_.backend().usable(); }
+  // Whether it takes only what ends or mends it.
+  [[nodiscard]] bool failed() const { return !lost() && lease_.backend().transaction_failed(); }
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] const std::string& connection_id() const { return connection_id_; }
   // The session that it ends with; 0 for none.

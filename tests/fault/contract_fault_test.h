@@ -19,11 +19,13 @@ class ContractFaultTest : public GatewayCallsTest {
 
   [[nodiscard]] FaultProxy& proxy() { return proxy_; }
 
-  // A connection on this test's own pool through the proxy, with as many attempts and next to no delay between them.
-  [[nodiscard]] std::string OpenFaulty(int attempts, int max_pool_size = 3) {
+  // A connection on this test's own pool through the proxy, with as many attempts and next to no delay between them; to
+  // the database of all tests, if none is named.
+  [[nodiscard]] std::string OpenFaulty(int attempts, int max_pool_size = 3, const std::string& dbname = "") {
     v1::ConnectRequest request = ConnectTo(max_pool_size);
     request.mutable_config()->set_host(proxy_.host());
     request.mutable_config()->set_port(proxy_.port());
+    if (!dbname.empty()) request.mutable_config()->set_dbname(dbname);
     v1::RetrySettings& retry = *request.mutable_config()->mutable_retry();
     retry.set_max_attempts(attempts);
     retry.set_initial_delay_ms(1);

@@ -50,17 +50,7 @@ class Elsewhere : public ContractFaultTest {
         Postgres().password() + "', 'INSERT INTO " + name() + " VALUES (1)'); RETURN 1; END $$");
   }
 
-  [[nodiscard]] std::string OpenHere(int attempts = 3) {
-    v1::ConnectRequest request = ConnectTo(6);
-    request.mutable_config()->set_host(proxy().host());
-    request.mutable_config()->set_port(proxy().port());
-    request.mutable_config()->set_dbname(database_);
-    v1::RetrySettings& retry = *request.mutable_config()->mutable_retry();
-    retry.set_max_attempts(attempts);
-    retry.set_initial_delay_ms(1);
-    retry.set_max_delay_ms(20);
-    return Open(request);
-  }
+  [[nodiscard]] std::string OpenHere(int attempts = 3) { return OpenFaulty(attempts, 6, database_); }
   [[nodiscard]] v1::ExecuteRequest Request(const std::string& connection, const std::string& sql) const {
     v1::ExecuteRequest request;
     request.set_connection_id(connection);
