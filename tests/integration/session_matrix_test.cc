@@ -2,6 +2,7 @@
 // every way in which a caller can come to have set it. The pool has one backend, so that the next caller gets the same
 // one, or one that replaced it.
 #include "tests/integration/gateway_calls.h"
+#include "tests/support/wait.h"
 
 namespace engine::db::test {
 namespace {
@@ -342,7 +343,10 @@ TEST_P(SessionMatrix, NothingPassesToTheNextCaller) {
         ++reset;
       } else {
         ++replaced;
-        EXPECT_EQ(Number("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(pid)), 0);
+        // The link is closed; PostgreSQL's process takes a moment longer.
+        EXPECT_TRUE(WaitUntil(std::chrono::seconds(10), [&] {
+          return Number("SELECT count(*) FROM pg_stat_activity WHERE pid = " + std::to_string(pid)) == 0;
+        }));
       }
     }
   }
