@@ -48,7 +48,7 @@ std::shared_ptr<Session> Connection::open_session() {
                         .successor = [weak = weak_from_this()]() -> std::shared_ptr<Session> {
                           const auto self = weak.lock();
                           if (!self) return nullptr;
-                          const std::scoped_lock lock(self->mutex_);
+                          const absl::MutexLock lock(&self->mutex_);
                           return self->wanted_ ? self->session() : nullptr;
                         }});
 }
@@ -56,7 +56,7 @@ std::shared_ptr<Session> Connection::open_session() {
 Async<void> Connection::connect(const CallOptions& options) {
   std::shared_ptr<Session> current;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     wanted_ = true;
     current = session();
   }
@@ -72,7 +72,7 @@ Async<Outcome> Connection::transaction_outcome(std::string token, std::chrono::s
     try {
       std::shared_ptr<Session> on;
       {
-        const std::scoped_lock lock(mutex_);
+        const absl::MutexLock lock(&mutex_);
         on = session();
       }
       co_return co_await ask_outcome(on, token,
@@ -107,7 +107,7 @@ void Connection::shut_down() {
 
 std::vector<std::shared_ptr<Session>> Connection::let_go() {
   std::vector<std::shared_ptr<Session>> sessions;
-  const std::scoped_lock lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   wanted_ = false;
   ++closings_;
   current_ = nullptr;
@@ -119,7 +119,7 @@ std::vector<std::shared_ptr<Session>> Connection::let_go() {
 }
 
 Scope Connection::scope() {
-  const std::scoped_lock lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   if (current_ && !current_->ended) return current_->scope;
   if (current_ || beginning_) {
     throw_error(transaction_error("TRANSACTION_PENDING",
@@ -130,7 +130,7 @@ Scope Connection::scope() {
 }
 
 Scope Connection::scope_outside() {
-  const std::scoped_lock lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   return {session(), {}, nullptr};
 }
 
@@ -140,7 +140,7 @@ Async<void> Connection::begin(const TransactionOptions& options) {
   std::shared_ptr<Session> on;
   uint64_t closings = 0;
   try {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (current_ || beginning_) {
       throw_error(transaction_error("TRANSACTION_ACTIVE",
                                     "a transaction is active: commit or roll back before the next begin",
@@ -156,7 +156,7 @@ Async<void> Connection::begin(const TransactionOptions& options) {
       .then([self = shared_from_this(), closings, promise = std::move(promise)](Completion<Scope> scope) mutable {
         std::exception_ptr error = scope.error();
         {
-          const std::scoped_lock lock(self->mutex_);
+          const absl::MutexLock lock(&self->mutex_);
           self->beginning_ = false;
           if (!error && self->closings_ == closings) {
             self->current_ = std::make_shared<OpenTransaction>(std::move(scope).value());
@@ -181,7 +181,7 @@ Async<void> Connection::rollback() { return end(internal::rollback, "rollback");
 Async<void> Connection::end(Async<void> (*operation)(const std::shared_ptr<OpenTransaction>&), const char* name) {
   std::shared_ptr<OpenTransaction> ending;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     ending = current_;
   }
   if (!ending) {
@@ -193,7 +193,7 @@ Async<void> Connection::end(Async<void> (*operation)(const std::shared_ptr<OpenT
   operation(ending).then(
       [self = shared_from_this(), ending, promise = std::move(promise)](Completion<void> completion) mutable {
         {
-          const std::scoped_lock lock(self->mutex_);
+          const absl::MutexLock lock(&self->mutex_);
           if (ending->ended && self->current_ == ending) self->current_ = nullptr;
         }
         promise.complete(std::move(completion));

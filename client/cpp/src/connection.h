@@ -5,11 +5,12 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "client/cpp/src/operations.h"
 #include "client/cpp/src/session.h"
 #include "engine/db/v1/connector.pb.h"
@@ -53,9 +54,8 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   Async<void> rollback();
 
  private:
-  // With mutex_ held.
-  [[nodiscard]] std::shared_ptr<Session> session();
-  [[nodiscard]] std::shared_ptr<Session> open_session();
+  [[nodiscard]] std::shared_ptr<Session> session() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] std::shared_ptr<Session> open_session() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Nothing is wanted any more. Gives all sessions that may still be in use.
   [[nodiscard]] std::vector<std::shared_ptr<Session>> let_go();
   // Ends the current transaction by `operation`, commit or rollback.
@@ -67,15 +67,15 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   std::chrono::milliseconds connect_timeout_{30'000};
   RetryConfig retry_;
 
-  std::mutex mutex_;
-  bool wanted_ = false;  // Between connect() and close().
-  std::shared_ptr<Session> session_;
+  absl::Mutex mutex_;
+  bool wanted_ ABSL_GUARDED_BY(mutex_) = false;  // Between connect() and close().
+  std::shared_ptr<Session> session_ ABSL_GUARDED_BY(mutex_);
   // Those before it: on one whose gateway drains, transactions and calls go on.
-  std::vector<std::weak_ptr<Session>> replaced_;
-  int unreachable_ = 0;  // Sessions in a row that did not reach the gateway.
-  uint64_t closings_ = 0;
-  bool beginning_ = false;
-  std::shared_ptr<OpenTransaction> current_;
+  std::vector<std::weak_ptr<Session>> replaced_ ABSL_GUARDED_BY(mutex_);
+  int unreachable_ ABSL_GUARDED_BY(mutex_) = 0;  // Sessions in a row that did not reach the gateway.
+  uint64_t closings_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool beginning_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<OpenTransaction> current_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace engine::db::internal

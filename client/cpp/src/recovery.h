@@ -5,10 +5,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "client/cpp/src/session.h"
 #include "engine/db/v1/connector.pb.h"
 #include "engine_db/options.h"
@@ -28,12 +29,12 @@ class Recovery {
 
   // A statement is about to be sent: its number, for replied().
   uint64_t sending() {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     return ++sent_;
   }
   // Its reply, with where the transaction stands after it. Those of one transaction run in the order of sending.
   void replied(uint64_t number, v1::TransactionStatus& status, Session& session) {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (number < replied_) return;
     replied_ = number;
     if (status.recovery_token().empty()) return;
@@ -43,7 +44,7 @@ class Recovery {
 
   // The last that was told; empty as long as there is none.
   [[nodiscard]] std::string token() const {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     return token_;
   }
 
@@ -51,7 +52,7 @@ class Recovery {
   // transaction may not write), there is no statement whose reply was not heard, and the gateway may not have run all
   // of it again as another transaction.
   [[nodiscard]] bool wrote_nothing(const Session& session) const {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     return token_.empty() && replied_ == sent_ && (read_only_ || session.gives_tokens()) && !replay_;
   }
 
@@ -62,10 +63,10 @@ class Recovery {
   const std::weak_ptr<Connection> connection_;
   const bool read_only_;
   const bool replay_;
-  mutable std::mutex mutex_;
-  std::string token_;
-  uint64_t sent_ = 0;
-  uint64_t replied_ = 0;
+  mutable absl::Mutex mutex_;
+  std::string token_ ABSL_GUARDED_BY(mutex_);
+  uint64_t sent_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t replied_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace engine::db::internal

@@ -141,7 +141,7 @@ void Session::start() {
   v1::SessionCall message;
   *message.mutable_connect() = opening_.target;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     occupy_slot(call);
     send(call->id_, message.SerializeAsString());
     alarm_set_ = true;
@@ -155,7 +155,7 @@ void Session::start() {
 void Session::on_connected(v1::ConnectResponse& response) {
   std::vector<std::shared_ptr<Call>> waiting;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     connection_id_ = std::move(*response.mutable_connection_id());
     if (response.settings().timeout_ms() > 0) default_timeout_ = milliseconds(response.settings().timeout_ms());
     connected_.store(true, std::memory_order_release);
@@ -175,7 +175,7 @@ void Session::on_connected(v1::ConnectResponse& response) {
 }
 
 milliseconds Session::default_timeout() const {
-  const std::scoped_lock lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   return default_timeout_;
 }
 
@@ -208,7 +208,7 @@ void Session::submit(const std::shared_ptr<Call>& call, v1::SessionCall& message
   uint64_t id = 0;
   bool alarm_missing = false;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (failed_all_) {
       loss = failure(*call);
       call->body_ = std::move(body);
@@ -270,7 +270,7 @@ void Session::lose(const std::shared_ptr<Call>& call, ErrorInfo info) {
 void Session::cancel(uint64_t id) {
   std::shared_ptr<Call> unsent;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     Slot* slot = find(id);
     if (slot == nullptr) return;
     if (std::erase_if(parked_, [&](const auto& parked) { return parked.first == id; }) > 0) {
@@ -291,7 +291,7 @@ void Session::cancel(uint64_t id) {
 void Session::abandon(const Call& call) {
   std::shared_ptr<Call> abandoned;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     Slot* slot = find(call.id_);
     if (slot == nullptr) return;
     if (std::erase_if(parked_, [&](const auto& parked) { return parked.first == call.id_; }) == 0) {
@@ -308,7 +308,7 @@ void Session::add_credit(const Call& call, uint64_t bytes) {
   v1::SessionCall message;
   message.mutable_credit()->set_bytes(bytes);
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (find(call.id_) == nullptr) return;
     send(call.id_, message.SerializeAsString());
   }
@@ -365,7 +365,7 @@ void Session::write_next() {
   if (t_handing_out == this) return;
   std::string bytes;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (writing_ || read_done_ || outgoing_.empty()) return;
     writing_ = true;
     ++messages_written_;
@@ -383,7 +383,7 @@ void Session::OnWriteDone(bool ok) {
   if (ok) reached_.store(true, std::memory_order_relaxed);
   bool release_hold = false;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     writing_ = false;
     release_hold = read_done_;
   }
@@ -395,7 +395,7 @@ void Session::OnReadDone(bool ok) {
   if (!ok) {
     bool release_hold = false;
     {
-      const std::scoped_lock lock(mutex_);
+      const absl::MutexLock lock(&mutex_);
       ended_.store(true, std::memory_order_release);
       read_done_ = true;
       release_hold = !writing_;
@@ -406,7 +406,7 @@ void Session::OnReadDone(bool ok) {
   {
     const HandingOut handing_out(*this);
     {
-      const std::scoped_lock lock(mutex_);
+      const absl::MutexLock lock(&mutex_);
       for (v1::SessionReply& reply : *read_buffer_.mutable_replies()) {
         Slot* slot = find(reply.correlation_id());
         if (slot == nullptr) {  // Abandoned, or past its deadline.
@@ -452,7 +452,7 @@ void Session::deliver(const std::shared_ptr<Call>& call, v1::SessionReply& reply
 void Session::OnDone(const grpc::Status& status) {
   const std::shared_ptr<Session> keep = std::move(self_);
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (!connected_) unreachable_.store(true, std::memory_order_release);
     if (!end_info_) {
       std::string message =
@@ -473,7 +473,7 @@ void Session::end(std::string reason, std::string message) {
 
 void Session::end(ErrorInfo info) {
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     ended_.store(true, std::memory_order_release);
     if (info.reason == kGatewayUnreachable || info.reason == kDraining) {
       unreachable_.store(true, std::memory_order_release);
@@ -499,7 +499,7 @@ ErrorInfo Session::failure(const Call& call) const {
 void Session::fail_all() {
   std::vector<std::pair<std::shared_ptr<Call>, ErrorInfo>> failed;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     failed_all_ = true;
     for (Slot& slot : slots_) {
       if (!slot.call) continue;
@@ -533,7 +533,7 @@ void Session::sweep() {
   const auto now = Clock::now();
   auto next = now + kLookAtLeastEvery;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     for (Slot& slot : slots_) {
       if (!slot.call) continue;
       if (slot.call->deadline_ > now) {

@@ -12,13 +12,14 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "client/cpp/src/call.h"
 #include "client/cpp/src/gateway.h"
 #include "engine/db/v1/connector.pb.h"
@@ -117,21 +118,19 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   void OnWriteDone(bool ok) override;
   void OnDone(const grpc::Status& status) override;
 
-  // With mutex_ held. What release() returns must not be destroyed before mutex_ is free again (a Call waits for its
-  // Canceller).
-  [[nodiscard]] Slot* find(uint64_t id);
-  void occupy_slot(const std::shared_ptr<Call>& call);
-  void set_deadline(Call& call) const;
-  [[nodiscard]] std::shared_ptr<Call> release(Slot& slot);
-  void send(uint64_t id, std::string_view body);
-  void roll_back_unowned(const v1::SessionReply& begun);
+  [[nodiscard]] Slot* find(uint64_t id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void occupy_slot(const std::shared_ptr<Call>& call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void set_deadline(Call& call) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The call must not be destroyed before mutex_ is free again: it waits for its Canceller.
+  [[nodiscard]] std::shared_ptr<Call> release(Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void send(uint64_t id, std::string_view body) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void roll_back_unowned(const v1::SessionReply& begun) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Fills in what a call needs that waited for this session, or was another's.
   void address(v1::SessionCall& message, const Call& call) const;
-  [[nodiscard]] ErrorInfo failure(const Call& call) const;
+  [[nodiscard]] ErrorInfo failure(const Call& call) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] ErrorInfo out_of_time(const std::string& within) const;
 
-  // Without it.
-  void write_next();
+  void write_next() ABSL_LOCKS_EXCLUDED(mutex_);
   void deliver(const std::shared_ptr<Call>& call, v1::SessionReply& reply);
   // The end of a call that this session has lost: it fails, or goes to the next session.
   void lose(const std::shared_ptr<Call>& call, ErrorInfo info);
@@ -150,18 +149,19 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   std::atomic<bool> gives_tokens_ = false;
   std::string connection_id_;  // Constant once connected_.
 
-  mutable std::mutex mutex_;
-  std::chrono::milliseconds default_timeout_;
-  std::vector<Slot> slots_;
-  std::vector<uint32_t> free_slots_;
-  std::deque<Message> outgoing_;
-  uint64_t messages_written_ = 0;                             // The one that is being written included.
-  std::vector<std::pair<uint64_t, v1::SessionCall>> parked_;  // Until connected_.
-  std::optional<ErrorInfo> end_info_;
-  bool failed_all_ = false;  // Nothing is taken any more.
-  bool writing_ = false;
-  bool read_done_ = false;  // No write may start any more; gRPC's hold is released when none runs.
-  bool alarm_set_ = false;
+  mutable absl::Mutex mutex_;
+  std::chrono::milliseconds default_timeout_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Slot> slots_ ABSL_GUARDED_BY(mutex_);
+  std::vector<uint32_t> free_slots_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Message> outgoing_ ABSL_GUARDED_BY(mutex_);
+  uint64_t messages_written_ ABSL_GUARDED_BY(mutex_) = 0;  // The one that is being written included.
+  std::vector<std::pair<uint64_t, v1::SessionCall>> parked_ ABSL_GUARDED_BY(mutex_);  // Until connected_.
+  std::optional<ErrorInfo> end_info_ ABSL_GUARDED_BY(mutex_);
+  bool failed_all_ ABSL_GUARDED_BY(mutex_) = false;  // Nothing is taken any more.
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  // No write may start any more; gRPC's hold is released when none runs.
+  bool read_done_ ABSL_GUARDED_BY(mutex_) = false;
+  bool alarm_set_ ABSL_GUARDED_BY(mutex_) = false;
 
   grpc::ByteBuffer write_buffer_;    // The writer's, while writing_.
   v1::SessionResponse read_buffer_;  // The reader's.

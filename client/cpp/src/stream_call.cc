@@ -23,7 +23,7 @@ void StreamCall::reply(v1::SessionReply& reply) {
   std::optional<AsyncPromise<Next>> reader;
   std::optional<Completion<Next>> next;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (schema) schema_ = std::move(schema);
     if (!part.bound_sql().empty()) summary_.bound_sql = std::move(*part.mutable_bound_sql());
     if (part.column_batch().row_count() > 0) {
@@ -52,7 +52,7 @@ void StreamCall::fail(ErrorInfo info) {
   std::optional<AsyncPromise<Next>> reader;
   std::optional<Completion<Next>> next;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (complete_ || error_) return;
     error_ = std::move(info);
     error_->rows_delivered = rows_arrived_;
@@ -82,7 +82,7 @@ Async<std::optional<RowBatch>> StreamCall::next_batch() {
   std::optional<Async<Next>> later;
   uint64_t credit = 0;
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (reader_) throw std::logic_error("next_batch() before the previous one is done");
     // What this call hands out is given back by the next one, when it has been used.
     if (credit_ >= kCreditPiece || arrived_.empty()) credit = std::exchange(credit_, 0);
@@ -95,19 +95,19 @@ Async<std::optional<RowBatch>> StreamCall::next_batch() {
 }
 
 const Result::Summary* StreamCall::summary() const {
-  const std::scoped_lock lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   return end_seen_ ? &summary_ : nullptr;
 }
 
 const std::vector<Column>& StreamCall::columns() const {
   static const std::vector<Column> none;
-  const std::scoped_lock lock(mutex_);
+  const absl::MutexLock lock(&mutex_);
   return schema_ ? schema_->columns() : none;
 }
 
 void StreamCall::abandon() {
   {
-    const std::scoped_lock lock(mutex_);
+    const absl::MutexLock lock(&mutex_);
     if (complete_ || error_) return;
     arrived_.clear();
     ErrorInfo info;

@@ -6,11 +6,12 @@
 #include <deque>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "client/cpp/src/call.h"
 #include "client/cpp/src/recovery.h"
 #include "client/cpp/src/session.h"
@@ -46,23 +47,23 @@ class StreamCall final : public Call {
   };
   using Next = std::optional<RowBatch>;
 
-  // With mutex_ held: what next_batch() has to say, if that is known.
-  [[nodiscard]] std::optional<Completion<Next>> take();
+  // What next_batch() has to say, if that is known.
+  [[nodiscard]] std::optional<Completion<Next>> take() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::shared_ptr<Session> session_;
   const std::shared_ptr<Recovery> recovery_;  // Null outside of a transaction.
   const uint64_t number_;
 
-  mutable std::mutex mutex_;
-  std::shared_ptr<const Schema> schema_;
-  std::deque<Arrived> arrived_;
-  std::optional<AsyncPromise<Next>> reader_;  // Waits.
-  std::optional<ErrorInfo> error_;
-  Result::Summary summary_;
-  uint64_t rows_arrived_ = 0;
-  uint64_t credit_ = 0;    // Bytes that were taken and not given back yet.
-  bool complete_ = false;  // The summary came.
-  bool end_seen_ = false;  // And the reader knows.
+  mutable absl::Mutex mutex_;
+  std::shared_ptr<const Schema> schema_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Arrived> arrived_ ABSL_GUARDED_BY(mutex_);
+  std::optional<AsyncPromise<Next>> reader_ ABSL_GUARDED_BY(mutex_);  // Waits.
+  std::optional<ErrorInfo> error_ ABSL_GUARDED_BY(mutex_);
+  Result::Summary summary_ ABSL_GUARDED_BY(mutex_);
+  uint64_t rows_arrived_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t credit_ ABSL_GUARDED_BY(mutex_) = 0;    // Bytes that were taken and not given back yet.
+  bool complete_ ABSL_GUARDED_BY(mutex_) = false;  // The summary came.
+  bool end_seen_ ABSL_GUARDED_BY(mutex_) = false;  // And the reader knows.
 };
 
 }  // namespace engine::db::internal
