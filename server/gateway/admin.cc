@@ -5,11 +5,11 @@
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
-#include "server/base/clock.h"
 #include "server/base/version.h"
+#include "server/call/statement_call.h"
+#include "server/call/target.h"
 #include "server/gateway/gateway.h"
-#include "server/gateway/statement_call.h"
-#include "server/gateway/target.h"
+#include "server/loop/clock.h"
 #include "server/observe/log.h"
 
 namespace engine::db::gateway {
@@ -21,10 +21,10 @@ constexpr absl::Duration kCancelTime = absl::Milliseconds(500);
 
 }  // namespace
 
-void Gateway::OnEveryShard(absl::AnyInvocable<void(Shard&)> visit, absl::AnyInvocable<void()> done) {
+void Gateway::OnEveryShard(absl::AnyInvocable<void(call::Shard&)> visit, absl::AnyInvocable<void()> done) {
   struct Gathering {
     absl::Mutex mutex;  // shards visit side by side, into one response
-    absl::AnyInvocable<void(Shard&)> visit;
+    absl::AnyInvocable<void(call::Shard&)> visit;
     absl::AnyInvocable<void()> done;
     size_t left;
   };
@@ -48,7 +48,7 @@ void Gateway::OnEveryShard(absl::AnyInvocable<void(Shard&)> visit, absl::AnyInvo
 void Gateway::GetStatus(v1::GetStatusResponse& response) const {
   response.set_version(kVersion);
   response.set_instance_id(handles_.instance());
-  response.set_uptime_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(Now() - started_)));
+  response.set_uptime_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(clock_.Now() - started_)));
   response.set_draining(draining_);
   response.set_connections(static_cast<uint32_t>(connections_.size()));
   response.set_transactions(static_cast<uint32_t>(shared_.transactions));
@@ -57,8 +57,8 @@ void Gateway::GetStatus(v1::GetStatusResponse& response) const {
 
 void Gateway::ListPools(v1::ListPoolsResponse& response, Done done) {
   OnEveryShard(
-      [this, &response](Shard& shard) {
-        shard.ForEachTarget([&](Target& target) {
+      [this, &response](call::Shard& shard) {
+        shard.ForEachTarget([&](call::Target& target) {
           const pool::PoolCounts counts = target.pool().Counts();
           v1::PoolInfo& info = *response.add_pools();
           info.set_name(target.metrics().name());
@@ -78,8 +78,8 @@ void Gateway::ListPools(v1::ListPoolsResponse& response, Done done) {
 
 void Gateway::ListTransactions(v1::ListTransactionsResponse& response, Done done) {
   OnEveryShard(
-      [&response](Shard& shard) {
-        shard.ForEachTarget([&](Target& target) {
+      [&response](call::Shard& shard) {
+        shard.ForEachTarget([&](call::Target& target) {
           for (const auto& [id, transaction] : target.transactions())
             *response.add_transactions() = transaction->Info();
         });
@@ -94,9 +94,9 @@ void Gateway::ListTransactions(v1::ListTransactionsResponse& response, Done done
 
 void Gateway::ListStatements(v1::ListStatementsResponse& response, Done done) {
   OnEveryShard(
-      [&response](Shard& shard) {
-        const absl::Time now = Now();
-        shard.ForEachCall([&](const StatementCall& call) {
+      [&response](call::Shard& shard) {
+        const absl::Time now = shard.loop().Now();
+        shard.ForEachCall([&](const call::StatementCall& call) {
           if (response.statements_size() >= kMaxListed) return;
           v1::StatementInfo& info = *response.add_statements();
           info.set_statement_id(call.id());
@@ -116,10 +116,10 @@ void Gateway::ListStatements(v1::ListStatementsResponse& response, Done done) {
 
 void Gateway::CancelStatement(uint64_t statement_id, v1::CancelStatementResponse& response, Done done) {
   OnEveryShard(
-      [&response, statement_id](Shard& shard) {
-        if (StatementCall* call = shard.FindCall(statement_id)) {
+      [&response, statement_id](call::Shard& shard) {
+        if (call::StatementCall* call = shard.FindCall(statement_id)) {
           response.set_found(true);
-          call->Stop(StopReason::kAdmin);
+          call->Stop(call::StopReason::kAdmin);
         }
       },
       [done = std::move(done)]() mutable { done(absl::OkStatus()); });
@@ -129,7 +129,7 @@ size_t Gateway::CancelsUnderWay() const {
   size_t cancels = 0;
   for (const auto& shard : shards_) {
     shard->loop().PostAndWait(
-        [&] { shard->ForEachTarget([&](Target& target) { cancels += target.pool().cancels_under_way(); }); });
+        [&] { shard->ForEachTarget([&](call::Target& target) { cancels += target.pool().cancels_under_way(); }); });
   }
   return cancels;
 }
@@ -137,11 +137,11 @@ size_t Gateway::CancelsUnderWay() const {
 void Gateway::Drain(absl::Duration grace) {
   draining_ = true;
   metrics_.draining.Set(1);
-  const absl::Time end = Now() + grace;
+  const absl::Time end = clock_.Now() + grace;
   observe::LogInfo("draining", {{"calls", shared_.calls.load()}, {"transactions", shared_.transactions.load()}});
   const auto wait_until = [this](absl::Time when) {
     // Nobody else waits for this, so that looking is simpler than being told.
-    while (shared_.calls + shared_.transactions > 0 && Now() < when) absl::SleepFor(absl::Milliseconds(5));
+    while (shared_.calls + shared_.transactions > 0 && clock_.Now() < when) absl::SleepFor(absl::Milliseconds(5));
     return shared_.calls + shared_.transactions == 0;
   };
   // A second is kept back for rolling back what does not end by itself.
@@ -153,8 +153,8 @@ void Gateway::Drain(absl::Duration grace) {
   }
   for (const auto& shard : shards_) shard->loop().PostAndWait([&shard] { shard->GiveUpQuestions(); });
   // A process that ends takes along the cancel requests that have not left it.
-  const absl::Time sent_by = Now() + kCancelTime;
-  while (CancelsUnderWay() > 0 && Now() < sent_by) absl::SleepFor(absl::Milliseconds(5));
+  const absl::Time sent_by = clock_.Now() + kCancelTime;
+  while (CancelsUnderWay() > 0 && clock_.Now() < sent_by) absl::SleepFor(absl::Milliseconds(5));
   observe::LogInfo("drained", {{"calls", shared_.calls.load()}, {"transactions", shared_.transactions.load()}});
 }
 

@@ -20,7 +20,7 @@ absl::Status TooMany(const char* reason, const char* what, size_t limit) {
 
 }  // namespace
 
-Connections::Connections(const HandleMaker& handles, size_t max_connections, size_t max_targets, size_t shards)
+Connections::Connections(const call::HandleMaker& handles, size_t max_connections, size_t max_targets, size_t shards)
     : handles_(handles), max_connections_(max_connections), max_targets_(max_targets), shards_(shards) {}
 
 absl::StatusOr<Connections::Opening> Connections::Open(const config::TargetSettings& settings) {
@@ -29,7 +29,7 @@ absl::StatusOr<Connections::Opening> Connections::Open(const config::TargetSetti
   auto found = targets_.find(settings);
   if (found == targets_.end()) {
     if (targets_.size() >= max_targets_) return TooMany("TOO_MANY_TARGETS", "pools", max_targets_);
-    const TargetId id = next_target_++;
+    const call::TargetId id = next_target_++;
     found = targets_.emplace(settings, Target{id, id % shards_, 0}).first;
   }
   Target& target = found->second;
@@ -37,7 +37,8 @@ absl::StatusOr<Connections::Opening> Connections::Open(const config::TargetSetti
   return Opening{target.id, target.shard};
 }
 
-std::string Connections::Confirm(const Opening& opening, const config::TargetSettings& settings, SessionId session) {
+std::string Connections::Confirm(const Opening& opening, const config::TargetSettings& settings,
+                                 call::SessionId session) {
   std::string id = handles_.Make("c");
   absl::MutexLock lock(&mutex_);
   connections_.emplace(id, Connection{opening.target, opening.shard, session, settings.timeout, settings.retry});
@@ -79,7 +80,7 @@ std::optional<Connections::Closing> Connections::Close(std::string_view id) {
   return closing;
 }
 
-std::vector<Connections::Closing> Connections::CloseSession(SessionId session) {
+std::vector<Connections::Closing> Connections::CloseSession(call::SessionId session) {
   std::vector<Closing> closed;
   absl::MutexLock lock(&mutex_);
   for (const auto& [id, connection] : connections_) {
@@ -97,13 +98,13 @@ size_t Connections::size() const {
   return connections_.size();
 }
 
-size_t Connections::HandlesOn(TargetId target) const {
+size_t Connections::HandlesOn(call::TargetId target) const {
   absl::ReaderMutexLock lock(&mutex_);
   return static_cast<size_t>(std::count_if(connections_.begin(), connections_.end(),
                                            [&](const auto& entry) { return entry.second.target == target; }));
 }
 
-bool Connections::Unreference(TargetId id) {
+bool Connections::Unreference(call::TargetId id) {
   const auto found =
       std::find_if(targets_.begin(), targets_.end(), [&](const auto& entry) { return entry.second.id == id; });
   if (--found->second.references > 0) return false;

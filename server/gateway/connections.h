@@ -15,19 +15,17 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "server/call/handle.h"
+#include "server/call/ids.h"
 #include "server/config/target.h"
-#include "server/gateway/handle.h"
 
 namespace engine::db::gateway {
 
-using TargetId = uint64_t;
-using SessionId = uint64_t;  // 0: not on a session
-
 // One caller's handle on a pool.
 struct Connection {
-  TargetId target = 0;
+  call::TargetId target = 0;
   size_t shard = 0;  // whose loop the target lives on
-  SessionId session = 0;
+  call::SessionId session = 0;
   absl::Duration timeout;  // for calls that name none
   config::RetrySettings retry;
 };
@@ -36,7 +34,7 @@ struct Connection {
 class Connections {
  public:
   struct Opening {
-    TargetId target = 0;
+    call::TargetId target = 0;
     size_t shard = 0;
   };
   struct Closing {
@@ -45,11 +43,12 @@ class Connections {
     bool last = false;  // the target has to be closed
   };
 
-  Connections(const HandleMaker& handles, size_t max_connections, size_t max_targets, size_t shards);
+  Connections(const call::HandleMaker& handles, size_t max_connections, size_t max_targets, size_t shards);
 
   // Takes a reference on the target of these settings, which Confirm turns into a handle, and Abandon gives back.
   [[nodiscard]] absl::StatusOr<Opening> Open(const config::TargetSettings& settings);
-  [[nodiscard]] std::string Confirm(const Opening& opening, const config::TargetSettings& settings, SessionId session);
+  [[nodiscard]] std::string Confirm(const Opening& opening, const config::TargetSettings& settings,
+                                    call::SessionId session);
   // True: it was the last reference, and the target has to be closed.
   [[nodiscard]] bool Abandon(const Opening& opening);
 
@@ -58,29 +57,29 @@ class Connections {
   // Nothing if there is no such handle.
   [[nodiscard]] std::optional<Closing> Close(std::string_view id);
   // All handles of a session.
-  [[nodiscard]] std::vector<Closing> CloseSession(SessionId session);
+  [[nodiscard]] std::vector<Closing> CloseSession(call::SessionId session);
 
   [[nodiscard]] size_t size() const;
   // Handles on a target.
-  [[nodiscard]] size_t HandlesOn(TargetId target) const;
+  [[nodiscard]] size_t HandlesOn(call::TargetId target) const;
 
  private:
   struct Target {
-    TargetId id = 0;
+    call::TargetId id = 0;
     size_t shard = 0;
     size_t references = 0;
   };
 
-  bool Unreference(TargetId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Unreference(call::TargetId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const HandleMaker& handles_;
+  const call::HandleMaker& handles_;
   const size_t max_connections_;
   const size_t max_targets_;
   const size_t shards_;
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Connection> connections_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<config::TargetSettings, Target> targets_ ABSL_GUARDED_BY(mutex_);
-  TargetId next_target_ ABSL_GUARDED_BY(mutex_) = 1;
+  call::TargetId next_target_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 
 }  // namespace engine::db::gateway

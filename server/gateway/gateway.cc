@@ -5,14 +5,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/clock.h"
 #include "server/base/error.h"
-#include "server/gateway/errors.h"
+#include "server/call/errors.h"
+#include "server/call/statement_call.h"
+#include "server/call/statement_error.h"
+#include "server/call/target.h"
+#include "server/call/verdict.h"
 #include "server/gateway/idempotency.h"
-#include "server/gateway/statement_call.h"
-#include "server/gateway/statement_error.h"
-#include "server/gateway/target.h"
-#include "server/gateway/verdict.h"
+#include "server/loop/clock.h"
 #include "server/observe/log.h"
 #include "server/postgres/command_text.h"
 #include "server/postgres/results.h"
@@ -30,8 +30,7 @@ constexpr int kMaxBatchRuns = 10'000;
 constexpr size_t kMaxTokensAskedFor = 1'000;
 
 // The earliest of the call's deadline and its timeout_ms; the connection's timeout where neither is given.
-absl::Time DeadlineOf(const Caller& caller, uint32_t timeout_ms, absl::Duration connection_timeout) {
-  const absl::Time now = Now();
+absl::Time DeadlineOf(absl::Time now, const Caller& caller, uint32_t timeout_ms, absl::Duration connection_timeout) {
   if (timeout_ms > 0) return std::min(caller.deadline, now + absl::Milliseconds(timeout_ms));
   if (caller.deadline != absl::InfiniteFuture()) return caller.deadline;
   return now + connection_timeout;
@@ -41,7 +40,7 @@ postgres::ResultLimits LimitsOf(const config::Limits& limits) {
   return {.rows = static_cast<uint32_t>(limits.result_rows), .bytes = static_cast<size_t>(limits.result_bytes)};
 }
 
-absl::Status BindRun(const google::protobuf::RepeatedPtrField<v1::Value>& parameters, Run& run) {
+absl::Status BindRun(const google::protobuf::RepeatedPtrField<v1::Value>& parameters, call::Run& run) {
   absl::StatusOr<sql::BoundStatement> bound = sql::Bind(run.bound.statement, parameters);
   if (!bound.ok()) return bound.status();
   run.bound = *std::move(bound);
@@ -49,13 +48,13 @@ absl::Status BindRun(const google::protobuf::RepeatedPtrField<v1::Value>& parame
 }
 
 // Makes a transaction of a write in autocommit, of which the caller will know whether it is committed.
-absl::Status MakeExactlyOnce(Work& work) {
+absl::Status MakeExactlyOnce(call::Work& work) {
   if (work.begin.has_value() || !work.transaction_id.empty()) {
     return InvalidRequest("exactly_once", "EXACTLY_ONCE_IN_TRANSACTION",
                           "exactly_once is for autocommit: a transaction's Commit always knows as much");
   }
   work.begin.emplace();
-  work.ending = Ending::kCommit;
+  work.ending = call::Ending::kCommit;
   work.exactly_once = true;
   return absl::OkStatus();
 }
@@ -74,7 +73,7 @@ IdempotentCall IdempotentBy(const std::string& key, std::string_view what, Respo
   return call;
 }
 
-absl::Status CheckMarks(const Target& target, const Work& work) {
+absl::Status CheckMarks(const call::Target& target, const call::Work& work) {
   if (!work.exactly_once || target.HasMarks()) return absl::OkStatus();
   return MakeError(absl::StatusCode::kUnimplemented, v1::ERROR_KIND_INVALID_REQUEST, "EXACTLY_ONCE_UNAVAILABLE",
                    "exactly_once needs PostgreSQL 13 or later, and a role that may call pg_control_system()");
@@ -83,7 +82,7 @@ absl::Status CheckMarks(const Target& target, const Work& work) {
 // Receives a statement's result into `response`, which it empties first: an attempt may follow another.
 auto CollectInto(const config::Limits& limits, v1::ResultFormat format, v1::ExecuteResponse& response) {
   return [limits = LimitsOf(limits), format, &response](
-             StatementCall& call, postgres::EndCallback end) -> std::unique_ptr<postgres::ResultReceiver> {
+             call::StatementCall& call, postgres::EndCallback end) -> std::unique_ptr<postgres::ResultReceiver> {
     response.clear_columns();
     response.clear_rows();
     response.clear_column_batch();
@@ -97,14 +96,14 @@ auto CollectInto(const config::Limits& limits, v1::ResultFormat format, v1::Exec
 Gateway::Gateway(const config::GatewaySettings& settings, observe::Metrics& metrics)
     : settings_(settings),
       metrics_(metrics),
-      started_(Now()),
+      started_(clock_.Now()),
       executor_("blocking", kMaxBlockingThreads),
       questions_("questions", kMaxBlockingThreads),
-      shared_{settings_, metrics_, handles_, executor_, questions_},
+      shared_{settings_, metrics_, handles_, clock_, executor_, questions_},
       connections_(handles_, static_cast<size_t>(settings.limits.connections),
                    static_cast<size_t>(settings.limits.pools), static_cast<size_t>(settings.event_loops)) {
   for (size_t i = 0; i < static_cast<size_t>(settings_.event_loops); ++i) {
-    shards_.push_back(std::make_unique<Shard>(i, shared_));
+    shards_.push_back(std::make_unique<call::Shard>(i, shared_));
   }
 }
 
@@ -118,11 +117,11 @@ Gateway::~Gateway() {
 // --- what methods have in common
 
 absl::StatusOr<Connection> Gateway::Admit(const std::string& connection_id, bool starts_work) const {
-  if (draining_ && starts_work) return Draining();
+  if (draining_ && starts_work) return call::Draining();
   return connections_.Find(connection_id);
 }
 
-absl::StatusOr<Run> Gateway::MakeRun(const std::string& sql) const {
+absl::StatusOr<call::Run> Gateway::MakeRun(const std::string& sql) const {
   if (sql.size() > static_cast<size_t>(settings_.limits.statement_bytes)) {
     return InvalidRequest(
         "sql", "STATEMENT_TOO_LARGE",
@@ -130,23 +129,23 @@ absl::StatusOr<Run> Gateway::MakeRun(const std::string& sql) const {
   }
   absl::StatusOr<std::shared_ptr<const sql::Statement>> statement = statements_.Get(sql);
   if (!statement.ok()) return statement.status();
-  Run run;
+  call::Run run;
   run.bound.statement = *std::move(statement);
   return run;
 }
 
 template <typename Request>
-absl::StatusOr<Work> Gateway::MakeWork(const Caller& caller, const Connection& connection, const Request& request,
-                                       Method method) const {
-  Work work;
+absl::StatusOr<call::Work> Gateway::MakeWork(const Caller& caller, const Connection& connection, const Request& request,
+                                             Method method) const {
+  call::Work work;
   work.method = method;
   work.connection_id = request.connection_id();
   work.session = caller.session;
   work.retry = connection.retry;
-  work.deadline = DeadlineOf(caller, request.timeout_ms(), connection.timeout);
+  work.deadline = DeadlineOf(clock_.Now(), caller, request.timeout_ms(), connection.timeout);
   if constexpr (requires { request.begin(); }) {
     if (request.has_begin()) {
-      if (absl::Status status = ValidateOptions(request.begin(), "begin"); !status.ok()) return status;
+      if (absl::Status status = call::ValidateOptions(request.begin(), "begin"); !status.ok()) return status;
       work.begin = request.begin();
     }
     work.transaction_id = request.transaction_id();
@@ -158,7 +157,7 @@ absl::StatusOr<Work> Gateway::MakeWork(const Caller& caller, const Connection& c
       if (!work.begin.has_value() && work.transaction_id.empty()) {
         return InvalidRequest("commit", "COMMIT_WITHOUT_TRANSACTION", "commit needs transaction_id or begin");
       }
-      work.ending = Ending::kCommit;
+      work.ending = call::Ending::kCommit;
     }
     if (request.has_retry()) {
       absl::StatusOr<config::RetrySettings> retry = config::ValidateRetry(request.retry(), "retry", connection.retry);
@@ -169,7 +168,7 @@ absl::StatusOr<Work> Gateway::MakeWork(const Caller& caller, const Connection& c
       return InvalidRequest("result_format", "OUT_OF_RANGE", "result_format is none that the contract knows");
     }
   }
-  const bool leaves_open = (work.begin.has_value() || method == Method::kBegin) && work.ending == Ending::kNone;
+  const bool leaves_open = (work.begin.has_value() || method == Method::kBegin) && work.ending == call::Ending::kNone;
   if (leaves_open && shared_.transactions >= static_cast<size_t>(settings_.limits.transactions)) {
     v1::DatabaseError detail;
     detail.set_kind(v1::ERROR_KIND_TRANSACTION);
@@ -189,17 +188,17 @@ CallRef Gateway::Answer(Method method, const absl::Status& status, Done& done) {
   return {};
 }
 
-CallRef Gateway::Submit(const Connection& connection, Work work, Prepare prepare) {
+CallRef Gateway::Submit(const Connection& connection, call::Work work, Prepare prepare) {
   const CallRef ref{connection.shard, next_call_.fetch_add(1, std::memory_order_relaxed)};
-  Shard& shard = *shards_[connection.shard];
+  call::Shard& shard = *shards_[connection.shard];
   shard.loop().Post([this, &shard, target_id = connection.target, id = ref.id, work = std::move(work),
                      prepare = std::move(prepare)]() mutable {
-    Target* target = shard.FindTarget(target_id);
+    call::Target* target = shard.FindTarget(target_id);
     absl::Status status = target == nullptr ? connections_.Find(work.connection_id).status() : prepare(*target, work);
     if (target == nullptr && status.ok()) status = absl::InternalError("the connection's pool is gone");
     if (!status.ok()) {
       metrics_.ForMethod(work.method).Finished(absl::ZeroDuration(), ErrorDetail(status).kind());
-      CallEnd end;
+      call::CallEnd end;
       end.status = target == nullptr ? status : target->WithTransactionState(status, work);
       work.finish(std::move(end));
       return;
@@ -211,22 +210,22 @@ CallRef Gateway::Submit(const Connection& connection, Work work, Prepare prepare
 
 void Gateway::Cancel(CallRef call) {
   if (call.id == 0) return;
-  Shard& shard = *shards_[call.shard];
+  call::Shard& shard = *shards_[call.shard];
   shard.loop().Post([&shard, id = call.id] {
-    if (StatementCall* found = shard.FindCall(id)) found->Stop(StopReason::kCancelled);
+    if (call::StatementCall* found = shard.FindCall(id)) found->Stop(call::StopReason::kCancelled);
   });
 }
 
 void Gateway::ResumeStream(CallRef call) {
   if (call.id == 0) return;
-  Shard& shard = *shards_[call.shard];
+  call::Shard& shard = *shards_[call.shard];
   shard.loop().Post([&shard, id = call.id] {
-    if (StatementCall* found = shard.FindCall(id)) found->ResumeStream();
+    if (call::StatementCall* found = shard.FindCall(id)) found->ResumeStream();
   });
 }
 
 void Gateway::AtEndOfRound(absl::AnyInvocable<void()> task) {
-  if (postgres::EventLoop* loop = postgres::EventLoop::Current()) {
+  if (loop::EventLoop* loop = loop::EventLoop::Current()) {
     loop->RunAtEndOfRound(std::move(task));
   } else {
     task();
@@ -239,11 +238,11 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
                          Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), !request.has_transaction_id());
   if (!connection.ok()) return Answer(Method::kExecute, connection.status(), done);
-  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kExecute);
+  absl::StatusOr<call::Work> work = MakeWork(caller, *connection, request, Method::kExecute);
   if (!work.ok()) return Answer(Method::kExecute, work.status(), done);
-  absl::StatusOr<Run> run = MakeRun(request.sql());
+  absl::StatusOr<call::Run> run = MakeRun(request.sql());
   if (!run.ok()) return Answer(Method::kExecute, run.status(), done);
-  if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) {
+  if (absl::Status status = call::CheckSavepoint(*work, *run->bound.statement); !status.ok()) {
     return Answer(Method::kExecute, status, done);
   }
   const bool reads = run->bound.statement->statement_class() == sql::StatementClass::kRead;
@@ -254,12 +253,12 @@ CallRef Gateway::Execute(const Caller& caller, const v1::ExecuteRequest& request
 
   run->receive = CollectInto(settings_.limits, request.result_format(), response);
   work->runs.push_back(*std::move(run));
-  work->finish = [&response, done = std::move(done)](CallEnd end) mutable {
+  work->finish = [&response, done = std::move(done)](call::CallEnd end) mutable {
     response.set_attempts(static_cast<uint32_t>(end.attempts));
     if (end.transaction.has_value()) *response.mutable_transaction() = *std::move(end.transaction);
     done(end.status);
   };
-  return Submit(*connection, *std::move(work), [this, &request, &response](Target& target, Work& w) {
+  return Submit(*connection, *std::move(work), [this, &request, &response](call::Target& target, call::Work& w) {
     absl::Status status = CheckMarks(target, w);
     if (status.ok()) status = BindRun(request.parameters(), w.runs[0]);
     if (status.ok()) response.set_bound_sql(w.runs[0].bound.text->sql);
@@ -275,16 +274,16 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
                                Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), !request.has_transaction_id());
   if (!connection.ok()) return Answer(Method::kExecuteStream, connection.status(), done);
-  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kExecuteStream);
+  absl::StatusOr<call::Work> work = MakeWork(caller, *connection, request, Method::kExecuteStream);
   if (!work.ok()) return Answer(Method::kExecuteStream, work.status(), done);
   if (request.batch_rows() > kMaxBatchRows) {
     return Answer(Method::kExecuteStream,
                   InvalidRequest("batch_rows", "OUT_OF_RANGE", absl::StrCat("batch_rows must be 0 to ", kMaxBatchRows)),
                   done);
   }
-  absl::StatusOr<Run> run = MakeRun(request.sql());
+  absl::StatusOr<call::Run> run = MakeRun(request.sql());
   if (!run.ok()) return Answer(Method::kExecuteStream, run.status(), done);
-  if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) {
+  if (absl::Status status = call::CheckSavepoint(*work, *run->bound.statement); !status.ok()) {
     return Answer(Method::kExecuteStream, status, done);
   }
 
@@ -296,7 +295,7 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
     bool begun = false;
   };
   auto progress = std::make_shared<Progress>();
-  run->receive = [progress, &sink, batch_rows, format = request.result_format()](StatementCall& call,
+  run->receive = [progress, &sink, batch_rows, format = request.result_format()](call::StatementCall& call,
                                                                                  postgres::EndCallback end) {
     auto write = [progress, &sink, &call](std::unique_ptr<v1::ExecuteStreamResponse> message) {
       using Flow = postgres::ResultReceiver::Flow;
@@ -316,7 +315,7 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
   };
   work->streams = true;
   work->runs.push_back(*std::move(run));
-  work->finish = [progress, &sink, done = std::move(done)](CallEnd end) mutable {
+  work->finish = [progress, &sink, done = std::move(done)](call::CallEnd end) mutable {
     if (end.status.ok()) {
       auto last = std::make_unique<v1::ExecuteStreamResponse>();
       if (!progress->begun) last->set_bound_sql(progress->bound_sql);
@@ -336,7 +335,7 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
     }
     done(end.status);
   };
-  return Submit(*connection, *std::move(work), [&request, progress](Target&, Work& w) {
+  return Submit(*connection, *std::move(work), [&request, progress](call::Target&, call::Work& w) {
     absl::Status status = BindRun(request.parameters(), w.runs[0]);
     if (status.ok()) progress->bound_sql = w.runs[0].bound.text->sql;
     return status;
@@ -347,7 +346,7 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
                               v1::ExecuteBatchResponse& response, Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), !request.has_transaction_id());
   if (!connection.ok()) return Answer(Method::kExecuteBatch, connection.status(), done);
-  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kExecuteBatch);
+  absl::StatusOr<call::Work> work = MakeWork(caller, *connection, request, Method::kExecuteBatch);
   if (!work.ok()) return Answer(Method::kExecuteBatch, work.status(), done);
   const bool exactly_once = request.exactly_once() || !request.idempotency_key().empty();
   if (request.atomic()) {
@@ -362,7 +361,7 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
         return Answer(Method::kExecuteBatch, status, done);
     }
     if (!work->begin.has_value()) work->begin.emplace();
-    work->ending = Ending::kCommit;
+    work->ending = call::Ending::kCommit;
   }
   if (exactly_once && !work->exactly_once) {
     return Answer(
@@ -379,11 +378,11 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
   std::vector<const google::protobuf::RepeatedPtrField<v1::Value>*> parameters;
   for (int s = 0; s < request.statements_size(); ++s) {
     const v1::BatchStatement& statement = request.statements(s);
-    Run place;
+    call::Run place;
     place.in_batch = true;
     place.statement_index = static_cast<uint32_t>(s);
     const auto fail = [&](const absl::Status& status) {
-      return Answer(Method::kExecuteBatch, RequestError(status, place), done);
+      return Answer(Method::kExecuteBatch, call::RequestError(status, place), done);
     };
     if (statement.parameters_size() > 0 && statement.parameter_lists_size() > 0) {
       return fail(
@@ -391,9 +390,9 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
     }
     const int runs = std::max(1, statement.parameter_lists_size());
     for (int list = 0; list < runs; ++list) {
-      absl::StatusOr<Run> run = MakeRun(statement.sql());
+      absl::StatusOr<call::Run> run = MakeRun(statement.sql());
       if (!run.ok()) return fail(run.status());
-      if (absl::Status status = CheckSavepoint(*work, *run->bound.statement); !status.ok()) return fail(status);
+      if (absl::Status status = call::CheckSavepoint(*work, *run->bound.statement); !status.ok()) return fail(status);
       v1::BatchResult* result = response.add_results();
       result->set_statement_index(static_cast<uint32_t>(s));
       result->set_parameter_list_index(static_cast<uint32_t>(list));
@@ -417,7 +416,7 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
     return Answer(Method::kExecuteBatch, InvalidRequest("statements", "EMPTY_BATCH", "the batch has no statements"),
                   done);
   }
-  work->finish = [&response, independent = work->independent, done = std::move(done)](CallEnd end) mutable {
+  work->finish = [&response, independent = work->independent, done = std::move(done)](call::CallEnd end) mutable {
     response.set_attempts(static_cast<uint32_t>(end.attempts));
     if (end.transaction.has_value()) *response.mutable_transaction() = *std::move(end.transaction);
     // Each of an independent batch has its own result, also when the link broke in the middle.
@@ -427,11 +426,12 @@ CallRef Gateway::ExecuteBatch(const Caller& caller, const v1::ExecuteBatchReques
   };
   return Submit(
       *connection, *std::move(work),
-      [this, &request, &response, parameters = std::move(parameters)](Target& target, Work& w) -> absl::Status {
+      [this, &request, &response, parameters = std::move(parameters)](call::Target& target,
+                                                                      call::Work& w) -> absl::Status {
         if (absl::Status status = CheckMarks(target, w); !status.ok()) return status;
         for (size_t i = 0; i < w.runs.size(); ++i) {
           if (absl::Status status = BindRun(*parameters[i], w.runs[i]); !status.ok()) {
-            return RequestError(status, w.runs[i]);
+            return call::RequestError(status, w.runs[i]);
           }
           response.mutable_results(static_cast<int>(i))->mutable_response()->set_bound_sql(w.runs[i].bound.text->sql);
         }
@@ -447,22 +447,22 @@ CallRef Gateway::Describe(const Caller& caller, const v1::DescribeRequest& reque
                           Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), request.transaction_id().empty());
   if (!connection.ok()) return Answer(Method::kDescribe, connection.status(), done);
-  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kDescribe);
+  absl::StatusOr<call::Work> work = MakeWork(caller, *connection, request, Method::kDescribe);
   if (!work.ok()) return Answer(Method::kDescribe, work.status(), done);
-  absl::StatusOr<Run> run = MakeRun(request.sql());
+  absl::StatusOr<call::Run> run = MakeRun(request.sql());
   if (!run.ok()) return Answer(Method::kDescribe, run.status(), done);
   work->transaction_id = request.transaction_id();
   run->describe_only = true;
   run->bound.text = run->bound.statement->text();
   response.set_bound_sql(run->bound.text->sql);
-  run->receive = [&response](StatementCall& call, postgres::EndCallback end) {
+  run->receive = [&response](call::StatementCall& call, postgres::EndCallback end) {
     response.clear_columns();
     response.clear_parameter_type_names();
     return std::make_unique<postgres::DescribedStatement>(call.Types(), response, std::move(end));
   };
   work->runs.push_back(*std::move(run));
-  work->finish = [done = std::move(done)](const CallEnd& end) mutable { done(end.status); };
-  return Submit(*connection, *std::move(work), [](Target&, Work&) { return absl::OkStatus(); });
+  work->finish = [done = std::move(done)](const call::CallEnd& end) mutable { done(end.status); };
+  return Submit(*connection, *std::move(work), [](call::Target&, call::Work&) { return absl::OkStatus(); });
 }
 
 // --- transactions
@@ -470,87 +470,88 @@ CallRef Gateway::Describe(const Caller& caller, const v1::DescribeRequest& reque
 CallRef Gateway::Begin(const Caller& caller, const v1::BeginRequest& request, v1::BeginResponse& response, Done done) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/true);
   if (!connection.ok()) return Answer(Method::kBegin, connection.status(), done);
-  if (absl::Status status = ValidateOptions(request.options(), "options"); !status.ok()) {
+  if (absl::Status status = call::ValidateOptions(request.options(), "options"); !status.ok()) {
     return Answer(Method::kBegin, status, done);
   }
-  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, Method::kBegin);
+  absl::StatusOr<call::Work> work = MakeWork(caller, *connection, request, Method::kBegin);
   if (!work.ok()) return Answer(Method::kBegin, work.status(), done);
   work->begin = request.options();
-  work->finish = [&response, done = std::move(done)](CallEnd end) mutable {
+  work->finish = [&response, done = std::move(done)](call::CallEnd end) mutable {
     if (end.transaction.has_value()) {
       response.set_transaction_id(end.transaction->transaction_id());
       *response.mutable_transaction() = *std::move(end.transaction);
     }
     done(end.status);
   };
-  return Submit(*connection, *std::move(work), [](Target&, Work&) { return absl::OkStatus(); });
+  return Submit(*connection, *std::move(work), [](call::Target&, call::Work&) { return absl::OkStatus(); });
 }
 
 // A call in a transaction that runs a command of the gateway's own, or just ends it.
 template <typename Request, typename Response>
 CallRef Gateway::RunCommand(const Caller& caller, const Request& request, Response& response, Done done, Method method,
-                            Ending ending, std::string command) {
+                            call::Ending ending, std::string command) {
   const absl::StatusOr<Connection> connection = Admit(request.connection_id(), /*starts_work=*/false);
   if (!connection.ok()) return Answer(method, connection.status(), done);
   if (request.transaction_id().empty()) {
-    return Answer(method,
-                  TransactionError(absl::StatusCode::kFailedPrecondition, v1::OUTCOME_NOT_EXECUTED, "NO_TRANSACTION",
-                                   "transaction_id is empty: there is no transaction without Begin"),
-                  done);
+    return Answer(
+        method,
+        call::TransactionError(absl::StatusCode::kFailedPrecondition, v1::OUTCOME_NOT_EXECUTED, "NO_TRANSACTION",
+                               "transaction_id is empty: there is no transaction without Begin"),
+        done);
   }
-  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, method);
+  absl::StatusOr<call::Work> work = MakeWork(caller, *connection, request, method);
   if (!work.ok()) return Answer(method, work.status(), done);
   work->transaction_id = request.transaction_id();
   work->ending = ending;
   if (!command.empty()) {
-    Run run;
+    call::Run run;
     run.bound.text = postgres::CommandText(std::move(command));
-    run.receive = [](StatementCall&, postgres::EndCallback end) {
+    run.receive = [](call::StatementCall&, postgres::EndCallback end) {
       return std::make_unique<postgres::CommandResult>(std::move(end));
     };
     work->runs.push_back(std::move(run));
   }
-  work->finish = [&response, done = std::move(done)](CallEnd end) mutable {
+  work->finish = [&response, done = std::move(done)](call::CallEnd end) mutable {
     if (end.transaction.has_value()) *response.mutable_transaction() = *std::move(end.transaction);
     done(end.status);
   };
-  return Submit(*connection, *std::move(work), [](Target&, Work&) { return absl::OkStatus(); });
+  return Submit(*connection, *std::move(work), [](call::Target&, call::Work&) { return absl::OkStatus(); });
 }
 
 CallRef Gateway::Commit(const Caller& caller, const v1::CommitRequest& request, v1::CommitResponse& response,
                         Done done) {
-  return RunCommand(caller, request, response, std::move(done), Method::kCommit, Ending::kCommit, "");
+  return RunCommand(caller, request, response, std::move(done), Method::kCommit, call::Ending::kCommit, "");
 }
 
 CallRef Gateway::Rollback(const Caller& caller, const v1::RollbackRequest& request, v1::RollbackResponse& response,
                           Done done) {
-  return RunCommand(caller, request, response, std::move(done), Method::kRollback, Ending::kRollback, "");
+  return RunCommand(caller, request, response, std::move(done), Method::kRollback, call::Ending::kRollback, "");
 }
 
 CallRef Gateway::Savepoint(const Caller& caller, const v1::SavepointRequest& request, v1::SavepointResponse& response,
                            Done done) {
-  if (absl::Status status = ValidateSavepointName(request.name()); !status.ok()) {
+  if (absl::Status status = call::ValidateSavepointName(request.name()); !status.ok()) {
     return Answer(Method::kSavepoint, status, done);
   }
-  return RunCommand(caller, request, response, std::move(done), Method::kSavepoint, Ending::kNone,
+  return RunCommand(caller, request, response, std::move(done), Method::kSavepoint, call::Ending::kNone,
                     absl::StrCat("SAVEPOINT \"", request.name(), "\""));
 }
 
 CallRef Gateway::RollbackToSavepoint(const Caller& caller, const v1::RollbackToSavepointRequest& request,
                                      v1::RollbackToSavepointResponse& response, Done done) {
-  if (absl::Status status = ValidateSavepointName(request.name()); !status.ok()) {
+  if (absl::Status status = call::ValidateSavepointName(request.name()); !status.ok()) {
     return Answer(Method::kRollbackToSavepoint, status, done);
   }
-  return RunCommand(caller, request, response, std::move(done), Method::kRollbackToSavepoint, Ending::kNone,
+  return RunCommand(caller, request, response, std::move(done), Method::kRollbackToSavepoint, call::Ending::kNone,
                     absl::StrCat("ROLLBACK TO SAVEPOINT \"", request.name(), "\""));
 }
 
 CallRef Gateway::ReleaseSavepoint(const Caller& caller, const v1::ReleaseSavepointRequest& request,
                                   v1::ReleaseSavepointResponse& response, Done done) {
-  if (absl::Status status = ValidateSavepointName(request.name()); !status.ok()) {
+  if (absl::Status status = call::ValidateSavepointName(request.name()); !status.ok()) {
     return Answer(Method::kReleaseSavepoint, status, done);
   }
-  return RunCommand(caller, request, response, std::move(done), Method::kReleaseSavepoint, Ending::kNone,
+  return RunCommand(caller, request, response, std::move(done), Method::kReleaseSavepoint, call::Ending::kNone,
                     absl::StrCat("RELEASE SAVEPOINT \"", request.name(), "\""));
 }
 
@@ -561,10 +562,10 @@ void Gateway::KeepAlive(const Caller&, const v1::KeepAliveRequest& request, v1::
     Answer(Method::kKeepAlive, connection.status(), done);
     return;
   }
-  Shard& shard = *shards_[connection->shard];
+  call::Shard& shard = *shards_[connection->shard];
   shard.loop().Post(
       [this, &shard, &request, &response, target_id = connection->target, done = std::move(done)]() mutable {
-        Target* target = shard.FindTarget(target_id);
+        call::Target* target = shard.FindTarget(target_id);
         if (target == nullptr) {
           Answer(Method::kKeepAlive, connections_.Find(request.connection_id()).status(), done);
           return;
@@ -594,44 +595,44 @@ CallRef Gateway::GetTransactionOutcome(const Caller& caller, const v1::GetTransa
           InvalidRequest("recovery_token", "MALFORMED_TOKEN", "recovery_token is none that a TransactionStatus had"),
           done);
     }
-    ResolveToken(*connection, *mark, DeadlineOf(caller, request.timeout_ms(), connection->timeout), response,
-                 std::move(done));
+    ResolveToken(*connection, *mark, DeadlineOf(clock_.Now(), caller, request.timeout_ms(), connection->timeout),
+                 response, std::move(done));
     return {};
   }
   if (request.transaction_id().empty()) {
     return Answer(kMethod,
                   InvalidRequest("transaction", "MISSING_TRANSACTION", "give transaction_id or recovery_token"), done);
   }
-  absl::StatusOr<Work> work = MakeWork(caller, *connection, request, kMethod);
+  absl::StatusOr<call::Work> work = MakeWork(caller, *connection, request, kMethod);
   if (!work.ok()) return Answer(kMethod, work.status(), done);
   work->transaction_id = request.transaction_id();
   work->asks_outcome = true;
-  work->finish = [&response, done = std::move(done)](CallEnd end) mutable {
+  work->finish = [&response, done = std::move(done)](call::CallEnd end) mutable {
     if (end.transaction.has_value()) {
-      response.set_outcome(OutcomeOf(end.transaction->state()));
+      response.set_outcome(call::OutcomeOf(end.transaction->state()));
       *response.mutable_transaction() = *std::move(end.transaction);
       end.status = absl::OkStatus();
     } else if (const std::string reason = ErrorDetail(end.status).reason();
-               reason == kCommitInDoubt || reason == kEffectsElsewhere) {
+               reason == call::kCommitInDoubt || reason == call::kEffectsElsewhere) {
       response.set_outcome(v1::OUTCOME_UNKNOWN);
       end.status = absl::OkStatus();
     }
     done(end.status);
   };
-  return Submit(*connection, *std::move(work), [](Target&, Work&) { return absl::OkStatus(); });
+  return Submit(*connection, *std::move(work), [](call::Target&, call::Work&) { return absl::OkStatus(); });
 }
 
 void Gateway::ResolveToken(const Connection& connection, const postgres::TransactionMark& mark, absl::Time deadline,
                            v1::GetTransactionOutcomeResponse& response, Done done) {
-  Shard& shard = *shards_[connection.shard];
+  call::Shard& shard = *shards_[connection.shard];
   shard.loop().Post([this, &shard, &response, target_id = connection.target, mark, deadline,
                      done = std::move(done)]() mutable {
-    const absl::Time started = Now();
+    const absl::Time started = clock_.Now();
     const auto answer = [this, started](Done& then, const absl::Status& status) {
-      metrics_.ForMethod(Method::kGetTransactionOutcome).Finished(Now() - started, ErrorDetail(status).kind());
+      metrics_.ForMethod(Method::kGetTransactionOutcome).Finished(clock_.Now() - started, ErrorDetail(status).kind());
       then(status);
     };
-    Target* target = shard.FindTarget(target_id);
+    call::Target* target = shard.FindTarget(target_id);
     if (target == nullptr || target->resolver().size() >= kMaxTokensAskedFor) {
       answer(done, MakeError(absl::StatusCode::kResourceExhausted, v1::ERROR_KIND_CONNECTION, "TOO_MANY_QUESTIONS",
                              absl::StrCat("too many outcomes are being asked for (limit ", kMaxTokensAskedFor, ")")));
@@ -640,7 +641,7 @@ void Gateway::ResolveToken(const Connection& connection, const postgres::Transac
     target->AskOutcome(mark, deadline,
                        [&response, answer, mark, done = std::move(done)](postgres::CommitFate fate) mutable {
                          if (fate == postgres::CommitFate::kInProgress) {
-                           answer(done, StillInProgress());
+                           answer(done, call::StillInProgress());
                            return;
                          }
                          // One that was run again was rolled back first, and committed under another id. And what it

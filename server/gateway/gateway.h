@@ -15,12 +15,13 @@
 #include "absl/time/time.h"
 #include "engine/db/v1/admin.pb.h"
 #include "engine/db/v1/connector.pb.h"
+#include "server/call/shard.h"
+#include "server/call/work.h"
 #include "server/config/settings.h"
 #include "server/gateway/connections.h"
-#include "server/gateway/shard.h"
-#include "server/gateway/work.h"
+#include "server/loop/blocking_executor.h"
+#include "server/loop/clock.h"
 #include "server/observe/metrics.h"
-#include "server/postgres/blocking_executor.h"
 #include "server/postgres/transaction_mark.h"
 #include "server/sql/statement_cache.h"
 
@@ -29,13 +30,13 @@ namespace engine::db::gateway {
 // Who calls.
 struct Caller {
   absl::Time deadline = absl::InfiniteFuture();
-  SessionId session = 0;  // 0: not on a session
+  call::SessionId session = 0;  // 0: not on a session
 };
 
 // Names a call that runs, to cancel or resume it. One that has ended is no error.
 struct CallRef {
   size_t shard = 0;
-  CallId id = 0;
+  call::CallId id = 0;
 };
 
 // Where the rows of a stream go.
@@ -81,13 +82,15 @@ class Gateway {
   void Cancel(CallRef call);
   void ResumeStream(CallRef call);
 
+  [[nodiscard]] const loop::Clock& clock() const { return clock_; }
+
   // Runs `task` when the current round of the loop that this thread is has ended; at once on any other thread. What
   // many calls have to say at the same time can so leave together.
   static void AtEndOfRound(absl::AnyInvocable<void()> task);
 
   // For a Session stream. Fails past the limit; what it opened ends with it.
-  [[nodiscard]] absl::StatusOr<SessionId> BeginSession();
-  void EndSession(SessionId session);
+  [[nodiscard]] absl::StatusOr<call::SessionId> BeginSession();
+  void EndSession(call::SessionId session);
 
   // Refuses new work, waits until what runs has ended or `grace` has passed, rolls back what is left. Blocks.
   void Drain(absl::Duration grace);
@@ -102,38 +105,39 @@ class Gateway {
  private:
   // What most methods begin with: the connection, and whether the gateway still takes such calls.
   [[nodiscard]] absl::StatusOr<Connection> Admit(const std::string& connection_id, bool starts_work) const;
-  [[nodiscard]] absl::StatusOr<Run> MakeRun(const std::string& sql) const;
+  [[nodiscard]] absl::StatusOr<call::Run> MakeRun(const std::string& sql) const;
   // A work with everything filled in that all methods have in common.
   template <typename Request>
-  [[nodiscard]] absl::StatusOr<Work> MakeWork(const Caller& caller, const Connection& connection,
-                                              const Request& request, observe::Method method) const;
+  [[nodiscard]] absl::StatusOr<call::Work> MakeWork(const Caller& caller, const Connection& connection,
+                                                    const Request& request, observe::Method method) const;
   // Moves to the connection's loop, finishes the work there with `prepare`, and starts it.
-  using Prepare = absl::AnyInvocable<absl::Status(Target& target, Work& work)>;
-  CallRef Submit(const Connection& connection, Work work, Prepare prepare);
+  using Prepare = absl::AnyInvocable<absl::Status(call::Target& target, call::Work& work)>;
+  CallRef Submit(const Connection& connection, call::Work work, Prepare prepare);
   // Ends a call that takes no time: one that is refused, or has nothing to do.
   CallRef Answer(observe::Method method, const absl::Status& status, Done& done);
   template <typename Request, typename Response>
   CallRef RunCommand(const Caller& caller, const Request& request, Response& response, Done done,
-                     observe::Method method, Ending ending, std::string command);
+                     observe::Method method, call::Ending ending, std::string command);
   void ResolveToken(const Connection& connection, const postgres::TransactionMark& mark, absl::Time deadline,
                     v1::GetTransactionOutcomeResponse& response, Done done);
   [[nodiscard]] size_t CancelsUnderWay() const;
   void CloseConnection(Connections::Closing closing, absl::AnyInvocable<void(size_t)> done);
   // Runs `visit` on every shard's loop, then `done` once.
-  void OnEveryShard(absl::AnyInvocable<void(Shard&)> visit, absl::AnyInvocable<void()> done);
+  void OnEveryShard(absl::AnyInvocable<void(call::Shard&)> visit, absl::AnyInvocable<void()> done);
 
   const config::GatewaySettings& settings_;
   observe::Metrics& metrics_;
-  const HandleMaker handles_;
+  const call::HandleMaker handles_;
+  const loop::SteadyClock clock_;
   const absl::Time started_;
-  postgres::BlockingExecutor executor_;
-  postgres::BlockingExecutor questions_;
-  Shared shared_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  loop::BlockingExecutor executor_;
+  loop::BlockingExecutor questions_;
+  call::Shared shared_;
+  std::vector<std::unique_ptr<call::Shard>> shards_;
   Connections connections_;
   mutable sql::StatementCache statements_;
-  std::atomic<CallId> next_call_{1};
-  std::atomic<SessionId> next_session_{1};
+  std::atomic<call::CallId> next_call_{1};
+  std::atomic<call::SessionId> next_session_{1};
   std::atomic<size_t> sessions_{0};
   std::atomic<bool> draining_{false};
 };

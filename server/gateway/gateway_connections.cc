@@ -3,11 +3,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/clock.h"
 #include "server/base/error.h"
-#include "server/gateway/errors.h"
+#include "server/call/errors.h"
+#include "server/call/target.h"
 #include "server/gateway/gateway.h"
-#include "server/gateway/target.h"
+#include "server/loop/clock.h"
 
 namespace engine::db::gateway {
 
@@ -24,9 +24,9 @@ absl::StatusOr<config::TargetSettings> WithErrorDetail(absl::StatusOr<config::Ta
 
 void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v1::ConnectResponse& response,
                       Done done) {
-  const absl::Time started = Now();
+  const absl::Time started = clock_.Now();
   const auto settings_of = [&]() -> absl::StatusOr<config::TargetSettings> {
-    if (draining_) return Draining();
+    if (draining_) return call::Draining();
     switch (request.target_case()) {
       case v1::ConnectRequest::kConfig:
         if (!settings_.allow_inline_targets) {
@@ -58,20 +58,20 @@ void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v
     return;
   }
   const absl::Time deadline = std::min(caller.deadline, started + settings->timeout);
-  Shard& shard = *shards_[opening->shard];
+  call::Shard& shard = *shards_[opening->shard];
   shard.loop().Post([this, &shard, &response, opening = *opening, settings = *std::move(settings), deadline, started,
                      session = caller.session, done = std::move(done)]() mutable {
-    Target& target = shard.OpenTarget(opening.target, settings);
+    call::Target& target = shard.OpenTarget(opening.target, settings);
     target.Connect(deadline, [this, &shard, &response, opening, settings = std::move(settings), started, session,
                               done = std::move(done)](const absl::StatusOr<postgres::ServerInfo>& server) mutable {
-      metrics_.ForMethod(Method::kConnect).Finished(Now() - started, ErrorDetail(server.status()).kind());
+      metrics_.ForMethod(Method::kConnect).Finished(clock_.Now() - started, ErrorDetail(server.status()).kind());
       if (!server.ok()) {
         if (connections_.Abandon(opening)) shard.CloseTarget(opening.target);
         done(server.status());
         return;
       }
       response.set_connection_id(connections_.Confirm(opening, settings, session));
-      if (Target* opened = shard.FindTarget(opening.target)) opened->shares().ConnectionOpened();
+      if (call::Target* opened = shard.FindTarget(opening.target)) opened->shares().ConnectionOpened();
       response.set_server_version(server->version);
       response.set_server_version_num(server->version_number);
       response.set_in_recovery(server->in_recovery);
@@ -88,17 +88,17 @@ void Gateway::Close(const Caller&, const v1::CloseRequest& request, v1::CloseRes
     Answer(Method::kClose, absl::OkStatus(), done);
     return;
   }
-  const absl::Time started = Now();
+  const absl::Time started = clock_.Now();
   CloseConnection(*std::move(closing), [this, &response, started, done = std::move(done)](size_t rolled_back) mutable {
     response.set_transactions_rolled_back(static_cast<uint32_t>(rolled_back));
-    metrics_.ForMethod(Method::kClose).Finished(Now() - started, v1::ERROR_KIND_UNSPECIFIED);
+    metrics_.ForMethod(Method::kClose).Finished(clock_.Now() - started, v1::ERROR_KIND_UNSPECIFIED);
     done(absl::OkStatus());
   });
 }
 
 void Gateway::CloseConnection(Connections::Closing closing, absl::AnyInvocable<void(size_t)> done) {
   metrics_.connections.Set(static_cast<double>(connections_.size()));
-  Shard& shard = *shards_[closing.connection.shard];
+  call::Shard& shard = *shards_[closing.connection.shard];
   shard.loop().Post([&shard, closing = std::move(closing), done = std::move(done)]() mutable {
     const size_t rolled_back = shard.CloseConnection(closing.connection.target, closing.id);
     if (closing.last) shard.CloseTarget(closing.connection.target);
@@ -106,8 +106,8 @@ void Gateway::CloseConnection(Connections::Closing closing, absl::AnyInvocable<v
   });
 }
 
-absl::StatusOr<SessionId> Gateway::BeginSession() {
-  if (draining_) return Draining();
+absl::StatusOr<call::SessionId> Gateway::BeginSession() {
+  if (draining_) return call::Draining();
   if (sessions_.fetch_add(1) >= static_cast<size_t>(settings_.limits.sessions)) {
     --sessions_;
     return MakeError(absl::StatusCode::kResourceExhausted, v1::ERROR_KIND_CONNECTION, "TOO_MANY_SESSIONS",
@@ -117,7 +117,7 @@ absl::StatusOr<SessionId> Gateway::BeginSession() {
   return next_session_.fetch_add(1);
 }
 
-void Gateway::EndSession(SessionId session) {
+void Gateway::EndSession(call::SessionId session) {
   --sessions_;
   metrics_.sessions.Decrement();
   for (Connections::Closing& closing : connections_.CloseSession(session)) {

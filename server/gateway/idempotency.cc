@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/db/v1/connector.pb.h"
 #include "server/base/error.h"
-#include "server/gateway/statement_call.h"
+#include "server/call/statement_call.h"
 #include "server/postgres/command_text.h"
 #include "server/sql/bind.h"
 
@@ -46,7 +46,7 @@ struct Lookup {
   v1::ExecuteResponse found;
 };
 
-absl::Status Bind(Run& run, const std::vector<v1::Value>& values) {
+absl::Status Bind(call::Run& run, const std::vector<v1::Value>& values) {
   const google::protobuf::RepeatedPtrField<v1::Value> parameters(values.begin(), values.end());
   absl::StatusOr<sql::BoundStatement> bound = sql::Bind(run.bound.statement, parameters);
   if (!bound.ok()) return bound.status();
@@ -60,7 +60,7 @@ v1::Value Text(const std::string& text) {
   return value;
 }
 
-std::unique_ptr<postgres::ResultReceiver> Ignore(StatementCall&, postgres::EndCallback end) {
+std::unique_ptr<postgres::ResultReceiver> Ignore(call::StatementCall&, postgres::EndCallback end) {
   return std::make_unique<postgres::CommandResult>(std::move(end));
 }
 
@@ -93,34 +93,34 @@ int64_t DigestOf(std::string_view bytes) {
   return static_cast<int64_t>(hash);
 }
 
-absl::Status MakeIdempotent(Work& work, IdempotentCall call,
-                            absl::FunctionRef<absl::StatusOr<Run>(const std::string& sql)> make_run) {
+absl::Status MakeIdempotent(call::Work& work, IdempotentCall call,
+                            absl::FunctionRef<absl::StatusOr<call::Run>(const std::string& sql)> make_run) {
   if (call.key.size() > kMaxIdempotencyKeyBytes || call.key.find('\0') != std::string::npos) {
     return InvalidRequest("idempotency_key", "MALFORMED_KEY",
                           absl::StrCat("idempotency_key is 1 to ", kMaxIdempotencyKeyBytes, " bytes without NUL"));
   }
   auto lookup = std::make_shared<Lookup>();
-  std::vector<Run> runs;
+  std::vector<call::Run> runs;
 
-  Run make_table;
+  call::Run make_table;
   make_table.bound.text = postgres::CommandText(kMakeTable);
   make_table.receive = Ignore;
   runs.push_back(std::move(make_table));
 
   if (absl::Uniform(absl::BitGen(), 0, kCallsADrop) == 0) {
-    absl::StatusOr<Run> drop = make_run(kDropOld);
+    absl::StatusOr<call::Run> drop = make_run(kDropOld);
     if (!drop.ok()) return drop.status();
     if (absl::Status status = Bind(*drop, {}); !status.ok()) return status;
     drop->receive = Ignore;
     runs.push_back(*std::move(drop));
   }
 
-  absl::StatusOr<Run> take = make_run(kTakeKey);
+  absl::StatusOr<call::Run> take = make_run(kTakeKey);
   if (!take.ok()) return take.status();
   v1::Value digest;
   digest.set_int64_value(call.digest);
   if (absl::Status status = Bind(*take, {Text(call.key), digest}); !status.ok()) return status;
-  take->receive = [lookup](StatementCall&, postgres::EndCallback end) {
+  take->receive = [lookup](call::StatementCall&, postgres::EndCallback end) {
     *lookup = {};
     return std::make_unique<postgres::CommandResult>(
         [lookup, end = std::move(end)](const absl::StatusOr<postgres::Completion>& completion) mutable {
@@ -130,10 +130,10 @@ absl::Status MakeIdempotent(Work& work, IdempotentCall call,
   };
   runs.push_back(*std::move(take));
 
-  absl::StatusOr<Run> look = make_run(kLookUp);
+  absl::StatusOr<call::Run> look = make_run(kLookUp);
   if (!look.ok()) return look.status();
   if (absl::Status status = Bind(*look, {Text(call.key)}); !status.ok()) return status;
-  look->receive = [lookup](StatementCall& of, postgres::EndCallback end) {
+  look->receive = [lookup](call::StatementCall& of, postgres::EndCallback end) {
     return std::make_unique<postgres::CollectedResult>(
         v1::RESULT_FORMAT_ROWS, postgres::ResultLimits{.rows = 1, .bytes = kMaxKeptBytes}, of.Types(), lookup->found,
         [] {}, std::move(end));
@@ -144,7 +144,7 @@ absl::Status MakeIdempotent(Work& work, IdempotentCall call,
   std::move(work.runs.begin(), work.runs.end(), std::back_inserter(runs));
   work.phase_ends.push_back(runs.size());
 
-  absl::StatusOr<Run> keep = make_run(kKeepResponse);
+  absl::StatusOr<call::Run> keep = make_run(kKeepResponse);
   if (!keep.ok()) return keep.status();
   keep->receive = Ignore;
   runs.push_back(*std::move(keep));
@@ -154,7 +154,7 @@ absl::Status MakeIdempotent(Work& work, IdempotentCall call,
     runs[i].internal = i < work.phase_ends[0] || i >= work.phase_ends[1];
   }
   work.runs = std::move(runs);
-  work.after_phase = [lookup, call = std::move(call)](Work& of, size_t phase) mutable -> absl::StatusOr<bool> {
+  work.after_phase = [lookup, call = std::move(call)](call::Work& of, size_t phase) mutable -> absl::StatusOr<bool> {
     if (phase == 0 && !lookup->taken) {
       if (absl::Status status = ReadKept(*lookup, call); !status.ok()) return status;
       return false;

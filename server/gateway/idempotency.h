@@ -12,7 +12,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/gateway/work.h"
+#include "server/call/work.h"
 
 namespace engine::db::gateway {
 
@@ -35,8 +35,9 @@ struct IdempotentCall {
 
 // Puts the work's runs between those that look the key up and those that keep the response. The work is exactly-once,
 // its runs are bound. `make_run` makes a statement of the gateway's own a run.
-[[nodiscard]] absl::Status MakeIdempotent(Work& work, IdempotentCall call,
-                                          absl::FunctionRef<absl::StatusOr<Run>(const std::string& sql)> make_run);
+[[nodiscard]] absl::Status MakeIdempotent(
+    call::Work& work, IdempotentCall call,
+    absl::FunctionRef<absl::StatusOr<call::Run>(const std::string& sql)> make_run);
 
 }  // namespace engine::db::gateway
 

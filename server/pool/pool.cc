@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/clock.h"
 #include "server/base/error.h"
+#include "server/loop/clock.h"
 #include "server/pool/slot.h"
 
 namespace engine::db::pool {
@@ -75,7 +75,7 @@ void Lease::Release() {
   std::exchange(pool_, nullptr)->Release(*std::exchange(slot_, nullptr));
 }
 
-Pool::Pool(postgres::EventLoop& loop, postgres::BlockingExecutor& executor, const config::TargetSettings& settings,
+Pool::Pool(loop::EventLoop& loop, loop::BlockingExecutor& executor, const config::TargetSettings& settings,
            const config::SharedReads& shared_reads, size_t max_waiters, observe::PoolMetrics& metrics)
     : loop_(loop),
       executor_(executor),
@@ -84,6 +84,9 @@ Pool::Pool(postgres::EventLoop& loop, postgres::BlockingExecutor& executor, cons
       shared_reads_(shared_reads),
       max_waiters_(max_waiters),
       metrics_(metrics),
+      reopen_timer_(loop),
+      slow_read_timer_(loop),
+      idle_timer_(loop),
       self_(std::make_shared<Pool*>(this)) {
   metrics_.max_size.Set(settings_.max_pool_size);
 }
@@ -100,7 +103,7 @@ Pool::Ticket Pool::Acquire(Purpose purpose, const Patience& patience, LeaseCallb
   }
   const Ticket ticket = next_ticket_++;
   auto& queue = purpose == Purpose::kTransaction ? transaction_queue_ : autocommit_queue_;
-  queue.push_back(Waiter{ticket, purpose, patience, 0, Now(), std::move(callback)});
+  queue.push_back(Waiter{ticket, purpose, patience, 0, loop_.Now(), std::move(callback)});
   Dispatch();
   return Find(queue, ticket) == queue.end() ? 0 : ticket;
 }
@@ -143,7 +146,7 @@ absl::Status Pool::CheckQueue() {
 
 absl::Status Pool::RunRead(SharedRead& read) {
   if (absl::Status status = CheckQueue(); !status.ok()) return status;
-  read.asked_at = Now();
+  read.asked_at = loop_.Now();
   read.connect_failures = 0;
   read.queued = true;
   read_queue_.push_back(&read);
@@ -181,9 +184,8 @@ void Pool::AbandonRead(SharedRead& read) {
 
 // A server that does not react, or a link that has fallen silent, would keep the place for ever.
 void Pool::CloseUnlessStopped(Slot& slot) {
-  loop_.CancelTimer(slot.cleaning_timer);
-  slot.cleaning_timer = loop_.RunAt(Now() + kCancelPatience, [this, &slot] {
-    slot.cleaning_timer = {};
+  slot.cleaning_timer.Cancel();
+  slot.cleaning_timer.SetAfter(kCancelPatience, [this, &slot] {
     CloseSlot(slot, observe::CloseReason::kUnclean);
     Dispatch();
   });
@@ -259,7 +261,7 @@ Slot* Pool::FindIdle(bool for_read) {
       if (slot->guarded == for_read) break;
     }
     // If not, OnLost closes it. A read is simply repeated, so that a look each time costs more than it saves.
-    if (!for_read || Now() - best->since > kSurelyAlive) best->backend->CheckAlive();
+    if (!for_read || loop_.Now() - best->since > kSurelyAlive) best->backend->CheckAlive();
     if (best->state == SlotState::kIdle) return best;
   }
   return nullptr;
@@ -273,7 +275,7 @@ void Pool::Grant(Slot& slot, Waiter waiter) {
   slot.statement.reset();
   const bool guard = waiter.purpose == Purpose::kReads;
   if (slot.guarded != guard) SetGuard(slot, guard);
-  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(Now() - waiter.asked_at));
+  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(loop_.Now() - waiter.asked_at));
   waiter.callback(Lease(this, &slot));
 }
 
@@ -322,7 +324,7 @@ void Pool::StartRead(Slot& slot, SharedRead& read) {
   read.queued = false;
   read.slot = &slot;
   slot.reads.push_back(&read);
-  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(Now() - read.asked_at));
+  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(loop_.Now() - read.asked_at));
   postgres::Operation operation;
   operation.text = read.text;
   operation.parameters = read.parameters;
@@ -355,13 +357,12 @@ void Pool::DrainForWaiters(size_t count) {
 // --- reads behind slow ones
 
 void Pool::WatchSoon() {
-  if (slow_read_timer_.second != 0) return;
-  slow_read_timer_ = loop_.RunAt(Now() + kSlowRead, [this] { WatchSlowReads(); });
+  if (slow_read_timer_.is_set()) return;
+  slow_read_timer_.SetAfter(kSlowRead, [this] { WatchSlowReads(); });
 }
 
 void Pool::WatchSlowReads() {
-  slow_read_timer_ = {};
-  const absl::Time now = Now();
+  const absl::Time now = loop_.Now();
   bool crowded = false;
   bool moved = false;
   for (const auto& slot : slots_) {

@@ -23,11 +23,11 @@
 #include "absl/time/time.h"
 #include "server/config/settings.h"
 #include "server/config/target.h"
+#include "server/loop/blocking_executor.h"
+#include "server/loop/event_loop.h"
 #include "server/observe/metrics.h"
 #include "server/postgres/backend.h"
-#include "server/postgres/blocking_executor.h"
 #include "server/postgres/cancel_requests.h"
-#include "server/postgres/event_loop.h"
 #include "server/postgres/results.h"
 
 namespace engine::db::pool {
@@ -120,7 +120,7 @@ class Pool {
   using LeaseCallback = absl::AnyInvocable<void(absl::StatusOr<Lease>)>;
   using Ticket = uint64_t;  // 0: none
 
-  Pool(postgres::EventLoop& loop, postgres::BlockingExecutor& executor, const config::TargetSettings& settings,
+  Pool(loop::EventLoop& loop, loop::BlockingExecutor& executor, const config::TargetSettings& settings,
        const config::SharedReads& shared_reads, size_t max_waiters, observe::PoolMetrics& metrics);
   // Nobody may wait or hold a lease any more: see Close().
   ~Pool();
@@ -234,8 +234,8 @@ class Pool {
   // The one door for a slot's state; keeps the counts.
   void SetState(Slot& slot, SlotState state);
 
-  postgres::EventLoop& loop_;
-  postgres::BlockingExecutor& executor_;
+  loop::EventLoop& loop_;
+  loop::BlockingExecutor& executor_;
   postgres::CancelRequests cancels_;
   const config::TargetSettings& settings_;
   const config::SharedReads shared_reads_;
@@ -259,9 +259,9 @@ class Pool {
   absl::Status last_open_failure_;
   absl::Time next_open_at_ = absl::InfinitePast();
   absl::BitGen random_;
-  postgres::EventLoop::TimerId reopen_timer_;
-  postgres::EventLoop::TimerId slow_read_timer_;
-  postgres::EventLoop::TimerId idle_timer_;
+  loop::Timer reopen_timer_;
+  loop::Timer slow_read_timer_;
+  loop::Timer idle_timer_;
   std::shared_ptr<Pool*> self_;  // for work that comes back from another thread or a later round
 };
 

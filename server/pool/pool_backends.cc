@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "server/base/clock.h"
 #include "server/base/error.h"
+#include "server/loop/clock.h"
 #include "server/observe/log.h"
 #include "server/pool/backoff.h"
 #include "server/pool/pool.h"
@@ -49,20 +49,17 @@ constexpr char kNewSeed[] =
 void Pool::Start() {
   while (Size() < static_cast<size_t>(settings_.min_pool_size) && OpenAnother()) {
   }
-  idle_timer_ = loop_.RunAt(Now() + kIdleLifetime / 5, [this] { CloseIdle(); });
+  idle_timer_.SetAfter(kIdleLifetime / 5, [this] { CloseIdle(); });
 }
 
 size_t Pool::Size() const { return opening_ + idle_ + leased_ + shared_ + cleaning_; }
 
 bool Pool::OpenAnother() {
   if (closed_ || Size() >= static_cast<size_t>(settings_.max_pool_size)) return false;
-  const absl::Time now = Now();
+  const absl::Time now = loop_.Now();
   if (now < next_open_at_) {
-    if (reopen_timer_.second == 0) {
-      reopen_timer_ = loop_.RunAt(next_open_at_, [this] {
-        reopen_timer_ = {};
-        Dispatch();
-      });
+    if (!reopen_timer_.is_set()) {
+      reopen_timer_.SetAt(next_open_at_, [this] { Dispatch(); });
     }
     return false;
   }
@@ -87,7 +84,7 @@ void Pool::OpenWithPassword(absl::StatusOr<std::string> password) {
     OnOpenFailed(password.status());
     return;
   }
-  auto owned = std::make_unique<Slot>();
+  auto owned = std::make_unique<Slot>(loop_);
   Slot& slot = *owned;
   slots_.push_back(std::move(owned));
   ++opening_;
@@ -98,7 +95,7 @@ void Pool::OpenWithPassword(absl::StatusOr<std::string> password) {
   events.lost = [this, &slot](const absl::Status& status) { OnLost(slot, status); };
   slot.backend = std::make_unique<Backend>(loop_, executor_, cancels_,
                                            postgres::ConnectParameters(settings_, *std::move(password)),
-                                           Now() + settings_.ConnectTimeout(), std::move(events));
+                                           loop_.Now() + settings_.ConnectTimeout(), std::move(events));
 }
 
 void Pool::OnOpened(Slot& slot, const absl::Status& status) {
@@ -130,7 +127,7 @@ void Pool::OnOpenFailed(const absl::Status& status) {
                                                {"sqlstate", detail.sqlstate()},
                                                {"failures", open_failures_}});
   // One at a time tries for all who wait: the delay spares nobody, it only keeps them waiting when the server is back.
-  next_open_at_ = Now() + std::min(kLongestReopenDelay, BackoffDelay(settings_.retry, open_failures_, random_));
+  next_open_at_ = loop_.Now() + std::min(kLongestReopenDelay, BackoffDelay(settings_.retry, open_failures_, random_));
   // The file may have been about to change when it was read: nobody hears of the first refusal.
   const bool may_be_old = !settings_.password_file.empty() && postgres::MayMeanOldSecret(detail.sqlstate());
   if (!may_be_old || std::exchange(secret_reloaded_, true)) FailWaiters(status);
@@ -141,7 +138,7 @@ void Pool::OnOpenFailed(const absl::Status& status) {
 void Pool::FailWaiters(const absl::Status& status) {
   if (idle_ + leased_ + shared_ + cleaning_ > 0) return;
   const bool permanent = status.code() == absl::StatusCode::kFailedPrecondition;
-  const absl::Time now = Now();
+  const absl::Time now = loop_.Now();
   const auto gives_up = [&](const Patience& patience, int failures) {
     return permanent || failures >= patience.max_attempts || now >= patience.until;
   };
@@ -172,7 +169,7 @@ void Pool::FailWaiters(const absl::Status& status) {
 
 void Pool::CloseSlot(Slot& slot, observe::CloseReason reason) {
   if (slot.state == SlotState::kClosed) return;
-  loop_.CancelTimer(slot.cleaning_timer);
+  slot.cleaning_timer.Cancel();
   if (slot.state != SlotState::kOpening) metrics_.BackendClosed(reason);
   SetState(slot, SlotState::kClosed);
   slot.backend->Close();
@@ -185,7 +182,7 @@ void Pool::CloseSlot(Slot& slot, observe::CloseReason reason) {
 }
 
 void Pool::CloseIdle() {
-  const absl::Time now = Now();
+  const absl::Time now = loop_.Now();
   std::vector<Slot*> surplus;
   size_t open = Size();
   for (const auto& slot : slots_) {
@@ -197,15 +194,15 @@ void Pool::CloseIdle() {
   for (Slot* slot : surplus) CloseSlot(*slot, observe::CloseReason::kIdle);
   while (Size() < static_cast<size_t>(settings_.min_pool_size) && OpenAnother()) {
   }
-  idle_timer_ = loop_.RunAt(now + kIdleLifetime / 5, [this] { CloseIdle(); });
+  idle_timer_.SetAt(now + kIdleLifetime / 5, [this] { CloseIdle(); });
 }
 
 void Pool::Close() {
   if (closed_) return;
   closed_ = true;
-  loop_.CancelTimer(reopen_timer_);
-  loop_.CancelTimer(slow_read_timer_);
-  loop_.CancelTimer(idle_timer_);
+  reopen_timer_.Cancel();
+  slow_read_timer_.Cancel();
+  idle_timer_.Cancel();
   const absl::Status closed = CheckQueue();
   std::vector<Waiter> waiters;
   for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
@@ -257,8 +254,7 @@ void Pool::Release(Slot& slot) {
 
 void Pool::StartCleaning(Slot& slot) {
   SetState(slot, SlotState::kCleaning);
-  slot.cleaning_timer = loop_.RunAt(Now() + kCleaningTime, [this, &slot] {
-    slot.cleaning_timer = {};
+  slot.cleaning_timer.SetAfter(kCleaningTime, [this, &slot] {
     CloseSlot(slot, observe::CloseReason::kUnclean);
     Dispatch();
   });
@@ -287,7 +283,7 @@ void Pool::Clean(Slot& slot) {
     return Clean(slot);
   }
   if (slot.session_changed || slot.backend->ReportedSettingsChanged()) return Reset(slot);
-  loop_.CancelTimer(slot.cleaning_timer);
+  slot.cleaning_timer.Cancel();
   SetState(slot, SlotState::kIdle);
   Dispatch();
 }
@@ -338,7 +334,7 @@ void Pool::OnDrained(Slot& slot) {
   slot.internal.clear();
   switch (slot.state) {
     case SlotState::kShared:
-      loop_.CancelTimer(slot.cleaning_timer);
+      slot.cleaning_timer.Cancel();
       if (slot.retired) {
         CloseSlot(slot, observe::CloseReason::kRetired);
       } else if (slot.internal_failed) {  // the guard could not be set: never seen, but then nothing is proven
@@ -398,7 +394,7 @@ void Pool::SetState(Slot& slot, SlotState state) {
     if (size_t* after = count(state)) ++*after;
   }
   slot.state = state;
-  slot.since = Now();
+  slot.since = loop_.Now();
   metrics_.opening.Set(static_cast<double>(opening_));
   metrics_.idle.Set(static_cast<double>(idle_));
   metrics_.leased.Set(static_cast<double>(leased_ + cleaning_));

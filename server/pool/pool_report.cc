@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/base/clock.h"
 #include "server/base/error.h"
+#include "server/loop/clock.h"
 #include "server/pool/pool.h"
 #include "server/pool/slot.h"
 
@@ -36,7 +36,7 @@ std::string Pool::DescribeUse() const {
   std::sort(holders.begin(), holders.end(), [](const Slot* a, const Slot* b) { return a->since < b->since; });
   if (holders.size() > 3) holders.resize(3);
   if (holders.empty()) return text;
-  const absl::Time now = Now();
+  const absl::Time now = loop_.Now();
   absl::StrAppend(&text, "; oldest holders: ", absl::StrJoin(holders, ", ", [&](std::string* out, const Slot* slot) {
     absl::StrAppend(
         out, slot->purpose == Purpose::kTransaction ? "a transaction" : "a statement", " for ",

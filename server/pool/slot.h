@@ -13,6 +13,8 @@
 namespace engine::db::pool {
 
 struct Slot {
+  explicit Slot(loop::EventLoop& loop) : cleaning_timer(loop) {}
+
   std::unique_ptr<postgres::Backend> backend;
   Pool::SlotState state = Pool::SlotState::kOpening;
   absl::Time since;  // in this state
@@ -34,7 +36,7 @@ struct Slot {
   postgres::Backend::OperationId stopping = 0;  // which one's end is waited for, for a while
   // default_transaction_read_only is on, as of the last statement in the pipeline.
   bool guarded = false;
-  postgres::EventLoop::TimerId cleaning_timer;
+  loop::Timer cleaning_timer;
   // Receivers of the pool's own statements that are in flight.
   std::list<std::unique_ptr<postgres::CommandResult>> internal;
   bool internal_failed = false;

@@ -11,8 +11,8 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/clock.h"
 #include "server/base/error.h"
+#include "server/loop/clock.h"
 #include "server/postgres/notices.h"
 #include "server/postgres/result_error.h"
 #include "server/postgres/sqlstate.h"
@@ -52,17 +52,17 @@ using ResultPtr = std::unique_ptr<PGresult, ResultDeleter>;
 
 }  // namespace
 
-Backend::Backend(EventLoop& loop, BlockingExecutor& executor, CancelRequests& cancels,
+Backend::Backend(loop::EventLoop& loop, loop::BlockingExecutor& executor, CancelRequests& cancels,
                  const ConnectParameters& parameters, absl::Time connect_deadline, Events events)
     : loop_(loop),
       executor_(executor),
       cancels_(cancels),
       texts_(parameters.error_texts()),
       events_(std::move(events)),
+      connect_timer_(loop),
       prepared_(kMaxPreparedStatements),
       self_(std::make_shared<Backend*>(this)) {
-  connect_timer_ = loop_.RunAt(connect_deadline, [this] {
-    connect_timer_ = {};
+  connect_timer_.SetAt(connect_deadline, [this] {
     FailConnecting(ConnectFailed(texts_.target, "no answer within the time allowed for connecting", ""));
   });
   // Never from within the constructor: the owner does not have us yet.
@@ -143,7 +143,7 @@ bool Backend::ConnectsAgain() {
 void Backend::OnConnected() {
   if (ConnectsAgain()) return;
   parameters_.reset();
-  loop_.CancelTimer(connect_timer_);
+  connect_timer_.Cancel();
   PQsetErrorVerbosity(connection_, PQERRORS_DEFAULT);
   if (PQsetnonblocking(connection_, 1) != 0 || PQenterPipelineMode(connection_) == 0) {
     FailConnecting(PQerrorMessage(connection_));
@@ -175,7 +175,7 @@ Backend::OperationId Backend::Run(const Operation& operation) {
   entry.sync = operation.sync;
   const OperationId id = entry.id;
   const bool sent = usable() && Send(operation, entry);
-  if (in_flight_.empty()) front_since_ = Now();
+  if (in_flight_.empty()) front_since_ = loop_.Now();
   in_flight_.push_back(std::move(entry));
   if (!sent) {
     // libpq refuses to send only when the link is broken. Told later: callers of Run() expect no callback from within.
@@ -318,7 +318,7 @@ void Backend::Cancel() {
 void Backend::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
-  loop_.CancelTimer(connect_timer_);
+  connect_timer_.Cancel();
   if (watched_fd_ >= 0) loop_.Unwatch(watched_fd_);
   watched_fd_ = -1;
   if (connection_ != nullptr) PQfinish(connection_);
@@ -537,7 +537,7 @@ void Backend::HandleStatementResult(InFlight& front, const PGresult& result) {
 void Backend::FinishFront() {
   InFlight done = std::move(in_flight_.front());
   in_flight_.pop_front();
-  const absl::Time now = Now();
+  const absl::Time now = loop_.Now();
   front_took_ = now - front_since_;
   front_since_ = now;
   if (done.text != nullptr) last_failed_ = !done.error.ok();

@@ -16,10 +16,10 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "server/postgres/blocking_executor.h"
+#include "server/loop/blocking_executor.h"
+#include "server/loop/event_loop.h"
 #include "server/postgres/cancel_requests.h"
 #include "server/postgres/connect_parameters.h"
-#include "server/postgres/event_loop.h"
 #include "server/postgres/prepared_statements.h"
 #include "server/postgres/result_receiver.h"
 #include "server/sql/bind.h"
@@ -57,8 +57,8 @@ class Backend {
   };
 
   // All must outlive it.
-  Backend(EventLoop& loop, BlockingExecutor& executor, CancelRequests& cancels, const ConnectParameters& parameters,
-          absl::Time connect_deadline, Events events);
+  Backend(loop::EventLoop& loop, loop::BlockingExecutor& executor, CancelRequests& cancels,
+          const ConnectParameters& parameters, absl::Time connect_deadline, Events events);
   ~Backend();
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
@@ -163,15 +163,15 @@ class Backend {
   [[nodiscard]] bool SettingChanged(size_t index) const;
   static void OnNotice(void* self, const PGresult* notice);
 
-  EventLoop& loop_;
-  BlockingExecutor& executor_;
+  loop::EventLoop& loop_;
+  loop::BlockingExecutor& executor_;
   CancelRequests& cancels_;
   const ErrorTexts texts_;
   Events events_;
   State state_ = State::kConnecting;
   PGconn* connection_ = nullptr;
   int watched_fd_ = -1;
-  EventLoop::TimerId connect_timer_;
+  loop::Timer connect_timer_;
   std::optional<ConnectParameters> parameters_;  // until connected
   int pid_ = 0;
 

@@ -15,11 +15,11 @@ constexpr size_t kMaxWaiting = 1'000;
 
 }  // namespace
 
-CancelRequests::CancelRequests(EventLoop& loop) : loop_(loop), self_(std::make_shared<CancelRequests*>(this)) {}
+CancelRequests::CancelRequests(loop::EventLoop& loop) : loop_(loop), self_(std::make_shared<CancelRequests*>(this)) {}
 
 CancelRequests::~CancelRequests() { *self_ = nullptr; }
 
-void CancelRequests::Send(CancelPtr cancel, EventLoop::Task done) {
+void CancelRequests::Send(CancelPtr cancel, loop::EventLoop::Task done) {
   if (under_way_ < kMaxUnderWay) {
     Start({std::move(cancel), std::move(done)});
   } else if (waiting_.size() < kMaxWaiting) {

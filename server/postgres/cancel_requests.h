@@ -8,7 +8,7 @@
 #include <deque>
 #include <memory>
 
-#include "server/postgres/event_loop.h"
+#include "server/loop/event_loop.h"
 
 namespace engine::db::postgres {
 
@@ -26,26 +26,26 @@ class CancelRequests {
   using CancelPtr = std::unique_ptr<PGcancel, Deleter>;
 
   // The loop must outlive it.
-  explicit CancelRequests(EventLoop& loop);
+  explicit CancelRequests(loop::EventLoop& loop);
   // What is under way goes on, and its `done` may still come. What waits is dropped.
   ~CancelRequests();
   CancelRequests(const CancelRequests&) = delete;
   CancelRequests& operator=(const CancelRequests&) = delete;
 
   // `done` comes once the server has signalled the backend, or that has failed; never from within.
-  void Send(CancelPtr cancel, EventLoop::Task done);
+  void Send(CancelPtr cancel, loop::EventLoop::Task done);
   [[nodiscard]] size_t under_way() const { return under_way_; }
 
  private:
   struct Request {
     CancelPtr cancel;
-    EventLoop::Task done;
+    loop::EventLoop::Task done;
   };
 
   void Start(Request request);
   void OnSent();
 
-  EventLoop& loop_;
+  loop::EventLoop& loop_;
   size_t under_way_ = 0;
   std::deque<Request> waiting_;
   std::shared_ptr<CancelRequests*> self_;  // for threads that end when it is gone; used on the loop only

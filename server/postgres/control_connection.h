@@ -13,7 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/base/clock.h"
+#include "server/loop/clock.h"
 #include "server/postgres/connect_parameters.h"
 #include "server/postgres/control_link.h"
 #include "server/postgres/sqlstate.h"
@@ -50,17 +50,18 @@ class LinkDeadline {
 template <typename Ask>
 [[nodiscard]] auto WithControlConnection(ConnectParameters parameters, absl::Duration timeout, Ask&& ask)
     -> absl::StatusOr<std::invoke_result_t<Ask, pqxx::nontransaction&>> {
-  const absl::Time deadline = Now() + timeout;
+  const loop::SteadyClock clock;
+  const absl::Time deadline = clock.Now() + timeout;
   parameters.LimitStatements(timeout);
-  absl::StatusOr<LinkPtr> link = OpenLink(parameters, deadline);
+  absl::StatusOr<LinkPtr> link = OpenLink(parameters, clock, deadline);
   if (!link.ok()) return link.status();
   try {
     ControlLink control(*std::move(link));
-    const LinkDeadline watch(control.connection().sock(), std::max(absl::ZeroDuration(), deadline - Now()));
+    const LinkDeadline watch(control.connection().sock(), std::max(absl::ZeroDuration(), deadline - clock.Now()));
     pqxx::nontransaction work(control.connection());
     return ask(work);
   } catch (const std::exception& error) {
-    return ConnectFailed(parameters.target_name(), Now() >= deadline ? kNoAnswer : error.what(),
+    return ConnectFailed(parameters.target_name(), clock.Now() >= deadline ? kNoAnswer : error.what(),
                          parameters.error_texts().password);
   }
 }

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "server/base/clock.h"
+#include "server/loop/clock.h"
 #include "server/postgres/notices.h"
 #include "server/postgres/sqlstate.h"
 
@@ -17,10 +17,10 @@ void OnNotice(void* parameters, const PGresult* notice) {
 }
 
 // Whether the socket became ready in time.
-bool Wait(int socket, bool for_reading, absl::Time deadline) {
+bool Wait(int socket, bool for_reading, const loop::Clock& clock, absl::Time deadline) {
   pollfd wanted = {.fd = socket, .events = static_cast<short>(for_reading ? POLLIN : POLLOUT), .revents = 0};
   while (true) {
-    const absl::Duration left = std::clamp(deadline - Now(), absl::ZeroDuration(), absl::Hours(1));
+    const absl::Duration left = std::clamp(deadline - clock.Now(), absl::ZeroDuration(), absl::Hours(1));
     const int ready =
         poll(&wanted, 1, static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1)))));
     if (ready >= 0 || errno != EINTR) return ready > 0;
@@ -29,7 +29,7 @@ bool Wait(int socket, bool for_reading, absl::Time deadline) {
 
 }  // namespace
 
-absl::StatusOr<LinkPtr> OpenLink(const ConnectParameters& parameters, absl::Time deadline) {
+absl::StatusOr<LinkPtr> OpenLink(const ConnectParameters& parameters, const loop::Clock& clock, absl::Time deadline) {
   LinkPtr link(PQconnectStart(parameters.ConnectionString().c_str()));
   if (link == nullptr) return ConnectFailed(parameters.target_name(), "out of memory", "");
   PQsetNoticeReceiver(link.get(), &OnNotice, const_cast<ConnectParameters*>(&parameters));  // libpq passes it on
@@ -37,7 +37,7 @@ absl::StatusOr<LinkPtr> OpenLink(const ConnectParameters& parameters, absl::Time
   PostgresPollingStatusType status =
       PQstatus(link.get()) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
   while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) {
-    if (!Wait(PQsocket(link.get()), status == PGRES_POLLING_READING, deadline)) {
+    if (!Wait(PQsocket(link.get()), status == PGRES_POLLING_READING, clock, deadline)) {
       return ConnectFailed(parameters.target_name(), kNoAnswer, "");
     }
     status = PQconnectPoll(link.get());

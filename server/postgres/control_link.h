@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/loop/clock.h"
 #include "server/postgres/connect_parameters.h"
 
 namespace engine::db::postgres {
@@ -22,7 +23,8 @@ using LinkPtr = std::unique_ptr<PGconn, LinkDeleter>;
 
 // Logs in. Blocks until `deadline` at most, but for looking the host's name up. Errors are those of ConnectFailed().
 // `parameters` must live as long as the link.
-[[nodiscard]] absl::StatusOr<LinkPtr> OpenLink(const ConnectParameters& parameters, absl::Time deadline);
+[[nodiscard]] absl::StatusOr<LinkPtr> OpenLink(const ConnectParameters& parameters, const loop::Clock& clock,
+                                               absl::Time deadline);
 
 // The message of ConnectFailed() for a server that is silent.
 inline constexpr char kNoAnswer[] = "no answer within the time allowed for a question";

@@ -12,8 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "server/base/clock.h"
 #include "server/base/text.h"
+#include "server/loop/clock.h"
 #include "server/observe/log.h"
 #include "server/postgres/message_text.h"
 
@@ -56,13 +56,14 @@ class Counts {
     if (kinds_.size() >= kMaxKinds && !kinds_.contains(kind)) kinds_.clear();
     Kind& counted = kinds_[kind];
     ++counted.count;
-    const absl::Time now = Now();
+    const absl::Time now = clock_.Now();
     if (now < counted.next_line) return 0;
     counted.next_line = now + kInterval;
     return std::exchange(counted.count, 0);
   }
 
  private:
+  const loop::SteadyClock clock_;
   absl::Mutex mutex_;
   absl::flat_hash_map<std::string, Kind> kinds_ ABSL_GUARDED_BY(mutex_);
 };

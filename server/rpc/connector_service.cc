@@ -18,7 +18,7 @@ grpc::ServerUnaryReactor* RunUnary(gateway::Gateway& gateway,
                                    const grpc::CallbackServerContext& context, const Request& request,
                                    Response& response) {
   return UnaryCall::Run(gateway, [&](gateway::Gateway::Done done) {
-    return (gateway.*method)(CallerOf(context), request, response, std::move(done));
+    return (gateway.*method)(CallerOf(gateway, context), request, response, std::move(done));
   });
 }
 
@@ -36,7 +36,7 @@ grpc::ServerUnaryReactor* ConnectorService::Execute(grpc::CallbackServerContext*
 
 grpc::ServerWriteReactor<v1::ExecuteStreamResponse>* ConnectorService::ExecuteStream(
     grpc::CallbackServerContext* context, const v1::ExecuteStreamRequest* request) {
-  return new StreamCall(gateway_, CallerOf(*context), *request);
+  return new StreamCall(gateway_, CallerOf(gateway_, *context), *request);
 }
 
 grpc::ServerUnaryReactor* ConnectorService::ExecuteBatch(grpc::CallbackServerContext* context,

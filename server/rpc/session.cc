@@ -60,7 +60,7 @@ class Session::Call : public gateway::RowSink {
 };
 
 Session::Session(gateway::Gateway& gateway) : gateway_(gateway) {
-  const absl::StatusOr<gateway::SessionId> id = gateway_.BeginSession();
+  const absl::StatusOr<call::SessionId> id = gateway_.BeginSession();
   if (!id.ok()) {
     finished_ = true;
     Finish(ToGrpc(id.status()));

@@ -51,7 +51,7 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
   [[nodiscard]] bool MayRead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   gateway::Gateway& gateway_;
-  gateway::SessionId id_ = 0;
+  call::SessionId id_ = 0;
 
   absl::Mutex mutex_;
   // The request that is being read; afterwards its calls share it.

@@ -1,0 +1,96 @@
+#include "server/call/statement_error.h"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error.h"
+#include "server/base/text.h"
+#include "server/call/parameter_hint.h"
+#include "server/postgres/result_error.h"
+
+namespace engine::db::call {
+namespace {
+
+// "parameters[1]" of the third statement is "statements[2].parameters[1]", or that of one of its lists.
+std::string FromRoot(const Run& run, std::string_view field) {
+  if (!run.in_batch) return std::string(field);
+  std::string path = absl::StrCat("statements[", run.statement_index, "].");
+  if (run.parameter_list_index >= 0 && field.starts_with("parameters")) {
+    absl::StrAppend(&path, "parameter_lists[", run.parameter_list_index, "].");
+  }
+  return absl::StrCat(path, ToAbsl(field));
+}
+
+// Which of the request's parameters is $number: expressions have taken none.
+int ParameterIndex(const sql::BoundStatement& bound, int number) {
+  int index = 0;
+  for (const std::string_view expression : bound.expressions) {
+    if (expression.empty() && --number == 0) return index;
+    ++index;
+  }
+  return index + number - 1;
+}
+
+void AppendValues(const sql::BoundParameters& parameters, std::vector<std::string_view>& values) {
+  for (int i = 0; i < parameters.size(); ++i) {
+    if (const char* value = parameters.values()[i]) {
+      values.emplace_back(value, static_cast<size_t>(parameters.lengths()[i]));
+    }
+  }
+}
+
+std::vector<std::string_view> ValuesOf(absl::Span<const Run> runs) {
+  std::vector<std::string_view> values;
+  for (const Run& run : runs) {
+    if (!run.internal) AppendValues(run.bound.parameters, values);
+  }
+  return values;
+}
+
+}  // namespace
+
+absl::Status StatementError(const absl::Status& status, absl::Span<const Run> runs, size_t index, bool independent) {
+  const Run& run = runs[index];
+  const bool is_own = run.bound.statement == nullptr || run.internal;
+  const std::string_view sql = is_own ? std::string_view() : run.bound.text->sql;
+  // What one statement has written, a trigger of the next one may repeat.
+  const absl::Status shown =
+      postgres::WithoutValues(status, ValuesOf(independent ? runs.subspan(index, 1) : runs), sql);
+  return WithDetail(shown, [&](v1::DatabaseError& detail) {
+    if (run.internal) {  // nothing that the caller wrote is at fault
+      detail.clear_position();
+      detail.set_field("idempotency_key");
+      if (detail.sqlstate() == "42501") detail.set_hint("the user needs CREATE on the database, or engine_db.calls");
+    }
+    detail.set_statement_index(run.statement_index);
+    if (is_own) return;
+    if (detail.position() > 0) detail.set_position(run.bound.PositionInCallerText(detail.position()));
+    if (const std::string_view hint = ParameterHint(detail, run.bound); !hint.empty()) {
+      const bool alone = detail.hint().empty();
+      detail.set_hint(alone ? std::string(hint) : absl::StrCat(detail.hint(), " (", ToAbsl(hint), ")"));
+    }
+    int number = 0;
+    if (detail.field().starts_with('$') && absl::SimpleAtoi(detail.field().substr(1), &number)) {
+      const int parameter = ParameterIndex(run.bound, number);
+      detail.set_field(FromRoot(run, absl::StrCat("parameters[", parameter, "]")));
+    }
+  });
+}
+
+absl::Status EndingError(const absl::Status& status, absl::Span<const Run> runs) {
+  return postgres::WithoutValues(status, ValuesOf(runs), "");
+}
+
+absl::Status RequestError(const absl::Status& status, const Run& run) {
+  if (!run.in_batch) return status;
+  return WithDetail(status, [&](v1::DatabaseError& detail) {
+    detail.set_statement_index(run.statement_index);
+    detail.set_field(FromRoot(run, detail.field()));
+  });
+}
+
+}  // namespace engine::db::call

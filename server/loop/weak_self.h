@@ -1,0 +1,43 @@
+// How work that comes back later finds out whether the object that asked for it is still there.
+#ifndef ENGINE_DB_SERVER_LOOP_WEAK_SELF_H_
+#define ENGINE_DB_SERVER_LOOP_WEAK_SELF_H_
+
+#include <memory>
+#include <utility>
+
+namespace engine::db::loop {
+
+// The one idiom for lifetime on a loop:
+//
+// - An object is owned by exactly one other object (unique_ptr or member). Nothing is kept alive by a callback.
+// - A callback that may come when its object is gone (from another thread, from a later round of the loop, from an
+//   object that lives longer) goes through the object's WeakSelf, and is dropped then. A loop::Timer needs none: it is
+//   cancelled with its object.
+// - An object that may be further up on the stack when its owner lets go of it is handed to EventLoop::DestroyLater(),
+//   which destroys it at the end of the round.
+//
+// WeakSelf is a member, declared last, so that it is the first to go. It is made and destroyed on the loop, and so are
+// its callbacks run; a bound callback may be moved and destroyed on any thread.
+template <typename T>
+class WeakSelf {
+ public:
+  explicit WeakSelf(T* self) : self_(std::make_shared<T*>(self)) {}
+  ~WeakSelf() { *self_ = nullptr; }
+  WeakSelf(const WeakSelf&) = delete;
+  WeakSelf& operator=(const WeakSelf&) = delete;
+
+  // `callback(self, arguments…)`, or nothing when the object is gone.
+  template <typename Callback>
+  [[nodiscard]] auto Bind(Callback callback) const {
+    return [self = self_, callback = std::move(callback)](auto&&... arguments) mutable {
+      if (*self != nullptr) callback(**self, std::forward<decltype(arguments)>(arguments)...);
+    };
+  }
+
+ private:
+  const std::shared_ptr<T*> self_;
+};
+
+}  // namespace engine::db::loop
+
+#endif  // ENGINE_DB_SERVER_LOOP_WEAK_SELF_H_
