@@ -9,15 +9,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # it, so no arrow of the table points upwards. A folder belongs to the part with the longest name that it begins with.
 parts='
 proto:
+sdk/common:
 sdk/include:
-sdk/src:               @sdk/include
+sdk/src:               @sdk/include sdk/common
 sdk/builtins/include:  @sdk/include
-sdk/builtins/src:      @sdk/builtins/include
+sdk/builtins/src:      @sdk/builtins/include sdk/common
 client/cpp/include:    @sdk/include
-client/cpp/src:        @client/cpp/include sdk/src proto
+client/cpp/src:        @client/cpp/include sdk/common proto
 sdk/examples:          @sdk/builtins/include @client/cpp/include
 
-server/base:           proto
+server/base:           sdk/common proto
 server/loop:           @server/base
 server/observe:        @server/base
 server/config:         @server/observe

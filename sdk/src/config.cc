@@ -1,8 +1,5 @@
 #include "engine_db/config.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -11,19 +8,14 @@
 #include <type_traits>
 #include <utility>
 
-#include "sdk/src/utf8.h"
+#include "sdk/common/connection_text.h"
+#include "sdk/common/limits.h"
+#include "sdk/common/utf8.h"
 
 namespace engine::db {
 namespace {
 
 using Faults = std::vector<ConfigFault>;
-
-constexpr size_t kMaxHost = 255;
-constexpr size_t kMaxName = 63;  // PostgreSQL's NAMEDATALEN - 1.
-constexpr size_t kMaxPassword = 16 << 10;
-constexpr int kMaxInitialDelay = 60'000;
-constexpr int kDefaultMaxDelay = 2000;
-constexpr int kDayMs = 86'400'000;
 
 constexpr std::array<std::pair<std::string_view, TlsMode>, 5> kTlsModes = {{{"disable", TlsMode::kDisable},
                                                                             {"prefer", TlsMode::kPrefer},
@@ -63,60 +55,29 @@ void check_text(Faults& faults, std::string_view field, const std::string& text,
         {std::string(field), "has at most " + std::to_string(max) + " bytes, not " + std::to_string(text.size())});
   } else if (text.find('\0') != std::string::npos) {
     faults.push_back({std::string(field), "has no NUL bytes"});
-  } else if (!internal::is_utf8(text)) {
+  } else if (!common::is_utf8(text)) {
     faults.push_back({std::string(field), "is UTF-8"});
   }
 }
 
-std::string lower(std::string_view text) {
-  std::string lowered(text);
-  for (char& c : lowered) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lowered;
-}
-
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
-
-// Whether a password may stand in a text that is shown as a name: in a URL, with or without its scheme, or in a
-// connection string.
-bool may_hold_password(std::string_view text) {
-  const size_t colon = text.find(':');
-  return contains(text, "://") || (colon != std::string_view::npos && contains(text.substr(colon), "@")) ||
-         (contains(text, "=") && (contains(lower(text), "pass") || contains(lower(text), "pwd")));
-}
-
-// `refused`: characters that stand in "app:password" and in "dbname=orders password=…".
 void check_name(Faults& faults, std::string_view field, const std::string& text, bool required,
                 std::string_view refused) {
   const size_t before = faults.size();
-  check_text(faults, field, text, kMaxName, required);
+  check_text(faults, field, text, limits::kMaxNameBytes, required);
   if (faults.size() > before) return;
-  if (may_hold_password(text)) {
+  if (common::may_hold_password(text)) {
     faults.push_back({std::string(field), "is a name, not a URL or a connection string"});
-  } else if (text.find_first_of(refused) != std::string::npos ||
-             (contains(refused, ":") && contains(lower(text), "%3a"))) {
+  } else if (common::has_refused_character(text, refused)) {
     faults.push_back({std::string(field), "is a name without any of \"" + std::string(refused) +
                                               "\": host, port, user, password and dbname are settings of their own"});
   }
 }
 
-bool is_ipv6_address(const std::string& host) {
-  in6_addr ignored{};
-  return inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &ignored) == 1;
-}
-
-// Not what libpq would read as something else: several hosts ("a,b"), an abstract socket ("@…"), a URL.
 void check_host(Faults& faults, const std::string& host) {
   const size_t before = faults.size();
-  check_text(faults, "host", host, kMaxHost, true);
+  check_text(faults, "host", host, limits::kMaxHostBytes, true);
   if (faults.size() != before) return;
-  bool is_host = host.front() == '/' ? !may_hold_password(host) : std::ranges::all_of(host, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("-._:%").find(c) != std::string_view::npos;
-  });
-  if (host.front() != '/' && contains(host, ":")) is_host = is_host && is_ipv6_address(host);
-  if (is_host) return;
+  if (common::is_host(host)) return;
   faults.push_back({"host", "is one host name, an IP address (no brackets), or the folder of a unix socket"});
 }
 
@@ -207,43 +168,42 @@ std::chrono::milliseconds RetryConfig::max_delay_before(int attempt) const {
 
 int RetryConfig::longest_delay_ms() const {
   // An initial delay that is out of range is a fault of its own, and not this one's too.
-  return max_delay_ms.value_or(std::max(kDefaultMaxDelay, std::clamp(initial_delay_ms, 0, kMaxInitialDelay)));
+  return max_delay_ms.value_or(
+      std::max(limits::kDefaultMaxDelayMs, std::clamp(initial_delay_ms, 0, limits::kMaxInitialDelayMs)));
 }
 
 std::vector<ConfigFault> RetryConfig::validate() const {
-  constexpr int kMaxDelay = 600'000;
   Faults faults;
-  check_range(faults, "max_attempts", max_attempts, 1, 100);
-  check_range(faults, "initial_delay_ms", initial_delay_ms, 0, kMaxInitialDelay);
-  const int least = std::clamp(initial_delay_ms, 0, kMaxInitialDelay);
+  check_range(faults, "max_attempts", max_attempts, 1, limits::kMaxAttempts);
+  check_range(faults, "initial_delay_ms", initial_delay_ms, 0, limits::kMaxInitialDelayMs);
+  const int least = std::clamp(initial_delay_ms, 0, limits::kMaxInitialDelayMs);
   const int longest = longest_delay_ms();
-  if (longest < least || longest > kMaxDelay) {
+  if (longest < least || longest > limits::kMaxMaxDelayMs) {
     faults.push_back({"max_delay_ms", "is initial_delay_ms (" + std::to_string(least) + ") to " +
-                                          std::to_string(kMaxDelay) + ", not " + std::to_string(longest)});
+                                          std::to_string(limits::kMaxMaxDelayMs) + ", not " + std::to_string(longest)});
   }
-  if (!(multiplier >= 1.0 && multiplier <= 10.0)) {  // Not so with NaN either.
+  if (!(multiplier >= 1.0 && multiplier <= limits::kMaxMultiplier)) {  // Not so with NaN either.
     faults.push_back({"multiplier", "is 1.0 to 10.0, not " + std::to_string(multiplier)});
   }
-  check_range(faults, "budget_ms", budget_ms, 0, kDayMs);
+  check_range(faults, "budget_ms", budget_ms, 0, limits::kMaxTimeoutMs);
   return faults;
 }
 
 std::vector<ConfigFault> ConnectionConfig::validate() const {
-  constexpr int kMaxPool = 1000;
   Faults faults;
   check_host(faults, host);
   check_range(faults, "port", port, 1, 65535);
   check_name(faults, "user", user, true, ":=");
-  check_text(faults, "password", password, kMaxPassword, false);
+  check_text(faults, "password", password, limits::kMaxPasswordBytes, false);
   check_name(faults, "dbname", dbname, true, "=");
-  check_range(faults, "max_pool_size", max_pool_size, 1, kMaxPool);
-  if (max_pool_size >= 1 && max_pool_size <= kMaxPool) {
+  check_range(faults, "max_pool_size", max_pool_size, 1, limits::kMaxPoolSize);
+  if (max_pool_size >= 1 && max_pool_size <= limits::kMaxPoolSize) {
     check_range(faults, "min_pool_size", min_pool_size, 0, max_pool_size, "max_pool_size");
   } else {
-    check_range(faults, "min_pool_size", min_pool_size, 0, kMaxPool);
+    check_range(faults, "min_pool_size", min_pool_size, 0, limits::kMaxPoolSize);
   }
-  check_range(faults, "timeout_ms", timeout_ms, 1, kDayMs);
-  check_range(faults, "connect_timeout_ms", connect_timeout_ms, 0, kDayMs);
+  check_range(faults, "timeout_ms", timeout_ms, 1, limits::kMaxTimeoutMs);
+  check_range(faults, "connect_timeout_ms", connect_timeout_ms, 0, limits::kMaxTimeoutMs);
   check_name(faults, "application_name", application_name, false, "");
   for (ConfigFault& fault : retry.validate()) {
     faults.push_back({"retry." + fault.field, std::move(fault.message)});
@@ -281,7 +241,7 @@ ConnectionConfig ConnectionConfig::from_map(const std::map<std::string, std::str
 void require_valid(const ConnectTarget& target) {
   Faults faults;
   if (const auto* source = std::get_if<DataSource>(&target)) {
-    check_text(faults, "data_source", source->name, kMaxName, true);
+    check_text(faults, "data_source", source->name, limits::kMaxNameBytes, true);
   } else {
     faults = std::get<ConnectionConfig>(target).validate();
   }

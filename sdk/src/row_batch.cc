@@ -7,8 +7,8 @@
 #include <stdexcept>
 
 #include "engine_db/error.h"
+#include "sdk/common/utf8.h"
 #include "sdk/src/time_text.h"
-#include "sdk/src/utf8.h"
 
 namespace engine::db {
 namespace {
@@ -288,7 +288,7 @@ double Cell::convert_to_double() const {
 }
 
 CellKind Cell::kind_of_mixed() const {
-  return internal::is_utf8(batch_->data_of(view(), row_)) ? CellKind::kText : CellKind::kBytes;
+  return common::is_utf8(batch_->data_of(view(), row_)) ? CellKind::kText : CellKind::kBytes;
 }
 
 std::chrono::sys_time<std::chrono::microseconds> Cell::convert_to_sys_time() const {

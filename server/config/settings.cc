@@ -13,7 +13,7 @@
 namespace engine::db::config {
 namespace {
 
-void ApplyEnvironment(const Environment& environment, Draft& draft) {
+void ApplyEnvironment(const common::Environment& environment, Draft& draft) {
   if (const auto listen = environment("ENGINE_DB_LISTEN")) {
     std::vector<std::string> addresses = absl::StrSplit(*listen, ',', absl::SkipWhitespace());
     for (std::string& address : addresses) absl::StripAsciiWhitespace(&address);
@@ -74,7 +74,7 @@ void CheckWhole(Draft& draft) {
 
 }  // namespace
 
-absl::StatusOr<GatewaySettings> LoadSettings(const CommandLine& command_line, const Environment& environment) {
+absl::StatusOr<GatewaySettings> LoadSettings(const CommandLine& command_line, const common::Environment& environment) {
   Draft draft;
   // The other half is for gRPC's threads and for PostgreSQL, which shares the machine more often than not.
   draft.settings.event_loops = std::clamp(static_cast<int>(std::thread::hardware_concurrency() / 2), 1, 64);

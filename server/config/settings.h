@@ -11,8 +11,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "sdk/common/limits.h"
+#include "sdk/common/reference.h"
 #include "server/config/listen_address.h"
-#include "server/config/reference.h"
 #include "server/config/target.h"
 #include "server/observe/log.h"
 
@@ -27,7 +28,7 @@ struct ServerTls {
 
 // Bounds on what callers may use. Past one, a call fails at once with an error that names it.
 struct Limits {
-  int request_bytes = 4 << 20;
+  int request_bytes = static_cast<int>(limits::kMaxMessageBytes);
   int statement_bytes = 1 << 20;
   int result_rows = 10'000;    // of a unary call
   int result_bytes = 4 << 20;  // of a unary call
@@ -79,8 +80,8 @@ struct CommandLine {
 // Each scalar setting of the file has a variable: "limits.waiters" is ENGINE_DB_LIMITS_WAITERS, "drainGrace" is
 // ENGINE_DB_DRAIN_GRACE. ENGINE_DB_CONFIG names the file, ENGINE_DB_LISTEN may hold several addresses with commas
 // between.
-[[nodiscard]] absl::StatusOr<GatewaySettings> LoadSettings(const CommandLine& command_line,
-                                                           const Environment& environment = ProcessEnvironment);
+[[nodiscard]] absl::StatusOr<GatewaySettings> LoadSettings(
+    const CommandLine& command_line, const common::Environment& environment = common::process_environment);
 
 }  // namespace engine::db::config
 

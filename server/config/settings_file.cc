@@ -19,7 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "server/base/utf8.h"
+#include "sdk/common/utf8.h"
 #include "server/config/database_url.h"
 #include "server/config/yaml_documents.h"
 
@@ -98,7 +98,7 @@ std::string CamelCase(const std::string& snake) {
 
 class Reader {
  public:
-  Reader(const Environment& environment, Draft& draft) : environment_(environment), draft_(draft) {}
+  Reader(const common::Environment& environment, Draft& draft) : environment_(environment), draft_(draft) {}
 
   void ReadTop(const YAML::Node& top) {
     Handlers handlers;
@@ -205,9 +205,9 @@ class Reader {
       Fail(path, node, node.IsNull() ? kNoValue : "must be a single value");
       return std::nullopt;
     }
-    auto text = ResolveReferences(node.Scalar(), environment_);
-    if (text.ok() && IsValidUtf8(*text)) return *std::move(text);
-    Fail(path, node, text.ok() ? "must be UTF-8" : std::string(text.status().message()));
+    common::Resolved resolved = common::resolve_references(node.Scalar(), environment_);
+    if (resolved.faults.empty() && common::is_utf8(resolved.text)) return std::move(resolved.text);
+    Fail(path, node, resolved.faults.empty() ? "must be UTF-8" : absl::StrJoin(resolved.faults, ", "));
     return std::nullopt;
   }
 
@@ -251,7 +251,7 @@ class Reader {
 
   void ReadDataSource(const std::string& name, const YAML::Node& node, const std::string& path);
 
-  const Environment& environment_;
+  const common::Environment& environment_;
   Draft& draft_;
 };
 
@@ -329,7 +329,8 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
          password = Text(value, where);  // of a file too: that it can't be read is better known now than later
          if (!password || password->empty()) return;
          source.origin["password"] = Located(where, value);
-         if (const auto file = WholeFileReference(value.IsScalar() ? value.Scalar() : "")) source.password_file = *file;
+         if (const auto file = common::whole_file_reference(value.IsScalar() ? value.Scalar() : ""))
+           source.password_file = *file;
        }},
   };
   scheme["description"] = text_field([](const std::string&) {});
@@ -452,7 +453,7 @@ YAML::Node LoadDocument(const std::string& file, std::string content, Draft& dra
 
 }  // namespace
 
-void ReadSettingsFile(const std::string& file, const Environment& environment, Draft& draft) {
+void ReadSettingsFile(const std::string& file, const common::Environment& environment, Draft& draft) {
   std::ifstream stream(file, std::ios::binary);
   std::ostringstream content;
   content << stream.rdbuf();

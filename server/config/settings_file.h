@@ -24,14 +24,14 @@
 
 #include <string>
 
-#include "server/config/reference.h"
+#include "sdk/common/reference.h"
 #include "server/config/setting.h"
 
 namespace engine::db::config {
 
 // Takes over what the file says; adds to draft.faults what is wrong with it, each with path and line. In a path, a key
 // that may be a piece of a value (what is no name of letters, digits, "-", "_" and "."; {password: its,secret}) is "?".
-void ReadSettingsFile(const std::string& file, const Environment& environment, Draft& draft);
+void ReadSettingsFile(const std::string& file, const common::Environment& environment, Draft& draft);
 
 }  // namespace engine::db::config
 

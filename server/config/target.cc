@@ -1,8 +1,5 @@
 #include "server/config/target.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -10,22 +7,14 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "sdk/common/connection_text.h"
+#include "sdk/common/limits.h"
+#include "sdk/common/reference.h"
+#include "sdk/common/utf8.h"
 #include "server/base/error.h"
-#include "server/base/utf8.h"
-#include "server/config/reference.h"
 
 namespace engine::db::config {
 namespace {
-
-constexpr int kMaxHostBytes = 255;
-constexpr int kMaxNameBytes = 63;               // PostgreSQL's NAMEDATALEN - 1: it would cut a longer one off
-constexpr size_t kMaxPasswordBytes = 16 << 10;  // cloud services give tokens of several KiB as passwords
-constexpr int kMaxPoolSize = 1000;
-constexpr int kMaxTimeoutMs = 86'400'000;
-constexpr int kMaxAttempts = 100;
-constexpr int kMaxInitialDelayMs = 60'000;
-constexpr int kMaxMaxDelayMs = 600'000;
-constexpr double kMaxMultiplier = 10.0;
 
 // Adds a fault unless `value` is within the range.
 void CheckRange(const char* field, int value, int min, int max, std::vector<Fault>& faults) {
@@ -38,7 +27,7 @@ void CheckRange(const char* field, int value, int min, int max, std::vector<Faul
 bool CheckText(const char* field, const std::string& value, std::vector<Fault>& faults) {
   if (value.find('\0') != std::string::npos) {
     faults.push_back({field, "must not contain a NUL byte"});
-  } else if (!IsValidUtf8(value)) {
+  } else if (!common::is_utf8(value)) {
     faults.push_back({field, "must be UTF-8"});
   } else {
     return true;
@@ -46,61 +35,35 @@ bool CheckText(const char* field, const std::string& value, std::vector<Fault>& 
   return false;
 }
 
-// Whether a password may stand in a text that is shown as a name: in a URL, with or without its scheme, or in a
-// connection string.
-bool MayHoldPassword(const std::string& value) {
-  const std::string lower = absl::AsciiStrToLower(value);
-  const size_t colon = value.find(':');
-  return absl::StrContains(value, "://") ||
-         (colon != std::string::npos && value.find('@', colon) != std::string::npos) ||
-         (absl::StrContains(value, "=") && (absl::StrContains(lower, "pass") || absl::StrContains(lower, "pwd")));
-}
-
 void CheckName(const char* field, const std::string& value, std::vector<Fault>& faults) {
   if (value.empty()) {
     faults.push_back({field, "is required"});
-  } else if (value.size() > kMaxNameBytes) {
-    faults.push_back({field, absl::StrCat("must have at most ", kMaxNameBytes, " bytes, got ", value.size())});
-  } else if (MayHoldPassword(value)) {
+  } else if (value.size() > limits::kMaxNameBytes) {
+    faults.push_back({field, absl::StrCat("must have at most ", limits::kMaxNameBytes, " bytes, got ", value.size())});
+  } else if (common::may_hold_password(value)) {
     faults.push_back({field, "must be a name, not a URL or a connection string"});
   } else {
     CheckText(field, value, faults);
   }
 }
 
-// "app:password", "app%3Apassword"; and "dbname=orders password=…", which libpq itself may take for a connection
-// string.
 void CheckLoginName(const char* field, const std::string& value, const char* refused, std::vector<Fault>& faults) {
   const size_t before = faults.size();
   CheckName(field, value, faults);
   if (faults.size() > before) return;
-  const bool is_encoded = absl::StrContains(refused, ":") && absl::StrContains(absl::AsciiStrToLower(value), "%3a");
-  if (value.find_first_of(refused) == std::string::npos && !is_encoded) return;
+  if (!common::has_refused_character(value, refused)) return;
   faults.push_back({field, absl::StrCat("must be a name without any of \"", refused,
                                         "\": host, port, user, password and dbname are fields of their own")});
-}
-
-// "::1", "fe80::1%eth0".
-bool IsIpv6Address(const std::string& host) {
-  in6_addr ignored{};
-  return inet_pton(AF_INET6, host.substr(0, host.find('%')).c_str(), &ignored) == 1;
-}
-
-// Excludes what libpq would read as something else: several hosts ("a,b"), an abstract socket ("@…"), a URL.
-bool IsHostCharacter(char c) {
-  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-._:%", absl::string_view(&c, 1));
 }
 
 void CheckHost(const std::string& host, std::vector<Fault>& faults) {
   if (host.empty()) {
     faults.push_back({"host", "is required: a host name, an IP address, or the folder of a unix socket"});
-  } else if (host.size() > kMaxHostBytes) {
-    faults.push_back({"host", absl::StrCat("must have at most ", kMaxHostBytes, " bytes, got ", host.size())});
+  } else if (host.size() > limits::kMaxHostBytes) {
+    faults.push_back({"host", absl::StrCat("must have at most ", limits::kMaxHostBytes, " bytes, got ", host.size())});
   } else if (!CheckText("host", host, faults)) {
     return;
-  } else if (host.front() == '/' ? MayHoldPassword(host)
-                                 : !std::all_of(host.begin(), host.end(), IsHostCharacter) ||
-                                       (absl::StrContains(host, ":") && !IsIpv6Address(host))) {
+  } else if (!common::is_host(host)) {
     faults.push_back(
         {"host",
          "must be one host name, an IP address (no brackets), or the folder of a unix socket that begins with \"/\""});
@@ -112,34 +75,34 @@ RetrySettings CheckRetry(const v1::RetrySettings& retry, const RetrySettings& de
   std::vector<Fault> found;
   RetrySettings result = defaults;
   if (retry.has_max_attempts()) {
-    CheckRange("max_attempts", retry.max_attempts(), 1, kMaxAttempts, found);
+    CheckRange("max_attempts", retry.max_attempts(), 1, limits::kMaxAttempts, found);
     result.max_attempts = retry.max_attempts();
   }
   if (retry.has_initial_delay_ms()) {
-    CheckRange("initial_delay_ms", retry.initial_delay_ms(), 0, kMaxInitialDelayMs, found);
+    CheckRange("initial_delay_ms", retry.initial_delay_ms(), 0, limits::kMaxInitialDelayMs, found);
     result.initial_delay = absl::Milliseconds(retry.initial_delay_ms());
   }
   if (retry.has_max_delay_ms()) {
     const int initial_delay_ms =
-        std::clamp(static_cast<int>(absl::ToInt64Milliseconds(result.initial_delay)), 0, kMaxInitialDelayMs);
+        std::clamp(static_cast<int>(absl::ToInt64Milliseconds(result.initial_delay)), 0, limits::kMaxInitialDelayMs);
     if (retry.max_delay_ms() < initial_delay_ms) {
       found.push_back({"max_delay_ms", absl::StrCat("must be at least initial_delay_ms (", initial_delay_ms, "), got ",
                                                     retry.max_delay_ms())});
     } else {
-      CheckRange("max_delay_ms", retry.max_delay_ms(), 0, kMaxMaxDelayMs, found);
+      CheckRange("max_delay_ms", retry.max_delay_ms(), 0, limits::kMaxMaxDelayMs, found);
     }
     result.max_delay = absl::Milliseconds(retry.max_delay_ms());
   } else {
     result.max_delay = std::max(result.max_delay, result.initial_delay);
   }
   if (retry.has_multiplier()) {
-    if (!(retry.multiplier() >= 1.0 && retry.multiplier() <= kMaxMultiplier)) {  // also for NaN
+    if (!(retry.multiplier() >= 1.0 && retry.multiplier() <= limits::kMaxMultiplier)) {  // also for NaN
       found.push_back({"multiplier", absl::StrCat("must be 1.0 to 10.0, got ", retry.multiplier())});
     }
     result.multiplier = retry.multiplier();
   }
   if (retry.has_budget_ms()) {
-    CheckRange("budget_ms", retry.budget_ms(), 0, kMaxTimeoutMs, found);
+    CheckRange("budget_ms", retry.budget_ms(), 0, limits::kMaxTimeoutMs, found);
     result.budget = retry.budget_ms() == 0 ? absl::InfiniteDuration() : absl::Milliseconds(retry.budget_ms());
   }
   for (Fault& fault : found)
@@ -185,18 +148,18 @@ const char* TargetSettings::ChannelBinding() const {
 
 absl::StatusOr<std::string> TargetSettings::ReadPassword() const {
   if (password_file.empty()) return password;
-  auto content = ReadSecretFile(password_file);
-  const bool nul = content.ok() && content->find('\0') != std::string::npos;
-  if (content.ok() && !nul && IsValidUtf8(*content)) return content;
+  common::Resolved content = common::read_secret_file(password_file);
+  const bool nul = content.text.find('\0') != std::string::npos;
+  if (content.faults.empty() && !nul && common::is_utf8(content.text)) return std::move(content.text);
   v1::DatabaseError detail;
   detail.set_kind(v1::ERROR_KIND_CONNECTION);
   detail.set_phase(v1::PHASE_CONNECTING);
   detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
   detail.set_reason("PASSWORD_FILE");
   detail.set_message(absl::StrCat("the password's file of the data source cannot be used: ",
-                                  nul            ? "it contains a NUL byte"
-                                  : content.ok() ? "it is not UTF-8"
-                                                 : content.status().message()));
+                                  nul                      ? "it contains a NUL byte"
+                                  : content.faults.empty() ? "it is not UTF-8"
+                                                           : content.faults.front()));
   return MakeError(absl::StatusCode::kFailedPrecondition, std::move(detail));
 }
 
@@ -210,20 +173,20 @@ TargetSettings CheckTarget(const v1::ConnectionConfig& config, std::vector<Fault
   }
   CheckLoginName("user", config.user(), ":=", faults);
   target.user = config.user();
-  if (CheckText("password", config.password(), faults) && config.password().size() > kMaxPasswordBytes) {
-    faults.push_back({"password", absl::StrCat("must have at most ", kMaxPasswordBytes, " bytes")});
+  if (CheckText("password", config.password(), faults) && config.password().size() > limits::kMaxPasswordBytes) {
+    faults.push_back({"password", absl::StrCat("must have at most ", limits::kMaxPasswordBytes, " bytes")});
   }
   target.password = config.password();
   CheckLoginName("dbname", config.dbname(), "=", faults);
   target.dbname = config.dbname();
 
   if (config.has_max_pool_size()) {
-    CheckRange("max_pool_size", config.max_pool_size(), 1, kMaxPoolSize, faults);
+    CheckRange("max_pool_size", config.max_pool_size(), 1, limits::kMaxPoolSize, faults);
     target.max_pool_size = config.max_pool_size();
   }
   if (config.has_min_pool_size()) {
-    if (target.max_pool_size < 1 || target.max_pool_size > kMaxPoolSize) {
-      CheckRange("min_pool_size", config.min_pool_size(), 0, kMaxPoolSize, faults);
+    if (target.max_pool_size < 1 || target.max_pool_size > limits::kMaxPoolSize) {
+      CheckRange("min_pool_size", config.min_pool_size(), 0, limits::kMaxPoolSize, faults);
     } else if (config.min_pool_size() < 0) {
       faults.push_back({"min_pool_size", absl::StrCat("must be 0 to max_pool_size, got ", config.min_pool_size())});
     } else if (config.min_pool_size() > target.max_pool_size) {
@@ -234,10 +197,10 @@ TargetSettings CheckTarget(const v1::ConnectionConfig& config, std::vector<Fault
     target.min_pool_size = config.min_pool_size();
   }
   if (config.has_timeout_ms()) {
-    CheckRange("timeout_ms", config.timeout_ms(), 1, kMaxTimeoutMs, faults);
+    CheckRange("timeout_ms", config.timeout_ms(), 1, limits::kMaxTimeoutMs, faults);
     target.timeout = absl::Milliseconds(config.timeout_ms());
   }
-  CheckRange("connect_timeout_ms", config.connect_timeout_ms(), 0, kMaxTimeoutMs, faults);
+  CheckRange("connect_timeout_ms", config.connect_timeout_ms(), 0, limits::kMaxTimeoutMs, faults);
   target.connect_timeout = absl::Milliseconds(config.connect_timeout_ms());
   if (!v1::TlsMode_IsValid(config.tls_mode())) {
     faults.push_back({"tls_mode", absl::StrCat("must be one of TlsMode, got ", static_cast<int>(config.tls_mode()))});

@@ -8,8 +8,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "sdk/common/utf8.h"
 #include "server/base/text.h"
-#include "server/base/utf8.h"
 
 namespace engine::db::postgres {
 namespace {
@@ -109,7 +109,7 @@ std::string WithoutCaseAndQuotes(std::string_view text) {
 }
 
 std::string Clipped(std::string_view raw, size_t limit) {
-  const std::string text = ToValidUtf8(raw);  // a database in SQL_ASCII has others
+  const std::string text = common::to_utf8(raw);  // a database in SQL_ASCII has others
   if (text.size() <= limit) return text;
   size_t end = limit;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not within a UTF-8 sequence

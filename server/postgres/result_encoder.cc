@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "server/base/utf8.h"
+#include "sdk/common/utf8.h"
 
 namespace engine::db::postgres {
 namespace {
@@ -94,7 +94,7 @@ void ResultEncoder::EncodeColumns(const PGresult& header, Columns* columns) {
   columns->Reserve(count);
   for (int i = 0; i < count; ++i) {
     v1::Column* column = columns->Add();
-    column->set_name(ToValidUtf8(PQfname(&header, i)));
+    column->set_name(common::to_utf8(PQfname(&header, i)));
     column->set_type_oid(PQftype(&header, i));
     column->set_type_modifier(PQfmod(&header, i));
   }
@@ -141,7 +141,7 @@ void ResultEncoder::AppendToRows(const PGresult& result, int row, Rows* rows) {
         AppendBytea(text, value->mutable_bytes_value());
         break;
       case CellKind::kText:
-        if (IsValidUtf8(text)) {
+        if (common::is_utf8(text)) {
           value->set_text_value(text.data(), text.size());
         } else {
           value->set_bytes_value(text.data(), text.size());
@@ -192,7 +192,7 @@ void ResultEncoder::AppendToBatch(const PGresult& result, int row, v1::ColumnBat
       }
       case CellKind::kText:
         // Text that is not UTF-8 is told apart once a batch, not once a cell.
-        if (!text.empty() && column->data_kind() == v1::DATA_KIND_TEXT && !IsValidUtf8(text)) {
+        if (!text.empty() && column->data_kind() == v1::DATA_KIND_TEXT && !common::is_utf8(text)) {
           column->set_data_kind(v1::DATA_KIND_BYTES);
         }
         column->mutable_data()->append(text);

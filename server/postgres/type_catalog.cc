@@ -1,11 +1,11 @@
 #include "server/postgres/type_catalog.h"
 
-#include "server/base/utf8.h"
+#include "sdk/common/utf8.h"
 
 namespace engine::db::postgres {
 
 TypeCatalog::TypeCatalog(const std::vector<std::pair<uint32_t, std::string>>& types) {
-  for (const auto& [oid, name] : types) names_.emplace(oid, ToValidUtf8(name));
+  for (const auto& [oid, name] : types) names_.emplace(oid, common::to_utf8(name));
 }
 
 std::string_view TypeCatalog::NameOf(uint32_t oid) const {

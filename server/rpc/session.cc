@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "sdk/common/limits.h"
 #include "server/base/error.h"
 #include "server/rpc/status.h"
 
 namespace engine::db::rpc {
 namespace {
 
-constexpr int kMaxCallsPerMessage = 1'024;
 // Requests are not read while so many calls run, or so many bytes of answers wait for a client that does not take them.
 constexpr size_t kMaxCalls = 4'096;
 constexpr size_t kMaxOutboxBytes = size_t{8} << 20;
@@ -121,9 +121,9 @@ void Session::StartCall(const std::shared_ptr<v1::SessionRequest>& request, cons
   }
   auto call = std::make_shared<Call>(*this, request, message);
   absl::Status status;
-  if (request->calls_size() > kMaxCallsPerMessage) {
+  if (static_cast<size_t>(request->calls_size()) > limits::kMaxCallsInMessage) {
     status = InvalidRequest("calls", "TOO_MANY_CALLS",
-                            absl::StrCat("a message holds at most ", kMaxCallsPerMessage, " calls"));
+                            absl::StrCat("a message holds at most ", limits::kMaxCallsInMessage, " calls"));
   } else if (message.call_case() == v1::SessionCall::CALL_NOT_SET) {
     status = InvalidRequest("call", "MISSING_CALL", "the call says nothing that the gateway knows");
   }

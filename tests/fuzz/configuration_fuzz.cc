@@ -12,11 +12,12 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/str_join.h"
 #include "engine_db/config.h"
+#include "sdk/common/reference.h"
 #include "server/base/error.h"
 #include "server/config/database_url.h"
 #include "server/config/listen_address.h"
-#include "server/config/reference.h"
 #include "server/config/settings.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -159,11 +160,11 @@ void ReadAddress(const std::string& text) {
 }
 
 void ReadReferences(const std::string& text) {
-  const auto resolved = config::ResolveReferences(text, Variable);
-  if (resolved.ok()) return;
+  const auto resolved = common::resolve_references(text, Variable);
+  if (resolved.faults.empty()) return;
   std::set<std::string> may_be_shown;
   AddReferences(text, may_be_shown);
-  const std::set<std::string> shown = SecretsOf(resolved.status().ToString());
+  const std::set<std::string> shown = SecretsOf(absl::StrJoin(resolved.faults, ", "));
   Require(std::includes(may_be_shown.begin(), may_be_shown.end(), shown.begin(), shown.end()),
           "no reference shows its value");
 }

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "sdk/src/utf8.h"
+#include "sdk/common/utf8.h"
 
 namespace engine::db::internal {
 namespace {
@@ -208,7 +208,7 @@ void require_text(std::string_view text, std::string_view field) {
     throw_request_error("NUL_IN_TEXT", std::string(field),
                         std::string(field) + ": has a NUL byte, which PostgreSQL's text can't hold");
   }
-  if (!is_utf8(text)) {
+  if (!common::is_utf8(text)) {
     throw_request_error("INVALID_UTF8", std::string(field),
                         std::string(field) + ": is not valid UTF-8; pass other data as Bytes");
   }

@@ -7,6 +7,7 @@
 #include "client/cpp/src/convert.h"
 #include "client/cpp/src/session_message.h"
 #include "engine_db/repeat.h"
+#include "sdk/common/limits.h"
 
 namespace engine::db::internal {
 namespace {
@@ -14,13 +15,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// The contract's limit of calls in a message; and how large one grows by gathering calls, so that the first of them
-// need not wait long.
-constexpr size_t kMaxCallsInMessage = 1024;
+// How large a message grows by gathering calls, so that the first of them need not wait long.
 constexpr size_t kMaxGatheredBytes = size_t{1} << 20;
-// The gateway takes messages up to 4 MiB. A larger one would end the session for everybody, so that call is refused
-// here.
-constexpr size_t kMaxCallBytes = (size_t{4} << 20) - 64;
+// A larger message would end the session for everybody, so that call is refused here.
+constexpr size_t kMaxCallBytes = limits::kMaxMessageBytes - 64;
 constexpr size_t kMaxCallsInFlight = 65'536;
 // The gateway keeps the deadlines, and gives PostgreSQL 100 ms to react to a cancel; this is for when it does not
 // answer. What is left of the 250 ms that CallOptions promises is for threads that do not get to run at once.
@@ -349,7 +347,7 @@ std::shared_ptr<Call> Session::release(Slot& slot) {
 }
 
 void Session::send(uint64_t id, std::string_view body) {
-  if (outgoing_.empty() || outgoing_.back().calls == kMaxCallsInMessage ||
+  if (outgoing_.empty() || outgoing_.back().calls == limits::kMaxCallsInMessage ||
       outgoing_.back().bytes.size() + body.size() > kMaxGatheredBytes) {
     outgoing_.emplace_back();
   }

@@ -1,79 +1,19 @@
 #include "engine_db/builtins/reference.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
+#include <utility>
+
+#include "sdk/common/reference.h"
 
 namespace engine::db::builtins {
-namespace {
 
-constexpr std::string_view kOpen = "${";
-constexpr std::string_view kEnv = "ENV:";
-constexpr std::string_view kFile = "FILE:";
-constexpr size_t kMaxFileBytes = 64 << 10;
+std::optional<std::string> process_environment(const std::string& name) { return common::process_environment(name); }
 
-// What a message shows of a variable's name or a file's path. Where it is neither, the "}" may be missing, and it is
-// whatever stands before the next one: a password too.
-std::string shown(std::string_view name) {
-  constexpr size_t kMaxBytes = 255;
-  constexpr std::string_view kMarks = "/._-+@~";
-  const bool plain = !name.empty() && name.size() <= kMaxBytes && std::ranges::all_of(name, [=](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           kMarks.find(c) != std::string_view::npos;
-  });
-  return plain ? std::string(name) : "? (not shown, since it is no plain name: is its \"}\" missing?)";
-}
-
-std::string read_small_file(const std::string& path) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::string content(kMaxFileBytes + 1, '\0');
-  file.read(content.data(), static_cast<std::streamsize>(content.size()));
-  content.resize(static_cast<size_t>(file.gcount()));
-  // A folder opens but does not read; eofbit comes with every file that is short enough.
-  if (!file.is_open() || file.bad() || !file.eof()) {
-    throw ReferenceError("cannot read file " + shown(path) + ": " +
-                         (content.size() > kMaxFileBytes ? "it has more than 65536 bytes" : std::strerror(errno)));
-  }
-  if (content.ends_with('\n')) content.pop_back();
-  if (content.ends_with('\r')) content.pop_back();
-  return content;
-}
-
-std::string resolve(std::string_view reference, const Environment& environment) {
-  if (reference.starts_with(kEnv)) {
-    const std::string name(reference.substr(kEnv.size()));
-    if (auto value = environment(name)) return *std::move(value);
-    throw ReferenceError("environment variable " + shown(name) + " is not set");
-  }
-  if (reference.starts_with(kFile)) return read_small_file(std::string(reference.substr(kFile.size())));
-  throw ReferenceError("a \"${\" must begin ${ENV:NAME} or ${FILE:PATH}");
-}
-
-}  // namespace
-
-std::optional<std::string> process_environment(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  if (value == nullptr) return std::nullopt;
-  return value;
-}
-
-bool has_reference(std::string_view text) { return text.find(kOpen) != std::string_view::npos; }
+bool has_reference(std::string_view text) { return common::has_reference(text); }
 
 std::string resolve_references(std::string_view text, const Environment& environment) {
-  std::string resolved;
-  while (true) {
-    const size_t open = text.find(kOpen);
-    resolved += text.substr(0, open);
-    if (open == std::string_view::npos) return resolved;
-    text.remove_prefix(open + kOpen.size());
-    const size_t close = text.find('}');
-    if (close == std::string_view::npos) throw ReferenceError("a \"${\" has no \"}\"");
-    resolved += resolve(text.substr(0, close), environment);
-    text.remove_prefix(close + 1);
-  }
+  common::Resolved resolved = common::resolve_references(text, environment);
+  if (!resolved.faults.empty()) throw ReferenceError(resolved.faults.front());
+  return std::move(resolved.text);
 }
 
 }  // namespace engine::db::builtins

@@ -1,13 +1,13 @@
-#include "server/base/utf8.h"
+#include "sdk/common/utf8.h"
 
 #include <cstdint>
 #include <cstring>
 
-namespace engine::db {
+namespace engine::db::common {
 namespace {
 
 // Bytes of the character at the beginning of `text`, which is not empty; 0 if there is none (RFC 3629, section 4).
-size_t CharacterLength(std::string_view text) {
+size_t character_length(std::string_view text) {
   const auto is_tail = [&text](size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
     if (i >= text.size()) return false;
     const auto byte = static_cast<unsigned char>(text[i]);
@@ -28,7 +28,7 @@ size_t CharacterLength(std::string_view text) {
 }
 
 // The bytes at the beginning that are valid.
-size_t ValidPrefix(std::string_view text) {
+size_t valid_prefix(std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {
     uint64_t eight = 0;
@@ -39,7 +39,7 @@ size_t ValidPrefix(std::string_view text) {
         continue;
       }
     }
-    const size_t length = CharacterLength(text.substr(i));
+    const size_t length = character_length(text.substr(i));
     if (length == 0) return i;
     i += length;
   }
@@ -48,12 +48,12 @@ size_t ValidPrefix(std::string_view text) {
 
 }  // namespace
 
-bool IsValidUtf8(std::string_view text) { return ValidPrefix(text) == text.size(); }
+bool is_utf8(std::string_view text) { return valid_prefix(text) == text.size(); }
 
-std::string ToValidUtf8(std::string_view text) {
+std::string to_utf8(std::string_view text) {
   std::string valid;
   while (true) {
-    const size_t length = ValidPrefix(text);
+    const size_t length = valid_prefix(text);
     valid.append(text.substr(0, length));
     if (length == text.size()) return valid;
     valid.append("\xEF\xBF\xBD");
@@ -61,4 +61,4 @@ std::string ToValidUtf8(std::string_view text) {
   }
 }
 
-}  // namespace engine::db
+}  // namespace engine::db::common
