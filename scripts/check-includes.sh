@@ -43,6 +43,7 @@ tests/sanitizers:
 tests/fuzz:            @server/postgres @client/cpp/src sdk/builtins/include
 tests/unit/builtins:   @sdk/builtins/include @tests/support
 tests/unit/sdk:        @client/cpp/include @tests/support proto
+tests/unit/base:      @server/base @tests/support
 tests/unit/observe:    @server/observe @tests/support
 tests/unit/config:     @server/config @tests/support
 tests/unit/sql:        @server/sql @tests/conformance

@@ -1,0 +1,184 @@
+// What rides in a Status: it survives copies, changes and other threads, and nothing of it is printed.
+#include "server/base/failure.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "server/base/error.h"
+
+namespace engine::db {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr char kOtherUrl[] = "test/other";
+
+Failure Everything() {
+  return {.code = absl::StatusCode::kAborted,
+          .reason = Reason::kReplayDiffered,
+          .kind = ErrorKind::kTransaction,
+          .phase = Phase::kCommitting,
+          .outcome = Outcome::kRolledBack,
+          .cause = Cause::kConflict,
+          .transaction_state = TransactionState::kLost,
+          .retryable = true,
+          .backend_usable = false,
+          .transaction_usable = false,
+          .retry_after = absl::Milliseconds(250),
+          .sqlstate = "40001",
+          .message = "it came to other results",
+          .hint = "begin again",
+          .field = "parameters[2]",
+          .constraint_name = "a",
+          .schema_name = "b",
+          .table_name = "c",
+          .column_name = "d",
+          .data_type_name = "e",
+          .position = 17,
+          .statement_index = 3,
+          .rows_delivered = 5'000'000'000};
+}
+
+TEST(Failure, RidesInAStatusOfItsCodeAndMessage) {
+  const absl::Status status = ToStatus(Everything());
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(status.message(), "it came to other results");
+  const Failure failure = FailureOf(status);
+  EXPECT_EQ(failure.reason, Reason::kReplayDiffered);
+  EXPECT_EQ(failure.cause, Cause::kConflict);
+  EXPECT_EQ(failure.table_name, "c");
+  EXPECT_EQ(failure.rows_delivered, 5'000'000'000);
+  EXPECT_FALSE(failure.backend_usable);
+}
+
+TEST(Failure, CopiesOfAStatusShareIt) {
+  absl::Status first = ToStatus(Everything());
+  const Failure* failure = FindFailure(first);
+  absl::Status second = first;
+  const absl::Status third = std::move(first);
+  first = absl::OkStatus();
+  EXPECT_EQ(FindFailure(second), failure);
+  EXPECT_EQ(FindFailure(third), failure);
+  second.SetPayload(kOtherUrl, absl::Cord("x"));  // copies the list of payloads
+  EXPECT_EQ(FindFailure(second), failure);
+  EXPECT_EQ(FindFailure(third)->message, "it came to other results");
+}
+
+TEST(Failure, IsReadAndGivenUpByAnyThread) {
+  absl::Status status = ToStatus(Everything());
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([copy = status] {
+      for (int round = 0; round < 1000; ++round) {
+        const absl::Status own = copy;
+        ASSERT_EQ(FailureOf(own).message, "it came to other results");
+        ASSERT_EQ(ReasonOf(WithFailure(own, [](Failure& f) { f.reason = Reason::kLinkLost; })), Reason::kLinkLost);
+      }
+    });
+  }
+  status = absl::OkStatus();
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(Failure, ChangesInANewStatusOnly) {
+  absl::Status status = ToStatus(Everything());
+  status.SetPayload(kOtherUrl, absl::Cord("x"));
+  const absl::Status changed = WithFailure(status, [](Failure& failure) {
+    failure.code = absl::StatusCode::kUnknown;
+    failure.message = "something else";
+    failure.outcome = Outcome::kUnknown;
+  });
+  EXPECT_EQ(changed.code(), absl::StatusCode::kUnknown);
+  EXPECT_EQ(changed.message(), "something else");
+  EXPECT_EQ(FindFailure(changed)->outcome, Outcome::kUnknown);
+  EXPECT_EQ(FindFailure(changed)->hint, "begin again");
+  EXPECT_EQ(changed.GetPayload(kOtherUrl), absl::Cord("x"));
+  EXPECT_EQ(status.message(), "it came to other results");
+  EXPECT_EQ(FindFailure(status)->outcome, Outcome::kRolledBack);
+}
+
+TEST(Failure, IsMadeOfAStatusThatHasNone) {
+  const Failure failure = FailureOf(absl::InternalError("disk on fire"));
+  EXPECT_EQ(failure.code, absl::StatusCode::kInternal);
+  EXPECT_EQ(failure.kind, ErrorKind::kExecution);
+  EXPECT_EQ(failure.reason, Reason::kUnspecified);
+  EXPECT_EQ(failure.message, "disk on fire");
+  EXPECT_EQ(FindFailure(absl::InternalError("disk on fire")), nullptr);
+}
+
+TEST(Failure, IsNoneInAnOkStatus) {
+  EXPECT_EQ(FailureOf(absl::OkStatus()).kind, ErrorKind::kUnspecified);
+  EXPECT_EQ(FailureOf(absl::OkStatus()).code, absl::StatusCode::kOk);
+  EXPECT_TRUE(ToStatus({.code = absl::StatusCode::kOk}).ok());
+  EXPECT_EQ(FindFailure(ToStatus({.code = absl::StatusCode::kOk})), nullptr);
+}
+
+TEST(Failure, PrintsAsCodeAndMessage) {
+  const std::string printed = ToStatus(Everything()).ToString();
+  EXPECT_EQ(printed, "ABORTED: it came to other results [engine.db/failure='.']");
+}
+
+TEST(Failure, InvalidRequestNamesTheField) {
+  const absl::Status status = InvalidRequest("config.port", Reason::kOutOfRange, "port must be 1 to 65535");
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  const Failure failure = FailureOf(status);
+  EXPECT_EQ(failure.kind, ErrorKind::kInvalidRequest);
+  EXPECT_EQ(failure.phase, Phase::kValidating);
+  EXPECT_EQ(failure.outcome, Outcome::kNotExecuted);
+  EXPECT_EQ(failure.reason, Reason::kOutOfRange);
+  EXPECT_EQ(failure.field, "config.port");
+  EXPECT_EQ(failure.message, "port must be 1 to 65535");
+}
+
+TEST(Failure, TurnsIntoTheContractsMessageAndBack) {
+  const v1::DatabaseError detail = ErrorDetail(ToStatus(Everything()));
+  EXPECT_EQ(detail.kind(), v1::ERROR_KIND_TRANSACTION);
+  EXPECT_EQ(detail.phase(), v1::PHASE_COMMITTING);
+  EXPECT_EQ(detail.outcome(), v1::OUTCOME_ROLLED_BACK);
+  EXPECT_EQ(detail.status_code(), 10);
+  EXPECT_EQ(detail.reason(), "REPLAY_DIFFERED");
+  EXPECT_EQ(detail.retry_after_ms(), 250);
+  EXPECT_EQ(detail.transaction_state(), v1::TRANSACTION_STATE_LOST);
+  const absl::Status again = MakeError(absl::StatusCode::kAborted, detail);
+  EXPECT_EQ(ErrorDetail(again).SerializeAsString(), detail.SerializeAsString());
+}
+
+TEST(Failure, KeepsWhatTheContractDoesNotHoldWhenItsMessageIsChanged) {
+  const absl::Status changed = WithDetail(ToStatus(Everything()), [](v1::DatabaseError& d) { d.clear_hint(); });
+  EXPECT_EQ(FindFailure(changed)->hint, "");
+  EXPECT_EQ(FindFailure(changed)->cause, Cause::kConflict);
+  EXPECT_FALSE(FindFailure(changed)->backend_usable);
+}
+
+// The numbers are the contract's, so that turning one into the other is a cast.
+TEST(Failure, EnumsHaveTheContractsNumbers) {
+  EXPECT_EQ(static_cast<int>(ErrorKind::kInvalidRequest), v1::ERROR_KIND_INVALID_REQUEST);
+  EXPECT_EQ(static_cast<int>(ErrorKind::kConnection), v1::ERROR_KIND_CONNECTION);
+  EXPECT_EQ(static_cast<int>(ErrorKind::kExecution), v1::ERROR_KIND_EXECUTION);
+  EXPECT_EQ(static_cast<int>(ErrorKind::kTimeout), v1::ERROR_KIND_TIMEOUT);
+  EXPECT_EQ(static_cast<int>(ErrorKind::kTransaction), v1::ERROR_KIND_TRANSACTION);
+  EXPECT_EQ(static_cast<int>(Outcome::kNotExecuted), v1::OUTCOME_NOT_EXECUTED);
+  EXPECT_EQ(static_cast<int>(Outcome::kRolledBack), v1::OUTCOME_ROLLED_BACK);
+  EXPECT_EQ(static_cast<int>(Outcome::kCommitted), v1::OUTCOME_COMMITTED);
+  EXPECT_EQ(static_cast<int>(Outcome::kUnknown), v1::OUTCOME_UNKNOWN);
+  EXPECT_EQ(static_cast<int>(Phase::kValidating), v1::PHASE_VALIDATING);
+  EXPECT_EQ(static_cast<int>(Phase::kQueued), v1::PHASE_QUEUED);
+  EXPECT_EQ(static_cast<int>(Phase::kConnecting), v1::PHASE_CONNECTING);
+  EXPECT_EQ(static_cast<int>(Phase::kExecuting), v1::PHASE_EXECUTING);
+  EXPECT_EQ(static_cast<int>(Phase::kStreaming), v1::PHASE_STREAMING);
+  EXPECT_EQ(static_cast<int>(Phase::kCommitting), v1::PHASE_COMMITTING);
+  EXPECT_EQ(static_cast<int>(TransactionState::kOpen), v1::TRANSACTION_STATE_OPEN);
+  EXPECT_EQ(static_cast<int>(TransactionState::kFailed), v1::TRANSACTION_STATE_FAILED);
+  EXPECT_EQ(static_cast<int>(TransactionState::kCommitted), v1::TRANSACTION_STATE_COMMITTED);
+  EXPECT_EQ(static_cast<int>(TransactionState::kRolledBack), v1::TRANSACTION_STATE_ROLLED_BACK);
+  EXPECT_EQ(static_cast<int>(TransactionState::kExpired), v1::TRANSACTION_STATE_EXPIRED);
+  EXPECT_EQ(static_cast<int>(TransactionState::kLost), v1::TRANSACTION_STATE_LOST);
+}
+
+}  // namespace
+}  // namespace engine::db
