@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 parts='
 proto:
 sdk/common:
+sdk/sql:               sdk/common
 sdk/include:
 sdk/src:               @sdk/include sdk/common
 sdk/builtins/include:  @sdk/include
@@ -22,14 +23,14 @@ server/base:           sdk/common proto
 server/loop:           @server/base
 server/observe:        @server/base
 server/config:         @server/observe
-server/sql:            @server/base
+server/sql:            @server/base sdk/sql
 server/postgres:       @server/loop @server/config @server/sql
 server/pool:           @server/postgres
 server/call:           @server/pool
 server/gateway:        @server/call
 server/rpc:            @server/gateway
 
-client/cli:            @client/cpp/src @sdk/builtins/include @server/sql
+client/cli:            @client/cpp/include @sdk/builtins/include @sdk/sql proto
 
 tests/support:         @client/cpp/include
 tests/integration:     @tests/support proto server/postgres
@@ -60,12 +61,12 @@ tests/unit/deploy:     @server/config
 libraries='
 libpq-fe.h:        server/postgres
 pqxx/:             server/postgres
-pg_query.h:        server/sql
+pg_query.h:        sdk/sql server/sql
 grpc/:             server/rpc client
 grpcpp/:           server/rpc client
 google/rpc/:       server/rpc
 google/protobuf/:  server client
-absl/:             server client
+absl/:             server client sdk/sql
 prometheus/:       server/observe
 spdlog/:           server/observe
 yaml-cpp/:         server/config sdk/builtins/src
@@ -221,7 +222,7 @@ prove server/gateway/a.cc '"engine/db/v1/connector.grpc.pb.h"' 'belongs to serve
 prove server/pool/a.cc '<libpq-fe.h>' 'belongs to server/postgres only'
 prove client/cli/a.cc '<pqxx/pqxx>' 'belongs to server/postgres only'
 prove server/gateway/a.cc '<grpcpp/grpcpp.h>' 'belongs to server/rpc client only'
-prove server/postgres/a.cc '<pg_query.h>' 'belongs to server/sql only'
+prove server/postgres/a.cc '<pg_query.h>' 'belongs to sdk/sql server/sql only'
 prove server/pool/a.cc '"../gateway/b.h"' 'is no path from the root'
 prove server/new/a.cc '<string>' 'is in no part of the table'
 prove server/pool/a.cc '"server/new/b.h"' 'is in no part of the table'

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <string_view>
 #include <variant>
+#include <vector>
 
-#include "client/cpp/src/convert.h"
-#include "server/sql/bind.h"
-#include "server/sql/scanner.h"
-#include "server/sql/statement.h"
-#include "server/sql/syntax.h"
+#include "sdk/common/expression_text.h"
+#include "sdk/sql/analysis.h"
+#include "sdk/sql/scanner.h"
+#include "sdk/sql/syntax.h"
 
 namespace engine::db::cli {
 
@@ -32,19 +32,20 @@ bool begins_line_comment(std::string_view sql, size_t begin, size_t at) {
 }  // namespace
 
 BoundQuery bind_query(const builtins::DatabaseStep& step) {
-  const auto statement = sql::Analyze(step.query);
-  if (!statement.ok()) return {{}, std::string(statement.status().message())};
+  const auto facts = sql::AnalyzeText(step.query);
+  if (!facts.ok()) return {{}, facts.refusal().message};
   // Which values they are makes no difference to the text.
-  Parameters parameters;
-  for (const builtins::StepParameter& parameter : step.parameters) {
-    const auto* expression = std::get_if<Expression>(&parameter.source);
-    parameters.push_back(expression == nullptr ? Value() : Value(*expression));
+  const int count = static_cast<int>(step.parameters.size());
+  if (const auto refusal = sql::CheckParameterCount(step.query, *facts, count)) return {{}, refusal->message};
+  std::vector<std::string_view> expressions(step.parameters.size());
+  for (int i = 0; i < count; ++i) {
+    const auto at = static_cast<size_t>(i);
+    const auto* expression = std::get_if<Expression>(&step.parameters[at].source);
+    if (expression == nullptr) continue;
+    if (const auto refusal = sql::CheckExpression(*facts, i)) return {{}, refusal->message};
+    expressions[at] = common::expression_text(static_cast<int>(*expression));
   }
-  google::protobuf::RepeatedPtrField<v1::Value> messages;
-  internal::write(parameters, "parameters", messages);
-  const auto bound = sql::Bind(*statement, messages);
-  if (!bound.ok()) return {{}, std::string(bound.status().message())};
-  return {bound->text->sql, {}};
+  return {facts->placeholders.Render(step.query, expressions), {}};
 }
 
 std::string syntax_problem(const builtins::DatabaseStep& step) {
@@ -57,8 +58,8 @@ std::string syntax_problem(const builtins::DatabaseStep& step) {
 }
 
 bool only_reads(const builtins::DatabaseStep& step) {
-  const auto statement = sql::Analyze(step.query);
-  return statement.ok() && (*statement)->statement_class() == sql::StatementClass::kRead;
+  const auto facts = sql::AnalyzeText(step.query);
+  return facts.ok() && facts->statement_class == sql::StatementClass::kRead;
 }
 
 bool comment_swallows_line(const builtins::DatabaseStep& step) {

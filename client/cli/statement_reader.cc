@@ -6,8 +6,7 @@
 
 #include "client/cli/arguments.h"
 #include "client/cli/output.h"
-#include "server/base/error.h"
-#include "server/sql/statement.h"
+#include "sdk/common/limits.h"
 
 namespace engine::db::cli {
 namespace {
@@ -113,8 +112,8 @@ void StatementReader::cut() {
   auto tokens = sql::Scan(text_);
   if (tokens.ok()) return cut_along(*tokens, text_.size());
   // Something is not closed, perhaps only not yet: what is before it is whole.
-  const std::string message(tokens.status().message());
-  const uint32_t position = ErrorDetail(tokens.status()).position();
+  const std::string message = tokens.refusal().message;
+  const uint32_t position = tokens.refusal().position;
   if (position == 0) return fail(0, message);
   const size_t at = byte_of(text_, position);
   const size_t line = line_at(at);
@@ -151,9 +150,9 @@ void StatementReader::cut_along(const std::vector<sql::Token>& tokens, size_t sc
   // Comments are passed over; one of a line may go on behind what has been read.
   if (inside.empty()) behind = std::max(behind, is_all ? text_.rfind('\n') + 1 : scanned);
   drop(behind);
-  if (text_.size() > sql::kMaxStatementBytes && !ended_) {
+  if (text_.size() > limits::kMaxStatementBytes && !ended_) {
     fail(inside.empty() ? 0 : begin - behind, "a statement or a comment has more than " +
-                                                  std::to_string(sql::kMaxStatementBytes) +
+                                                  std::to_string(limits::kMaxStatementBytes) +
                                                   " bytes (data go as parameters: --sql with --csv)");
   }
 }

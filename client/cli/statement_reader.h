@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine_db/value.h"
-#include "server/sql/scanner.h"
+#include "sdk/sql/scanner.h"
 
 namespace engine::db::cli {
 

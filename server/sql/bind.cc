@@ -9,7 +9,10 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "sdk/common/expression_text.h"
+#include "sdk/common/limits.h"
 #include "server/base/error.h"
+#include "server/sql/refusal_status.h"
 #include "server/sql/type_names.h"
 
 namespace engine::db::sql {
@@ -22,51 +25,6 @@ constexpr size_t kNumberBytes = 32;
 
 absl::Status Refuse(int index, std::string_view reason, std::string_view message) {
   return InvalidRequest(absl::StrCat("parameters[", index, "]"), reason, message);
-}
-
-// "" for one that is not in the list.
-std::string_view TextOf(v1::Expression expression) {
-  switch (expression) {
-    case v1::EXPRESSION_CURRENT_TIMESTAMP:
-      return "CURRENT_TIMESTAMP";
-    case v1::EXPRESSION_CURRENT_DATE:
-      return "CURRENT_DATE";
-    case v1::EXPRESSION_CURRENT_TIME:
-      return "CURRENT_TIME";
-    case v1::EXPRESSION_LOCALTIMESTAMP:
-      return "LOCALTIMESTAMP";
-    case v1::EXPRESSION_LOCALTIME:
-      return "LOCALTIME";
-    case v1::EXPRESSION_DEFAULT:
-      return "DEFAULT";
-    default:
-      return "";
-  }
-}
-
-absl::Status CheckCount(const Statement& statement, int given) {
-  if (given > kMaxParameters) {
-    return InvalidRequest("parameters", "TOO_MANY_PARAMETERS",
-                          absl::StrCat(given, " parameters were given; PostgreSQL takes at most ", kMaxParameters));
-  }
-  const int wanted = statement.parameter_count();
-  if (given == wanted) return absl::OkStatus();
-  std::string message =
-      statement.numbered()
-          ? absl::StrCat("the statement has parameters up to $", wanted, " but ", given,
-                         given == 1 ? " parameter was" : " parameters were", " given")
-          : absl::StrCat("the statement has ", wanted, wanted == 1 ? " placeholder" : " placeholders", " (?) but ",
-                         given, given == 1 ? " parameter was" : " parameters were", " given");
-  if (statement.placeholders().may_mean_an_operator()) {
-    absl::StrAppend(
-        &message, "; a ? that is an operator, as jsonb's ?, ?|, ?& and @?, is written with two: ??, ??|, ??& and @??");
-  } else if (given > wanted && statement.placeholders().has_literals()) {
-    absl::StrAppend(&message, "; ?? is the operator ?, and no placeholder");
-  } else if (given > wanted && !statement.numbered() &&
-             std::count(statement.caller_sql().begin(), statement.caller_sql().end(), '?') > wanted) {
-    absl::StrAppend(&message, "; a ? in a string, a name or a comment is none");
-  }
-  return InvalidRequest("parameters", "PARAMETER_COUNT", message);
 }
 
 // The type of a value whose type is not named: what PostgreSQL takes the same literal for. (Left to PostgreSQL, a
@@ -90,10 +48,10 @@ absl::StatusOr<TypeReference> TypeOf(const v1::Value& value, int index, const St
   const std::string& name = value.type_name();
   if (name.empty()) return TypeReference{.oid = NaturalType(value, index, statement)};
   const auto field = [index] { return absl::StrCat("parameters[", index, "].type_name"); };
-  if (name.size() > kMaxTypeNameBytes) {
+  if (name.size() > limits::kMaxTypeNameBytes) {
     return InvalidRequest(
         field(), "TYPE_NAME_TOO_LONG",
-        absl::StrCat("the type name has ", name.size(), " bytes; at most ", kMaxTypeNameBytes, " are allowed"));
+        absl::StrCat("the type name has ", name.size(), " bytes; at most ", limits::kMaxTypeNameBytes, " are allowed"));
   }
   std::optional<TypeReference> type = name.find('\0') == std::string::npos ? FindTypeReference(name) : std::nullopt;
   if (!type.has_value()) {
@@ -209,7 +167,9 @@ uint32_t BoundStatement::PositionInCallerText(uint32_t position) const {
 }
 
 absl::StatusOr<BoundStatement> Bind(std::shared_ptr<const Statement> statement, const Parameters& parameters) {
-  if (absl::Status counted = CheckCount(*statement, parameters.size()); !counted.ok()) return counted;
+  if (const auto refusal = CheckParameterCount(statement->caller_sql(), statement->facts(), parameters.size())) {
+    return ToStatus(*refusal);
+  }
 
   BoundStatement bound;
   absl::InlinedVector<uint32_t, 16> types;  // one a slot; expressions have none
@@ -217,16 +177,12 @@ absl::StatusOr<BoundStatement> Bind(std::shared_ptr<const Statement> statement, 
   for (int i = 0; i < parameters.size(); ++i) {
     const v1::Value& value = parameters[i];
     if (value.kind_case() == v1::Value::kExpressionValue) {
-      if (statement->numbered()) {
-        return Refuse(
-            i, "EXPRESSION_WITH_NUMBERED_PARAMETERS",
-            "an expression takes the place of a ?; in a statement with $1, $2… write the expression into the text");
-      }
+      if (const auto refusal = CheckExpression(statement->facts(), i)) return ToStatus(*refusal);
       if (!value.type_name().empty()) {
         return Refuse(i, "TYPED_EXPRESSION",
                       "an expression has its own type: leave type_name empty, or write a cast (?::type)");
       }
-      const std::string_view text = TextOf(value.expression_value());
+      const std::string_view text = common::expression_text(value.expression_value());
       if (text.empty()) return Refuse(i, "UNKNOWN_EXPRESSION", "the expression is not one of the contract's list");
       bound.expressions.resize(static_cast<size_t>(parameters.size()));
       bound.expressions[static_cast<size_t>(i)] = text;

@@ -19,8 +19,6 @@ namespace engine::db::sql {
 
 // Longest parameters of one statement, all together, in bytes: PostgreSQL's messages end at 1 GiB.
 inline constexpr uint64_t kMaxParameterBytes = (uint64_t{1} << 30) - (uint64_t{1} << 20);
-// Longest Value.type_name, in bytes.
-inline constexpr size_t kMaxTypeNameBytes = 128;
 
 // Parameter values as PQsendQueryPrepared takes them. Owns the bytes; movable. Not to be shared between threads while
 // it is written.

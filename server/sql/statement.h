@@ -14,25 +14,10 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
-#include "server/sql/placeholders.h"
+#include "sdk/sql/analysis.h"
+#include "sdk/sql/placeholders.h"
 
 namespace engine::db::sql {
-
-// Longest text of a statement, in bytes.
-inline constexpr size_t kMaxStatementBytes = size_t{1} << 20;
-// PostgreSQL's protocol counts parameters in 16 bits.
-inline constexpr int kMaxParameters = 65'535;
-
-// What running a statement may do, as far as its text tells. (What a view, a trigger, an operator or a cast of the
-// user's own does, no text tells.)
-enum class StatementClass : uint8_t {
-  // Only looks, waits for no row lock, and may be repeated: SELECT, VALUES, TABLE, SHOW and EXPLAIN that lock and store
-  // nothing,
-  // and call only functions of PostgreSQL's own that are known to be harmless.
-  kRead,
-  // Everything else, text that the parser does not know included.
-  kWrite,
-};
 
 // A text as it is prepared on a backend: with the types, the key of a backend's prepared statements. Immutable and
 // shared.
@@ -51,24 +36,7 @@ struct BoundText {
 // may call it.
 class Statement {
  public:
-  // What Analyze found.
-  struct Facts {
-    Placeholders placeholders;
-    int parameter_count = 0;
-    std::vector<uint32_t> untyped_types;  // TypeOfUntyped() of the parameters; empty: 0 for all
-    bool numbered = false;                // the caller wrote $1 himself
-    StatementClass statement_class = StatementClass::kWrite;
-    bool changes_session = true;
-    bool may_commit_itself = false;
-    bool outlasts_reset = false;
-    bool reads_sequences = true;
-    bool calls_unknown_code = true;
-    bool sets_constraints = false;  // which fires deferred triggers
-    bool makes_tables = false;
-    bool parsed = false;
-    std::string_view summary;  // lives for ever
-  };
-  Statement(std::string sql, Facts facts);
+  Statement(std::string sql, TextFacts facts);
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
 
@@ -79,12 +47,12 @@ class Statement {
   int parameter_count() const { return facts_.parameter_count; }
   // The type of parameter `index` for a text or NULL that names none: text where PostgreSQL would not infer any, though
   // it takes a quoted literal there, else 0, which leaves it to PostgreSQL.
-  uint32_t TypeOfUntyped(size_t index) const {
-    return index < facts_.untyped_types.size() ? facts_.untyped_types[index] : 0;
-  }
+  uint32_t TypeOfUntyped(size_t index) const { return index < untyped_types_.size() ? untyped_types_[index] : 0; }
   // Whether the caller wrote $1, $2… rather than "?".
   bool numbered() const { return facts_.numbered; }
   const Placeholders& placeholders() const { return facts_.placeholders; }
+  // All that the text says by itself.
+  const TextFacts& facts() const { return facts_; }
 
   StatementClass statement_class() const { return facts_.statement_class; }
   // Whether it may leave something in the backend's session that the next user would find: SET, LISTEN, PREPARE,
@@ -151,7 +119,8 @@ class Statement {
   static constexpr size_t kMaxVariants = 4;
 
   const std::string caller_sql_;
-  const Facts facts_;
+  const TextFacts facts_;
+  const std::vector<uint32_t> untyped_types_;
   const std::shared_ptr<const BoundText> text_;
   mutable std::once_flag fingerprint_once_;
   mutable std::string fingerprint_;

@@ -218,22 +218,4 @@ std::string suggest_expression(std::string_view text) {
   return did_you_mean(text, known);
 }
 
-std::string_view to_sql(Expression expression) {
-  switch (expression) {
-    case Expression::kCurrentTimestamp:
-      return "CURRENT_TIMESTAMP";
-    case Expression::kCurrentDate:
-      return "CURRENT_DATE";
-    case Expression::kCurrentTime:
-      return "CURRENT_TIME";
-    case Expression::kLocalTimestamp:
-      return "LOCALTIMESTAMP";
-    case Expression::kLocalTime:
-      return "LOCALTIME";
-    case Expression::kDefault:
-      return "DEFAULT";
-  }
-  return "";
-}
-
 }  // namespace engine::db::builtins

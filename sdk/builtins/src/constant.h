@@ -43,9 +43,6 @@ class ConstantError : public std::runtime_error {
 // What is meant by a name that is not in the list: "; did you mean …?", or nothing.
 [[nodiscard]] std::string suggest_expression(std::string_view text);
 
-// As SQL writes it: "CURRENT_TIMESTAMP".
-[[nodiscard]] std::string_view to_sql(Expression expression);
-
 }  // namespace engine::db::builtins
 
 #endif  // ENGINE_DB_BUILTINS_SRC_CONSTANT_H_

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <thread>
 
+#include "sdk/common/limits.h"
 #include "server/base/error.h"
 #include "server/sql/statement.h"
 
@@ -472,8 +473,8 @@ TEST(UntypedParameters, AreThoseThatPostgresqlWouldTakeOnlyAsLiterals) {
 }
 
 TEST(Refusals, TooLongATextIsRefusedAndTheLongestIsNot) {
-  const std::string longest = "SELECT '" + std::string(kMaxStatementBytes - 9, 'x') + "'";
-  ASSERT_EQ(longest.size(), kMaxStatementBytes);
+  const std::string longest = "SELECT '" + std::string(limits::kMaxStatementBytes - 9, 'x') + "'";
+  ASSERT_EQ(longest.size(), limits::kMaxStatementBytes);
   EXPECT_TRUE(Analyze(longest).ok());
   EXPECT_EQ(ErrorDetail(Analyze(longest + " ").status()).reason(), "STATEMENT_TOO_LARGE");
 }
@@ -508,7 +509,7 @@ TEST(Fingerprint, IsTheSameForTextsThatDifferInLiterals) {
 
 std::string Repeated(std::string_view before, std::string_view what, std::string_view after) {
   std::string text(before);
-  while (text.size() + what.size() + 2 * after.size() < kMaxStatementBytes) text += what;
+  while (text.size() + what.size() + 2 * after.size() < limits::kMaxStatementBytes) text += what;
   return text.append(after);
 }
 

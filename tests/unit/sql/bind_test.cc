@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "sdk/common/limits.h"
 #include "server/base/error.h"
 
 namespace engine::db::sql {
@@ -387,7 +388,7 @@ TEST(Refusals, ValuesThatPostgreSqlCannotHold) {
 
 TEST(Refusals, MoreParametersThanTheProtocolCounts) {
   Parameters parameters;
-  for (int i = 0; i <= kMaxParameters; ++i) *parameters.Add() = Int(i);
+  for (int i = 0; i <= limits::kMaxParameters; ++i) *parameters.Add() = Int(i);
   EXPECT_EQ(Refused("SELECT ?", parameters).reason(), "TOO_MANY_PARAMETERS");
 }
 

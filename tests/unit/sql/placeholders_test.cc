@@ -6,8 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "sdk/common/limits.h"
+#include "sdk/sql/scanner.h"
 #include "server/base/error.h"
-#include "server/sql/scanner.h"
 #include "server/sql/statement.h"
 
 namespace engine::db::sql {
@@ -169,10 +170,10 @@ TEST(Placeholders, MoreThanTheProtocolCountsAreRefused) {
   EXPECT_EQ(ErrorDetail(Analyze("SELECT $99999999999999999999").status()).reason(), "TOO_MANY_PARAMETERS");
   EXPECT_TRUE(Analyze("SELECT $65535").ok());
   std::string sql = "SELECT ?";
-  for (int i = 1; i < kMaxParameters; ++i) sql += ",?";
+  for (int i = 1; i < limits::kMaxParameters; ++i) sql += ",?";
   const auto most = Analyze(sql);
   ASSERT_TRUE(most.ok()) << most.status();
-  EXPECT_EQ((*most)->parameter_count(), kMaxParameters);
+  EXPECT_EQ((*most)->parameter_count(), limits::kMaxParameters);
   EXPECT_TRUE((*most)->bound_sql().ends_with(",$65535"));
   EXPECT_EQ(ErrorDetail(Analyze(sql + ",?").status()).reason(), "TOO_MANY_PARAMETERS");
 }

@@ -1,4 +1,4 @@
-#include "server/sql/functions.h"
+#include "sdk/sql/functions.h"
 
 #include <algorithm>
 #include <iterator>
@@ -8,7 +8,7 @@ namespace {
 
 // Sorted bytewise; harmless_functions.sql writes it.
 constexpr std::string_view kHarmless[] = {
-#include "server/sql/harmless_functions.inc"
+#include "sdk/sql/harmless_functions.inc"
 };
 
 // Volatile functions whose effects end with the transaction or lie in the database. nextval and setval are here

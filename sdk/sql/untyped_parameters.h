@@ -1,6 +1,6 @@
 // Parameters that stand where PostgreSQL infers no type.
-#ifndef ENGINE_DB_SERVER_SQL_UNTYPED_PARAMETERS_H_
-#define ENGINE_DB_SERVER_SQL_UNTYPED_PARAMETERS_H_
+#ifndef ENGINE_DB_SDK_SQL_UNTYPED_PARAMETERS_H_
+#define ENGINE_DB_SDK_SQL_UNTYPED_PARAMETERS_H_
 
 #include <string_view>
 #include <vector>
@@ -14,4 +14,4 @@ std::vector<int> UntypedParameters(std::string_view tree);
 
 }  // namespace engine::db::sql
 
-#endif  // ENGINE_DB_SERVER_SQL_UNTYPED_PARAMETERS_H_
+#endif  // ENGINE_DB_SDK_SQL_UNTYPED_PARAMETERS_H_

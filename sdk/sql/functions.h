@@ -1,6 +1,6 @@
 // Functions that a statement calls, told by name.
-#ifndef ENGINE_DB_SERVER_SQL_FUNCTIONS_H_
-#define ENGINE_DB_SERVER_SQL_FUNCTIONS_H_
+#ifndef ENGINE_DB_SDK_SQL_FUNCTIONS_H_
+#define ENGINE_DB_SDK_SQL_FUNCTIONS_H_
 
 #include <string_view>
 
@@ -18,4 +18,4 @@ FunctionEffect EffectOf(std::string_view name);
 
 }  // namespace engine::db::sql
 
-#endif  // ENGINE_DB_SERVER_SQL_FUNCTIONS_H_
+#endif  // ENGINE_DB_SDK_SQL_FUNCTIONS_H_

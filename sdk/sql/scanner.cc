@@ -1,7 +1,5 @@
-#include "server/sql/scanner.h"
+#include "sdk/sql/scanner.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/wire_format_lite.h>
 #include <pg_query.h>
 
 #include <algorithm>
@@ -10,13 +8,9 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
-#include "server/base/error.h"
 
 namespace engine::db::sql {
 namespace {
-
-using google::protobuf::internal::WireFormatLite;
-using google::protobuf::io::CodedInputStream;
 
 // About 100 ms.
 constexpr uint64_t kMaxRepeatedWork = uint64_t{1} << 24;
@@ -44,42 +38,89 @@ TokenKind KindOf(std::string_view text) {
 
 bool IsComment(std::string_view text) { return text.starts_with("--") || text.starts_with("/*"); }
 
-// pg_query.ScanToken: start = 1, end = 2 (int32). The rest is not needed.
-bool ReadToken(CodedInputStream& in, uint32_t& begin, uint32_t& end) {
-  uint32_t length = 0;
-  if (!in.ReadVarint32(&length)) return false;
-  const auto limit = in.PushLimit(static_cast<int>(length));
-  while (const uint32_t tag = in.ReadTag()) {
-    switch (WireFormatLite::GetTagFieldNumber(tag)) {
+// Reads protobuf's wire format, in which libpg_query hands its result out.
+class WireReader {
+ public:
+  explicit WireReader(std::string_view bytes) : rest_(bytes) {}
+
+  // Calls take(field, *this) for each field until the end; `take` reads the field's content or returns false, whereupon
+  // it is passed over. False when the bytes are malformed.
+  template <typename Take>
+  bool ForEachField(Take&& take) {
+    while (!rest_.empty() && !malformed_) {
+      const uint64_t tag = Varint();
+      if (!take(tag >> 3, *this)) Skip(tag & 7);
+    }
+    return !malformed_;
+  }
+
+  uint64_t Varint() {
+    uint64_t value = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+      const auto byte = static_cast<uint8_t>(Take(1).at(0));
+      value |= uint64_t{byte & 0x7FU} << shift;
+      if ((byte & 0x80) == 0) return value;
+    }
+    malformed_ = true;
+    return 0;
+  }
+  std::string_view Bytes() { return Take(Varint()); }
+
+ private:
+  void Skip(uint64_t wire_type) {
+    switch (wire_type) {
+      case 0:
+        Varint();
+        break;
       case 1:
-        if (!in.ReadVarint32(&begin)) return false;
+        Take(8);
         break;
       case 2:
-        if (!in.ReadVarint32(&end)) return false;
+        Bytes();
+        break;
+      case 5:
+        Take(4);
         break;
       default:
-        if (!WireFormatLite::SkipField(&in, tag)) return false;
+        malformed_ = true;
     }
   }
-  in.PopLimit(limit);
-  return true;
-}
 
-// pg_query.ScanResult: tokens = 2. libpg_query hands its result out as a serialized message.
+  // A NUL where there is not as much.
+  std::string_view Take(uint64_t bytes) {
+    if (bytes > rest_.size()) {
+      malformed_ = true;
+      return {"", 1};
+    }
+    const std::string_view taken = rest_.substr(0, bytes);
+    rest_.remove_prefix(bytes);
+    return taken;
+  }
+
+  std::string_view rest_;
+  bool malformed_ = false;
+};
+
+// pg_query.ScanResult: tokens = 2; pg_query.ScanToken: start = 1, end = 2 (int32). The rest is not needed.
 std::optional<std::vector<Token>> ReadTokens(std::string_view sql, const PgQueryProtobuf& result) {
   std::vector<Token> tokens;
-  CodedInputStream in(reinterpret_cast<const uint8_t*>(result.data), static_cast<int>(result.len));
-  while (const uint32_t tag = in.ReadTag()) {
-    if (WireFormatLite::GetTagFieldNumber(tag) != 2) {
-      if (!WireFormatLite::SkipField(&in, tag)) return std::nullopt;
-      continue;
-    }
+  bool within = true;  // the text
+  const bool is_message = WireReader({result.data, result.len}).ForEachField([&](uint64_t field, WireReader& in) {
+    if (field != 2) return false;
     uint32_t begin = 0;
     uint32_t end = 0;
-    if (!ReadToken(in, begin, end) || begin >= sql.size() || end > sql.size()) return std::nullopt;
+    within &= WireReader(in.Bytes()).ForEachField([&](uint64_t part, WireReader& token) {
+      if (part != 1 && part != 2) return false;
+      (part == 1 ? begin : end) = static_cast<uint32_t>(token.Varint());
+      return true;
+    });
+    within &= begin < sql.size() && end <= sql.size();
+    if (!within) return true;
     const std::string_view text = sql.substr(begin, end > begin ? end - begin : std::string_view::npos);
     if (!IsComment(text)) tokens.push_back({begin, end, KindOf(text)});
-  }
+    return true;
+  });
+  if (!is_message || !within) return std::nullopt;
   return tokens;
 }
 
@@ -93,16 +134,12 @@ std::string_view SqlStateOf(std::string_view message) {
   return "42601";
 }
 
-absl::Status ScanError(const PgQueryError& error) {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_EXECUTION);
-  detail.set_phase(v1::PHASE_VALIDATING);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_sqlstate(std::string(SqlStateOf(error.message)));
-  detail.set_reason("SYNTAX_ERROR");
-  detail.set_message(std::string(WithoutQuotation(error.message)));
-  detail.set_position(static_cast<uint32_t>(std::max(error.cursorpos, 0)));
-  return MakeError(absl::StatusCode::kInvalidArgument, std::move(detail));
+Refusal ScanError(const PgQueryError& error) {
+  return {.reason = "SYNTAX_ERROR",
+          .message = std::string(WithoutQuotation(error.message)),
+          .field = {},
+          .sqlstate = SqlStateOf(error.message),
+          .position = static_cast<uint32_t>(std::max(error.cursorpos, 0))};
 }
 
 // What PostgreSQL's scanner does more than once with the same characters, about. It reads the rest of a run of operator
@@ -126,7 +163,7 @@ uint64_t RepeatedWork(std::string_view sql) {
   return work;
 }
 
-absl::StatusOr<std::vector<Token>> ScanAsIs(const std::string& sql) {
+OrRefusal<std::vector<Token>> ScanAsIs(const std::string& sql) {
   // To PostgreSQL "=?-" is one operator, and "?||?||…" soon one that is too long. A bracket in its place is always a
   // token of its own.
   std::string apart = sql;
@@ -135,9 +172,12 @@ absl::StatusOr<std::vector<Token>> ScanAsIs(const std::string& sql) {
   const absl::Cleanup free_result = [&result] { pg_query_free_scan_result(result); };
   if (result.error != nullptr) return ScanError(*result.error);
   std::optional<std::vector<Token>> tokens = ReadTokens(sql, result.pbuf);
-  if (!tokens)
-    return MakeError(absl::StatusCode::kInternal, v1::ERROR_KIND_EXECUTION, "SCANNER",
-                     "the SQL scanner's result is malformed");
+  if (!tokens) {
+    return Refusal{.reason = "SCANNER",
+                   .message = "the SQL scanner's result is malformed",
+                   .field = {},
+                   .sqlstate = kInternalError};
+  }
   return *std::move(tokens);
 }
 
@@ -155,17 +195,18 @@ void RewriteNumber(char* word, size_t length) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<Token>> Scan(const std::string& sql) {
+OrRefusal<std::vector<Token>> Scan(const std::string& sql) {
   if (RepeatedWork(sql) > kMaxRepeatedWork) {
-    return InvalidRequest(
-        "sql", "STATEMENT_TOO_COMPLEX",
-        "the statement has thousands of operator characters in a row; if they are data, send them as a parameter");
+    return Refusal{
+        .reason = "STATEMENT_TOO_COMPLEX",
+        .message =
+            "the statement has thousands of operator characters in a row; if they are data, send them as a parameter"};
   }
-  absl::StatusOr<std::vector<Token>> tokens = ScanAsIs(sql);
+  OrRefusal<std::vector<Token>> tokens = ScanAsIs(sql);
   if (tokens.ok()) return tokens;
   const std::string older = WithoutNewNumberNotation(sql);
   if (older == sql) return tokens;
-  absl::StatusOr<std::vector<Token>> second = ScanAsIs(older);
+  OrRefusal<std::vector<Token>> second = ScanAsIs(older);
   return second.ok() ? std::move(second) : std::move(tokens);
 }
 
@@ -182,6 +223,11 @@ std::string WithoutNewNumberNotation(std::string sql) {
     i = std::max(end, i + 1);
   }
   return sql;
+}
+
+bool IsWord(std::string_view text, std::string_view word) {
+  const auto lower = [](char c) { return absl::ascii_tolower(static_cast<unsigned char>(c)); };
+  return std::ranges::equal(text, word, {}, lower, lower);
 }
 
 uint32_t CountCharacters(std::string_view utf8) {

@@ -1,6 +1,6 @@
 // The "?" of a statement: which are placeholders, and the text that PostgreSQL gets in their stead.
-#ifndef ENGINE_DB_SERVER_SQL_PLACEHOLDERS_H_
-#define ENGINE_DB_SERVER_SQL_PLACEHOLDERS_H_
+#ifndef ENGINE_DB_SDK_SQL_PLACEHOLDERS_H_
+#define ENGINE_DB_SDK_SQL_PLACEHOLDERS_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "server/sql/scanner.h"
+#include "sdk/sql/scanner.h"
 
 namespace engine::db::sql {
 
@@ -61,4 +61,4 @@ class Placeholders {
 
 }  // namespace engine::db::sql
 
-#endif  // ENGINE_DB_SERVER_SQL_PLACEHOLDERS_H_
+#endif  // ENGINE_DB_SDK_SQL_PLACEHOLDERS_H_

@@ -1,6 +1,6 @@
 // What PostgreSQL's own parser says of a statement's text.
-#ifndef ENGINE_DB_SERVER_SQL_SYNTAX_H_
-#define ENGINE_DB_SERVER_SQL_SYNTAX_H_
+#ifndef ENGINE_DB_SDK_SQL_SYNTAX_H_
+#define ENGINE_DB_SDK_SQL_SYNTAX_H_
 
 #include <optional>
 #include <string>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "server/sql/scanner.h"
+#include "sdk/sql/scanner.h"
 
 namespace engine::db::sql {
 
@@ -17,10 +17,10 @@ struct Syntax {
   int statements = 0;                   // how many statements it holds
   std::string type;                     // node type of the last one, "SelectStmt"
   bool read_only = false;               // StatementClass::kRead
-  bool changes_session = false;         // Statement::changes_session()
-  bool outlasts_reset = false;          // Statement::outlasts_reset()
-  bool reads_sequences = false;         // Statement::reads_sequences()
-  bool calls_unknown_code = false;      // Statement::calls_unknown_code()
+  bool changes_session = false;         // TextFacts::changes_session
+  bool outlasts_reset = false;          // TextFacts::outlasts_reset
+  bool reads_sequences = false;         // TextFacts::reads_sequences
+  bool calls_unknown_code = false;      // TextFacts::calls_unknown_code
   bool makes_tables = false;            // SELECT INTO
   bool takes_parameters = true;         // PostgreSQL looks for parameters in it
   std::vector<int> untyped_parameters;  // see UntypedParameters()
@@ -45,4 +45,4 @@ std::string Fingerprint(const std::string& sql);
 
 }  // namespace engine::db::sql
 
-#endif  // ENGINE_DB_SERVER_SQL_SYNTAX_H_
+#endif  // ENGINE_DB_SDK_SQL_SYNTAX_H_

@@ -1,4 +1,4 @@
-#include "server/sql/untyped_parameters.h"
+#include "sdk/sql/untyped_parameters.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "server/sql/functions.h"
+#include "sdk/sql/functions.h"
 
 namespace engine::db::sql {
 namespace {

@@ -1,9 +1,7 @@
-#include "server/sql/placeholders.h"
+#include "sdk/sql/placeholders.h"
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/text.h"
 
 namespace engine::db::sql {
 namespace {
@@ -26,7 +24,7 @@ bool LooksLikeOperator(std::string_view sql, absl::Span<const Token> tokens, siz
   const Token& next = tokens[i + 1];
   const std::string_view text = TextOf(sql, next);
   if (next.begin == tokens[i].end && (text == "|" || text == "&")) return true;
-  return next.kind == TokenKind::kLiteral || text == "?" || absl::EqualsIgnoreCase(ToAbsl(text), "array");
+  return next.kind == TokenKind::kLiteral || text == "?" || IsWord(text, "array");
 }
 
 }  // namespace
@@ -63,7 +61,7 @@ void Placeholders::ForEachPiece(std::string_view sql, absl::Span<const std::stri
     const std::string_view spliced = slot < expressions.size() ? expressions[slot] : std::string_view();
     std::string text;
     if (spliced.starts_with("::")) {  // in brackets, for what may follow binds closer: ?[1]
-      text = absl::StrCat("($", ++number, ToAbsl(spliced), ")");
+      text = absl::StrCat("($", ++number, std::string(spliced), ")");
     } else {
       text = spliced.empty() ? absl::StrCat("$", ++number) : std::string(spliced);
     }

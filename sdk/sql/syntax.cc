@@ -1,4 +1,4 @@
-#include "server/sql/syntax.h"
+#include "sdk/sql/syntax.h"
 
 #include <pg_query.h>
 
@@ -11,10 +11,8 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
-#include "server/base/text.h"
-#include "server/sql/functions.h"
-#include "server/sql/untyped_parameters.h"
+#include "sdk/sql/functions.h"
+#include "sdk/sql/untyped_parameters.h"
 
 namespace engine::db::sql {
 namespace {
@@ -58,12 +56,11 @@ uint32_t DepthBound(std::string_view sql, absl::Span<const Token> tokens) {
       total -= levels.back().chain;
       levels.back().chain = 0;
     } else if (token.kind == TokenKind::kWord) {
-      if (absl::EqualsIgnoreCase(ToAbsl(text), "case")) {
+      if (IsWord(text, "case")) {
         levels.push_back({'c'});
-      } else if (absl::EqualsIgnoreCase(ToAbsl(text), "end")) {
+      } else if (IsWord(text, "end")) {
         if (levels.back().opener == 'c') close('c');
-      } else if (absl::EqualsIgnoreCase(ToAbsl(text), "union") || absl::EqualsIgnoreCase(ToAbsl(text), "except") ||
-                 absl::EqualsIgnoreCase(ToAbsl(text), "intersect")) {
+      } else if (IsWord(text, "union") || IsWord(text, "except") || IsWord(text, "intersect")) {
         ++levels.back().set_operations;
         ++total;
       }
