@@ -33,6 +33,9 @@ server/rpc:            @server/gateway
 client/cli:            @client/cpp/include @sdk/builtins/include @sdk/sql proto
 
 tests/support:         @client/cpp/include
+tests/support/manual_clock.h:      @server/loop
+tests/support/scripted_backend.h:  @server/postgres tests/support/manual_clock.h
+tests/support/scripted_backend.cc: @tests/support/scripted_backend.h
 tests/integration:     @tests/support proto server/postgres
 tests/conformance:     @tests/integration
 tests/fault:           @tests/integration
@@ -48,8 +51,8 @@ tests/unit/base:      @server/base @tests/support
 tests/unit/observe:    @server/observe @tests/support
 tests/unit/config:     @server/config @tests/support
 tests/unit/sql:        @server/sql @tests/conformance
-tests/unit/loop:       @server/loop @tests/support
-tests/unit/postgres:   @server/postgres @tests/unit/loop
+tests/unit/loop:       @server/loop @tests/support tests/support/manual_clock.h
+tests/unit/postgres:   @server/postgres @tests/unit/loop tests/support/scripted_backend.h
 tests/unit/pool:       @server/pool @tests/unit/postgres
 tests/unit/call:       @server/call @tests/unit/pool
 tests/unit/gateway:    @server/gateway @tests/unit/call

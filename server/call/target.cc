@@ -7,6 +7,7 @@
 #include "server/call/statement_call.h"
 #include "server/loop/clock.h"
 #include "server/observe/log.h"
+#include "server/postgres/pipeline_backend.h"
 #include "server/postgres/sqlstate.h"
 
 namespace engine::db::call {
@@ -30,7 +31,9 @@ Target::Target(Shard& shard, TargetId id, const config::TargetSettings& settings
       id_(id),
       settings_(settings),
       metrics_(shard.shared().metrics.AddPool(settings.DisplayName())),
-      pool_(shard.loop(), shard.shared().executor, settings_, shard.shared().settings.shared_reads,
+      pool_(shard.loop(), shard.shared().executor,
+            std::make_unique<postgres::PipelineBackendFactory>(shard.loop(), shard.shared().executor, settings_),
+            settings_, shard.shared().settings.shared_reads,
             static_cast<size_t>(shard.shared().settings.limits.waiters), *metrics_),
       resolver_(shard.loop(), shard.shared().questions, settings_),
       shares_(shard.loop(), pool_.TransactionLimit(), static_cast<size_t>(shard.shared().settings.limits.waiters)) {

@@ -197,6 +197,10 @@ void EventLoop::RunTimers() {
   }
 }
 
+absl::Time EventLoop::NextTimer() const {
+  return timers_.empty() ? absl::InfiniteFuture() : timers_.begin()->first.first;
+}
+
 void EventLoop::Wake() {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = write(wake_fd_, &one, sizeof(one));  // fails only when it is set already

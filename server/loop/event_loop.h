@@ -49,6 +49,9 @@ class EventLoop {
   // Runs what is due by now, and what that leads to, without waiting; for tests, on the thread that made the loop.
   void RunDue();
 
+  // When the next timer is due; absl::InfiniteFuture() when none is set. For tests that turn the clock.
+  [[nodiscard]] absl::Time NextTimer() const;
+
   // Any thread. Run() returns when what was posted has run.
   void Stop();
   // Any thread. Tasks run in the order of posting.

@@ -75,11 +75,12 @@ void Lease::Release() {
   std::exchange(pool_, nullptr)->Release(*std::exchange(slot_, nullptr));
 }
 
-Pool::Pool(loop::EventLoop& loop, loop::BlockingExecutor& executor, const config::TargetSettings& settings,
-           const config::SharedReads& shared_reads, size_t max_waiters, observe::PoolMetrics& metrics)
+Pool::Pool(loop::EventLoop& loop, loop::BlockingExecutor& executor, std::unique_ptr<postgres::BackendFactory> backends,
+           const config::TargetSettings& settings, const config::SharedReads& shared_reads, size_t max_waiters,
+           observe::PoolMetrics& metrics)
     : loop_(loop),
       executor_(executor),
-      cancels_(loop),
+      backends_(std::move(backends)),
       settings_(settings),
       shared_reads_(shared_reads),
       max_waiters_(max_waiters),

@@ -27,7 +27,6 @@
 #include "server/loop/event_loop.h"
 #include "server/observe/metrics.h"
 #include "server/postgres/backend.h"
-#include "server/postgres/cancel_requests.h"
 #include "server/postgres/results.h"
 
 namespace engine::db::pool {
@@ -120,8 +119,10 @@ class Pool {
   using LeaseCallback = absl::AnyInvocable<void(absl::StatusOr<Lease>)>;
   using Ticket = uint64_t;  // 0: none
 
-  Pool(loop::EventLoop& loop, loop::BlockingExecutor& executor, const config::TargetSettings& settings,
-       const config::SharedReads& shared_reads, size_t max_waiters, observe::PoolMetrics& metrics);
+  // The executor reads the password's file.
+  Pool(loop::EventLoop& loop, loop::BlockingExecutor& executor, std::unique_ptr<postgres::BackendFactory> backends,
+       const config::TargetSettings& settings, const config::SharedReads& shared_reads, size_t max_waiters,
+       observe::PoolMetrics& metrics);
   // Nobody may wait or hold a lease any more: see Close().
   ~Pool();
   Pool(const Pool&) = delete;
@@ -164,7 +165,7 @@ class Pool {
   [[nodiscard]] size_t TransactionLimit() const;
   [[nodiscard]] PoolCounts Counts() const;
   // Cancel requests that may not have reached the server yet.
-  [[nodiscard]] size_t cancels_under_way() const { return cancels_.under_way(); }
+  [[nodiscard]] size_t cancels_under_way() const { return backends_->cancels_under_way(); }
   // "10 of 10 backends in use (8 by transactions), 3 waiting; oldest holders: transaction 12.3s (a1b2c3), ..."
   [[nodiscard]] std::string DescribeUse() const;
   // For a call whose deadline passed while it waited: who has the backends, or why none can be opened.
@@ -236,7 +237,7 @@ class Pool {
 
   loop::EventLoop& loop_;
   loop::BlockingExecutor& executor_;
-  postgres::CancelRequests cancels_;
+  const std::unique_ptr<postgres::BackendFactory> backends_;
   const config::TargetSettings& settings_;
   const config::SharedReads shared_reads_;
   const size_t max_waiters_;

@@ -93,9 +93,7 @@ void Pool::OpenWithPassword(absl::StatusOr<std::string> password) {
   events.opened = [this, &slot](const absl::Status& status) { OnOpened(slot, status); };
   events.drained = [this, &slot] { OnDrained(slot); };
   events.lost = [this, &slot](const absl::Status& status) { OnLost(slot, status); };
-  slot.backend = std::make_unique<Backend>(loop_, executor_, cancels_,
-                                           postgres::ConnectParameters(settings_, *std::move(password)),
-                                           loop_.Now() + settings_.ConnectTimeout(), std::move(events));
+  slot.backend = backends_->Open(*std::move(password), loop_.Now() + settings_.ConnectTimeout(), std::move(events));
 }
 
 void Pool::OnOpened(Slot& slot, const absl::Status& status) {

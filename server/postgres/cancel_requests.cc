@@ -1,5 +1,7 @@
 #include "server/postgres/cancel_requests.h"
 
+#include <libpq-fe.h>
+
 #include <array>
 #include <system_error>
 #include <thread>

@@ -1,5 +1,6 @@
 #include "server/postgres/control_link.h"
 
+#include <libpq-fe.h>
 #include <poll.h>
 
 #include <algorithm>

@@ -1,5 +1,7 @@
 #include "server/postgres/digested_result.h"
 
+#include <libpq-fe.h>
+
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
 

@@ -1,5 +1,7 @@
 #include "server/postgres/error_texts.h"
 
+#include <libpq-fe.h>
+
 #include <algorithm>
 #include <array>
 

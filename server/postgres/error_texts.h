@@ -2,10 +2,10 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_ERROR_TEXTS_H_
 #define ENGINE_DB_SERVER_POSTGRES_ERROR_TEXTS_H_
 
-#include <libpq-fe.h>
-
 #include <string>
 #include <string_view>
+
+#include "server/postgres/libpq_types.h"
 
 namespace engine::db::postgres {
 

@@ -1,5 +1,7 @@
 #include "server/postgres/notices.h"
 
+#include <libpq-fe.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

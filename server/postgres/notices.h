@@ -2,9 +2,9 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_NOTICES_H_
 #define ENGINE_DB_SERVER_POSTGRES_NOTICES_H_
 
-#include <libpq-fe.h>
-
 #include <string_view>
+
+#include "server/postgres/libpq_types.h"
 
 namespace engine::db::postgres {
 

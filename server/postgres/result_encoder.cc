@@ -1,5 +1,7 @@
 #include "server/postgres/result_encoder.h"
 
+#include <libpq-fe.h>
+
 #include <charconv>
 #include <limits>
 #include <string>

@@ -2,13 +2,12 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_RESULT_ENCODER_H_
 #define ENGINE_DB_SERVER_POSTGRES_RESULT_ENCODER_H_
 
-#include <libpq-fe.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "engine/db/v1/value.pb.h"
+#include "server/postgres/libpq_types.h"
 
 namespace engine::db::postgres {
 

@@ -1,5 +1,7 @@
 #include "server/postgres/result_error.h"
 
+#include <libpq-fe.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>

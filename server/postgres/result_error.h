@@ -2,13 +2,12 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_RESULT_ERROR_H_
 #define ENGINE_DB_SERVER_POSTGRES_RESULT_ERROR_H_
 
-#include <libpq-fe.h>
-
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "server/postgres/error_texts.h"
+#include "server/postgres/libpq_types.h"
 
 namespace engine::db::postgres {
 

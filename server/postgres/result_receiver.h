@@ -2,12 +2,11 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_RESULT_RECEIVER_H_
 #define ENGINE_DB_SERVER_POSTGRES_RESULT_RECEIVER_H_
 
-#include <libpq-fe.h>
-
 #include <cstdint>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "server/postgres/libpq_types.h"
 #include "server/postgres/type_catalog.h"
 
 namespace engine::db::postgres {

@@ -1,5 +1,7 @@
 #include "server/postgres/results.h"
 
+#include <libpq-fe.h>
+
 #include <string>
 #include <string_view>
 #include <utility>

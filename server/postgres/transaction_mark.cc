@@ -1,5 +1,7 @@
 #include "server/postgres/transaction_mark.h"
 
+#include <libpq-fe.h>
+
 #include <array>
 #include <vector>
 

@@ -1,5 +1,6 @@
-#include "server/postgres/backend.h"
+#include "server/postgres/pipeline_backend.h"
 
+#include <libpq-fe.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -52,8 +53,8 @@ using ResultPtr = std::unique_ptr<PGresult, ResultDeleter>;
 
 }  // namespace
 
-Backend::Backend(loop::EventLoop& loop, loop::BlockingExecutor& executor, CancelRequests& cancels,
-                 const ConnectParameters& parameters, absl::Time connect_deadline, Events events)
+PipelineBackend::PipelineBackend(loop::EventLoop& loop, loop::BlockingExecutor& executor, CancelRequests& cancels,
+                                 const ConnectParameters& parameters, absl::Time connect_deadline, Events events)
     : loop_(loop),
       executor_(executor),
       cancels_(cancels),
@@ -61,7 +62,7 @@ Backend::Backend(loop::EventLoop& loop, loop::BlockingExecutor& executor, Cancel
       events_(std::move(events)),
       connect_timer_(loop),
       prepared_(kMaxPreparedStatements),
-      self_(std::make_shared<Backend*>(this)) {
+      self_(std::make_shared<PipelineBackend*>(this)) {
   connect_timer_.SetAt(connect_deadline, [this] {
     FailConnecting(ConnectFailed(texts_.target, "no answer within the time allowed for connecting", ""));
   });
@@ -71,12 +72,12 @@ Backend::Backend(loop::EventLoop& loop, loop::BlockingExecutor& executor, Cancel
   });
 }
 
-Backend::~Backend() {
+PipelineBackend::~PipelineBackend() {
   *self_ = nullptr;
   Close();
 }
 
-void Backend::Resolve(const ConnectParameters& parameters) {
+void PipelineBackend::Resolve(const ConnectParameters& parameters) {
   if (state_ != State::kConnecting) return;
   if (!parameters.NeedsResolving()) {
     StartConnecting(parameters);
@@ -85,7 +86,7 @@ void Backend::Resolve(const ConnectParameters& parameters) {
   executor_.Run([self = self_, &loop = loop_, resolved = parameters]() mutable {
     absl::Status status = resolved.ResolveHost();
     loop.Post([self = std::move(self), resolved = std::move(resolved), status = std::move(status)] {
-      Backend* backend = *self;
+      PipelineBackend* backend = *self;
       if (backend == nullptr || backend->state_ != State::kConnecting) return;
       if (status.ok()) {
         backend->StartConnecting(resolved);
@@ -96,20 +97,20 @@ void Backend::Resolve(const ConnectParameters& parameters) {
   });
 }
 
-void Backend::StartConnecting(const ConnectParameters& parameters) {
+void PipelineBackend::StartConnecting(const ConnectParameters& parameters) {
   parameters_ = parameters;
   connection_ = PQconnectStart(parameters.ConnectionString().c_str());
   if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) {
     FailConnecting(connection_ == nullptr ? "out of memory" : PQerrorMessage(connection_));
     return;
   }
-  PQsetNoticeReceiver(connection_, &Backend::OnNotice, this);
+  PQsetNoticeReceiver(connection_, &PipelineBackend::OnNotice, this);
   PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);  // ConnectFailed() reads the SQLSTATE out of the text
   watched_fd_ = PQsocket(connection_);
   loop_.Watch(watched_fd_, EPOLLOUT, [this](uint32_t) { ContinueConnecting(); });
 }
 
-void Backend::ContinueConnecting() {
+void PipelineBackend::ContinueConnecting() {
   const PostgresPollingStatusType status = PQconnectPoll(connection_);
   // libpq may have moved on to another socket under the same number.
   loop_.Unwatch(watched_fd_);
@@ -129,7 +130,7 @@ void Backend::ContinueConnecting() {
   }
 }
 
-bool Backend::ConnectsAgain() {
+bool PipelineBackend::ConnectsAgain() {
   const auto reported = [this](const char* name) {
     const char* value = PQparameterStatus(connection_, name);
     return value == nullptr ? std::string_view() : std::string_view(value);
@@ -140,7 +141,7 @@ bool Backend::ConnectsAgain() {
   return true;
 }
 
-void Backend::OnConnected() {
+void PipelineBackend::OnConnected() {
   if (ConnectsAgain()) return;
   parameters_.reset();
   connect_timer_.Cancel();
@@ -157,17 +158,17 @@ void Backend::OnConnected() {
   events_.opened(absl::OkStatus());
 }
 
-void Backend::FailConnecting(const char* message) {
+void PipelineBackend::FailConnecting(const char* message) {
   FailConnecting(ConnectFailed(texts_.target, message, texts_.password));
 }
 
-void Backend::FailConnecting(const absl::Status& status) {
+void PipelineBackend::FailConnecting(const absl::Status& status) {
   if (state_ != State::kConnecting) return;
   Close();
   events_.opened(status);
 }
 
-Backend::OperationId Backend::Run(const Operation& operation) {
+PipelineBackend::OperationId PipelineBackend::Run(const Operation& operation) {
   InFlight entry;
   entry.id = next_id_++;
   entry.text = operation.text;
@@ -180,7 +181,7 @@ Backend::OperationId Backend::Run(const Operation& operation) {
   if (!sent) {
     // libpq refuses to send only when the link is broken. Told later: callers of Run() expect no callback from within.
     loop_.Post([self = self_] {
-      Backend* backend = *self;
+      PipelineBackend* backend = *self;
       if (backend == nullptr) return;
       backend->Lose(absl::OkStatus());
       backend->FailInFlight();  // if it was lost before
@@ -194,7 +195,7 @@ Backend::OperationId Backend::Run(const Operation& operation) {
   return id;
 }
 
-bool Backend::Send(const Operation& operation, InFlight& entry) {
+bool PipelineBackend::Send(const Operation& operation, InFlight& entry) {
   if (operation.text == nullptr) {  // just a Sync
     entry.stage = Stage::kSync;
     return SendSync(connection_);
@@ -237,7 +238,7 @@ bool Backend::Send(const Operation& operation, InFlight& entry) {
   return !operation.sync || SendSync(connection_);
 }
 
-void Backend::SendDeallocate(const std::string& name) {
+void PipelineBackend::SendDeallocate(const std::string& name) {
   // The name is ours ("engine_db_…_17"), not the caller's. A failed transaction refuses DEALLOCATE: the statement then
   // stays until the session ends, which is harmless, for its name is not used again.
   InFlight entry;
@@ -251,7 +252,7 @@ void Backend::SendDeallocate(const std::string& name) {
   FlushAtEndOfRound();
 }
 
-void Backend::FlushAtEndOfRound() {
+void PipelineBackend::FlushAtEndOfRound() {
   if (flush_planned_) return;
   flush_planned_ = true;
   loop_.RunAtEndOfRound([self = self_] {
@@ -261,7 +262,7 @@ void Backend::FlushAtEndOfRound() {
   });
 }
 
-void Backend::Flush() {
+void PipelineBackend::Flush() {
   if (!usable()) return;
   const int left = PQflush(connection_);
   if (left < 0) {
@@ -272,23 +273,23 @@ void Backend::Flush() {
   UpdateWatch();
 }
 
-void Backend::StopPreparing() {
+void PipelineBackend::StopPreparing() {
   prepares_ = false;
   prepared_.Clear();
 }
 
-void Backend::StartPreparing() {
+void PipelineBackend::StartPreparing() {
   prepares_ = true;
   prepared_.Clear();
 }
 
-void Backend::Detach(OperationId id) {
+void PipelineBackend::Detach(OperationId id) {
   for (InFlight& entry : in_flight_) {
     if (entry.id == id) entry.receiver = nullptr;
   }
 }
 
-void Backend::ResumeReading() {
+void PipelineBackend::ResumeReading() {
   if (!reading_paused_) return;
   reading_paused_ = false;
   if (!usable()) return;
@@ -299,13 +300,13 @@ void Backend::ResumeReading() {
   });
 }
 
-void Backend::Cancel() {
+void PipelineBackend::Cancel() {
   if (!usable()) return;
   CancelRequests::CancelPtr cancel(PQgetCancel(connection_));
   if (cancel == nullptr) return;
   ++cancels_pending_;
   cancels_.Send(std::move(cancel), [self = self_] {
-    Backend* backend = *self;
+    PipelineBackend* backend = *self;
     if (backend == nullptr) return;
     --backend->cancels_pending_;
     if (!backend->usable()) return;
@@ -315,7 +316,7 @@ void Backend::Cancel() {
   });
 }
 
-void Backend::Close() {
+void PipelineBackend::Close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   connect_timer_.Cancel();
@@ -327,7 +328,7 @@ void Backend::Close() {
   FailInFlight();
 }
 
-void Backend::FailInFlight() {
+void PipelineBackend::FailInFlight() {
   std::deque<InFlight> failed;
   failed.swap(in_flight_);
   const absl::Status status = LinkLost(last_fatal_);
@@ -343,7 +344,7 @@ void Backend::FailInFlight() {
   }
 }
 
-void Backend::CheckAlive() {
+void PipelineBackend::CheckAlive() {
   char ignored = 0;
   if (!usable() || busy()) return;
   // Nothing is due: whatever can be read is a farewell, a notice, or a parameter's change.
@@ -351,26 +352,26 @@ void Backend::CheckAlive() {
   OnSocketReady(EPOLLIN);
 }
 
-bool Backend::SettingChanged(size_t index) const {
+bool PipelineBackend::SettingChanged(size_t index) const {
   const char* value = PQparameterStatus(connection_, kReportedSettings[index]);
   return reported_settings_[index] != (value == nullptr ? "" : value);
 }
 
-bool Backend::ReportedSettingsChanged() const {
+bool PipelineBackend::ReportedSettingsChanged() const {
   for (size_t i = 0; i < kReportedSettings.size(); ++i) {
     if (SettingChanged(i)) return true;
   }
   return false;
 }
 
-bool Backend::ReadsTextOtherwise() const {
+bool PipelineBackend::ReadsTextOtherwise() const {
   for (size_t i = 0; usable() && i < kReadingSettings; ++i) {
     if (SettingChanged(i)) return true;
   }
   return false;
 }
 
-void Backend::AcceptReportedSettings() {
+void PipelineBackend::AcceptReportedSettings() {
   reported_settings_.clear();
   for (const char* name : kReportedSettings) {
     const char* value = PQparameterStatus(connection_, name);
@@ -378,12 +379,12 @@ void Backend::AcceptReportedSettings() {
   }
 }
 
-bool Backend::in_transaction() const {
+bool PipelineBackend::in_transaction() const {
   return usable() && PQtransactionStatus(connection_) != PQTRANS_IDLE &&
          PQtransactionStatus(connection_) != PQTRANS_ACTIVE;
 }
 
-bool Backend::server_is_read_only() const {
+bool PipelineBackend::server_is_read_only() const {
   if (!usable()) return false;
   const char* standby = PQparameterStatus(connection_, "in_hot_standby");
   if (standby == nullptr) return true;  // before PostgreSQL 14, which does not say
@@ -393,13 +394,13 @@ bool Backend::server_is_read_only() const {
 
 // While something is in flight (the round trip behind a cancel request, a DEALLOCATE) libpq says no more than that. But
 // in a transaction block every error aborts it, and nothing works in an aborted one but what mends or ends it.
-bool Backend::transaction_failed() const {
+bool PipelineBackend::transaction_failed() const {
   if (!usable()) return false;
   const PGTransactionStatusType status = PQtransactionStatus(connection_);
   return status == PQTRANS_INERROR || (status == PQTRANS_ACTIVE && last_failed_);
 }
 
-void Backend::OnSocketReady(uint32_t ready) {
+void PipelineBackend::OnSocketReady(uint32_t ready) {
   if ((ready & EPOLLOUT) != 0) Flush();
   if (!usable() || (ready & ~static_cast<uint32_t>(EPOLLOUT)) == 0) return;
   if (PQconsumeInput(connection_) == 0) {
@@ -411,7 +412,7 @@ void Backend::OnSocketReady(uint32_t ready) {
   ProcessResults();
 }
 
-void Backend::UpdateWatch() {
+void PipelineBackend::UpdateWatch() {
   if (!usable()) return;
   uint32_t events = 0;
   if (!reading_paused_) events |= EPOLLIN;
@@ -419,7 +420,7 @@ void Backend::UpdateWatch() {
   loop_.ChangeWatch(watched_fd_, events);
 }
 
-void Backend::ProcessResults() {
+void PipelineBackend::ProcessResults() {
   if (processing_) return;
   processing_ = true;
   while (usable() && !reading_paused_ && !in_flight_.empty()) {
@@ -450,7 +451,7 @@ void Backend::ProcessResults() {
   UpdateWatch();
 }
 
-void Backend::HandleResult(const PGresult* result) {
+void PipelineBackend::HandleResult(const PGresult* result) {
   InFlight& front = in_flight_.front();
   const ExecStatusType status = result == nullptr ? PGRES_EMPTY_QUERY : PQresultStatus(result);
   if (result != nullptr && status == PGRES_FATAL_ERROR) {
@@ -492,7 +493,7 @@ void Backend::HandleResult(const PGresult* result) {
   }
 }
 
-void Backend::HandleStatementResult(InFlight& front, const PGresult& result) {
+void PipelineBackend::HandleStatementResult(InFlight& front, const PGresult& result) {
   switch (PQresultStatus(&result)) {
     case PGRES_SINGLE_TUPLE:
     case PGRES_TUPLES_OK:
@@ -534,7 +535,7 @@ void Backend::HandleStatementResult(InFlight& front, const PGresult& result) {
   }
 }
 
-void Backend::FinishFront() {
+void PipelineBackend::FinishFront() {
   InFlight done = std::move(in_flight_.front());
   in_flight_.pop_front();
   const absl::Time now = loop_.Now();
@@ -557,11 +558,11 @@ void Backend::FinishFront() {
   TellIfDrained();
 }
 
-void Backend::TellIfDrained() {
+void PipelineBackend::TellIfDrained() {
   if (usable() && !busy()) events_.drained();
 }
 
-void Backend::Lose(const absl::Status& cause) {
+void PipelineBackend::Lose(const absl::Status& cause) {
   if (state_ != State::kOpen) return;
   const absl::Status status = LinkLost(!cause.ok() ? cause : last_fatal_);
   if (!cause.ok()) last_fatal_ = cause;
@@ -569,8 +570,8 @@ void Backend::Lose(const absl::Status& cause) {
   events_.lost(status);
 }
 
-void Backend::OnNotice(void* self, const PGresult* notice) {
-  Backend& backend = *static_cast<Backend*>(self);
+void PipelineBackend::OnNotice(void* self, const PGresult* notice) {
+  PipelineBackend& backend = *static_cast<PipelineBackend*>(self);
   const char* severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
   if (severity == nullptr || std::string_view(severity) != "FATAL") {
     ReportNotice(backend.texts_.target, *notice);
@@ -579,6 +580,13 @@ void Backend::OnNotice(void* self, const PGresult* notice) {
   // A server that ends a session says why in one.
   backend.last_fatal_ = StatusOfResult(*notice, "", backend.texts_);
   backend.farewell_heard_ = true;
+}
+
+std::unique_ptr<Backend> PipelineBackendFactory::Open(std::string password, absl::Time connect_deadline,
+                                                      Backend::Events events) {
+  return std::make_unique<PipelineBackend>(loop_, executor_, cancels_,
+                                           ConnectParameters(settings_, std::move(password)), connect_deadline,
+                                           std::move(events));
 }
 
 }  // namespace engine::db::postgres
