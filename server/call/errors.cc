@@ -11,19 +11,6 @@ namespace {
 
 using absl::StatusCode;
 
-v1::DatabaseError ShareDetail(v1::ErrorKind kind, size_t share) {
-  v1::DatabaseError detail;
-  detail.set_kind(kind);
-  detail.set_phase(v1::PHASE_QUEUED);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_retryable(true);
-  detail.set_reason("TRANSACTION_SHARE_EXHAUSTED");
-  detail.set_message(absl::StrCat("the connection has ", share,
-                                  " transactions open, which is its share of the pool while others use it too"));
-  detail.set_hint("end transactions, or raise max_pool_size");
-  return detail;
-}
-
 }  // namespace
 
 absl::Status Stopped(StopReason reason, v1::Phase phase, v1::Outcome outcome) {
@@ -171,17 +158,6 @@ absl::Status StillInProgress() {
   detail.set_reason("DEADLINE_EXCEEDED");
   detail.set_message("the deadline passed before the transaction's outcome could be found out: ask again");
   return MakeError(StatusCode::kDeadlineExceeded, std::move(detail));
-}
-
-absl::Status ShareExhausted(size_t share) {
-  return MakeError(StatusCode::kDeadlineExceeded, ShareDetail(v1::ERROR_KIND_TIMEOUT, share));
-}
-
-absl::Status TooManyWaitForShare(size_t share, size_t limit) {
-  v1::DatabaseError detail = ShareDetail(v1::ERROR_KIND_CONNECTION, share);
-  absl::StrAppend(detail.mutable_message(), "; too many calls wait for one of them to end (limit ", limit, ")");
-  detail.set_retry_after_ms(100);
-  return MakeError(StatusCode::kResourceExhausted, std::move(detail));
 }
 
 absl::Status Draining() {

@@ -58,11 +58,6 @@ inline constexpr std::string_view kEffectsElsewhere = "EFFECTS_ELSEWHERE";
 // The deadline of one who asks for a transaction's outcome passed before there was one.
 [[nodiscard]] absl::Status StillInProgress();
 
-// The deadline passed while the connection's open transactions were as many as it may have, while others use the pool.
-[[nodiscard]] absl::Status ShareExhausted(size_t share);
-// Too many calls, `limit`, wait for that already.
-[[nodiscard]] absl::Status TooManyWaitForShare(size_t share, size_t limit);
-
 // The gateway is shutting down.
 [[nodiscard]] absl::Status Draining();
 

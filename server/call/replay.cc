@@ -40,7 +40,7 @@ void Replay::Run(const pool::Patience& patience, Callback callback) {
   error_ = absl::OkStatus();
   differs_ = false;
   mark_.reset();
-  ticket_ = target_.pool().Acquire(pool::Purpose::kTransaction, patience,
+  ticket_ = target_.pool().Acquire(pool::Purpose::kTransaction, /*owner=*/0, patience,
                                    [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
 }
 

@@ -71,7 +71,7 @@ class Replay {
 
   // Of the run.
   Callback callback_;
-  pool::Pool::Ticket ticket_ = 0;
+  pool::Ticket ticket_ = 0;
   pool::Lease lease_;
   std::vector<std::unique_ptr<postgres::ResultReceiver>> receivers_;
   size_t steps_left_ = 0;

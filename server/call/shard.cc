@@ -70,7 +70,7 @@ size_t Shard::CloseConnection(TargetId target_id, const std::string& connection_
   const size_t transactions = target->AbortTransactions(
       StopReason::kConnectionClosed, [&](const Transaction& t) { return t.connection_id() == connection_id; });
   for (StatementCall* call : calls) call->Stop(StopReason::kConnectionClosed);
-  target->shares().ConnectionClosed();
+  target->pool().RemoveOwner();
   return transactions;
 }
 

@@ -95,31 +95,11 @@ void StatementCall::StartAttempt() {
     return;
   }
   const bool lasting = work_.begin.has_value() && work_.ending == Ending::kNone;
-  if (lasting && !TakeShare()) return;
   const pool::Purpose purpose = lasting    ? pool::Purpose::kTransaction
                                 : guarded_ ? pool::Purpose::kReads
                                            : pool::Purpose::kAutocommit;
-  ticket_ = target_.pool().Acquire(purpose, patience_,
+  ticket_ = target_.pool().Acquire(purpose, OwnerOf(work_), patience_,
                                    [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
-}
-
-bool StatementCall::TakeShare() {
-  if (share_.held()) return true;
-  absl::StatusOr<TransactionShares::Share> share =
-      target_.shares().Take(work_.connection_id, id_, [&shard = target_.shard(), id = id_](auto given) {
-        StatementCall* call = shard.FindCall(id);
-        if (call == nullptr) return;
-        call->share_ = std::move(given);
-        --call->attempts_;  // it has not begun yet
-        call->StartAttempt();
-      });
-  if (!share.ok()) {
-    target_.metrics().exhausted.Increment();
-    End(share.status(), std::nullopt);
-    return false;
-  }
-  share_ = *std::move(share);
-  return share_.held();
 }
 
 // Outside of transactions, where the server can be told to refuse writes.
@@ -277,13 +257,12 @@ void StatementCall::Stop(StopReason reason) {
   const absl::Status not_executed = Stopped(reason, v1::PHASE_QUEUED, v1::OUTCOME_NOT_EXECUTED);
   switch (state_) {
     case State::kQueued:
-      if (target_.shares().Withdraw(work_.connection_id, id_)) {
-        End(reason == StopReason::kDeadline ? ShareExhausted(target_.shares().share()) : not_executed, std::nullopt);
-        return;
+      if (reason == StopReason::kDeadline) {
+        End(target_.pool().WithdrawLate(std::exchange(ticket_, 0), loop().Now() - queued_at_), std::nullopt);
+      } else {
+        target_.pool().Withdraw(std::exchange(ticket_, 0));
+        End(not_executed, std::nullopt);
       }
-      target_.pool().Withdraw(std::exchange(ticket_, 0));
-      End(reason == StopReason::kDeadline ? target_.pool().WaitTimeout(loop().Now() - queued_at_) : not_executed,
-          std::nullopt);
       return;
     case State::kQueuedInTransaction: {
       // What the COMMIT before it will do, it might have said too.
@@ -422,7 +401,7 @@ void StatementCall::Conclude() {
   }
   std::optional<v1::TransactionStatus> transaction;
   if (status.ok() && work_.begin.has_value() && work_.ending == Ending::kNone) {
-    Transaction& begun = target_.AddTransaction(work_, std::move(lease_), std::move(share_));
+    Transaction& begun = target_.AddTransaction(work_, std::move(lease_));
     begun.SetReach(reach_);
     begun.SetMark(mark_);
     begun.SetMarkDue(MarkIsDue());
@@ -602,7 +581,6 @@ void StatementCall::End(const absl::Status& status, std::optional<v1::Transactio
   commit_timer_.Cancel();
   backoff_timer_.Cancel();
   lease_.Release();
-  share_.GiveBack();
   Answer(status, std::move(transaction));
   target_.shard().EndCall(*this);
 }

@@ -14,7 +14,6 @@
 #include "server/call/errors.h"
 #include "server/call/reach.h"
 #include "server/call/replay.h"
-#include "server/call/transaction_shares.h"
 #include "server/call/verdict.h"
 #include "server/call/work.h"
 #include "server/loop/event_loop.h"
@@ -87,8 +86,6 @@ class StatementCall {
   [[nodiscard]] bool ReadsOnItsOwn() const;
   [[nodiscard]] bool MayShare() const;
   void RunShared();
-  // The right to begin a transaction; false while it waits for that, or when it was refused and has ended.
-  [[nodiscard]] bool TakeShare();
   void OnLease(absl::StatusOr<pool::Lease> lease);
   void Send(pool::Lease& lease);
   // The next phase of the work's runs, which for most are all of them.
@@ -173,8 +170,7 @@ class StatementCall {
   bool stale_plan_retried_ = false;
   bool read_only_server_retried_ = false;
   bool server_is_read_only_ = false;  // as its backend was told
-  pool::Pool::Ticket ticket_ = 0;
-  TransactionShares::Share share_;      // of the transaction that it begins
+  pool::Ticket ticket_ = 0;
   pool::Lease lease_;                   // its own; in a transaction that one's
   Transaction* transaction_ = nullptr;  // the one it runs or waits in
   pool::SharedRead read_;

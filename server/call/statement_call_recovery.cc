@@ -54,7 +54,7 @@ void StatementCall::StartReplay() {
                                                    {"reason", detail.reason()},
                                                    {"sqlstate", detail.sqlstate()},
                                                    {"attempt", attempts_}});
-  transaction_->lease().Release();
+  transaction_->lease().ReleaseBackend();
   backoff_timer_.SetAfter(DelayBeforeRetry(), [this] {
     ++attempts_;
     transaction_->replay()->Run(patience_,

@@ -35,8 +35,7 @@ Target::Target(Shard& shard, TargetId id, const config::TargetSettings& settings
             std::make_unique<postgres::PipelineBackendFactory>(shard.loop(), shard.shared().executor, settings_),
             settings_, shard.shared().settings.shared_reads,
             static_cast<size_t>(shard.shared().settings.limits.waiters), *metrics_),
-      resolver_(shard.loop(), shard.shared().questions, settings_),
-      shares_(shard.loop(), pool_.TransactionLimit(), static_cast<size_t>(shard.shared().settings.limits.waiters)) {
+      resolver_(shard.loop(), shard.shared().questions, settings_) {
   info_.types = std::make_shared<const postgres::TypeCatalog>();
   observe::LogInfo("pool opened", {{"pool", metrics_->name()}, {"max_size", settings_.max_pool_size}});
   pool_.Start();
@@ -62,7 +61,7 @@ struct Target::Connecting {
   explicit Connecting(loop::EventLoop& loop) : timer(loop) {}
 
   ConnectCallback callback;
-  pool::Pool::Ticket ticket = 0;
+  pool::Ticket ticket = 0;
   loop::Timer timer;
   bool has_connected = false;
 };
@@ -81,7 +80,7 @@ void Target::Connect(absl::Time deadline, ConnectCallback callback) {
     AnswerConnect(connecting, connecting->has_connected ? postgres::ConnectFailed(settings_.DisplayName(), kSilent, "")
                                                         : pool_.WaitTimeout(shard_.loop().Now() - started));
   });
-  connecting->ticket = pool_.Acquire(pool::Purpose::kAutocommit, {settings_.retry, started},
+  connecting->ticket = pool_.Acquire(pool::Purpose::kAutocommit, /*owner=*/0, {settings_.retry, started},
                                      [this, connecting](absl::StatusOr<pool::Lease> lease) {
                                        connecting->ticket = 0;
                                        if (!lease.ok()) {
@@ -180,9 +179,9 @@ void Target::GiveUpQuestions() {
 
 // --- transactions
 
-Transaction& Target::AddTransaction(const Work& work, pool::Lease lease, TransactionShares::Share share) {
+Transaction& Target::AddTransaction(const Work& work, pool::Lease lease) {
   std::string id = shard_.shared().handles.Make("t");
-  auto owned = std::make_unique<Transaction>(*this, id, work, std::move(lease), std::move(share));
+  auto owned = std::make_unique<Transaction>(*this, id, work, std::move(lease));
   Transaction& transaction = *owned;
   transactions_.emplace(std::move(id), std::move(owned));
   ++shard_.shared().transactions;

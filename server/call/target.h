@@ -19,7 +19,6 @@
 #include "server/call/ids.h"
 #include "server/call/retry_budget.h"
 #include "server/call/transaction.h"
-#include "server/call/transaction_shares.h"
 #include "server/call/work.h"
 #include "server/config/settings.h"
 #include "server/observe/metrics.h"
@@ -50,7 +49,7 @@ class Target {
   void GiveUpQuestions();
 
   // Takes over the backend of a call that began a transaction.
-  Transaction& AddTransaction(const Work& work, pool::Lease lease, TransactionShares::Share share);
+  Transaction& AddTransaction(const Work& work, pool::Lease lease);
   // Hands a call to its transaction. One that has ended answers from its tombstone.
   void RunInTransaction(StatementCall& call);
   // Keeps the handle's conclusion for a while, and forgets the transaction. `doubt` is what calls with the handle get
@@ -108,7 +107,6 @@ class Target {
   [[nodiscard]] absl::Status WithTransactionState(const absl::Status& status, const Work& work);
   [[nodiscard]] CommitResolver& resolver() { return resolver_; }
   [[nodiscard]] RetryBudget& retry_budget() { return retry_budget_; }
-  [[nodiscard]] TransactionShares& shares() { return shares_; }
 
  private:
   struct Tombstone {
@@ -143,7 +141,6 @@ class Target {
   pool::Pool pool_;
   CommitResolver resolver_;
   RetryBudget retry_budget_;
-  TransactionShares shares_;
   absl::flat_hash_map<std::string, std::unique_ptr<Transaction>> transactions_;
   absl::flat_hash_map<std::string, Tombstone> tombstones_;
   std::deque<std::string> burial_order_;

@@ -26,8 +26,7 @@ uint32_t MillisecondsUntil(absl::Time when, absl::Time now) {
 
 }  // namespace
 
-Transaction::Transaction(Target& target, std::string id, const Work& work, pool::Lease lease,
-                         TransactionShares::Share share)
+Transaction::Transaction(Target& target, std::string id, const Work& work, pool::Lease lease)
     : target_(target),
       loop_(target.shard().loop()),
       id_(std::move(id)),
@@ -39,7 +38,6 @@ Transaction::Transaction(Target& target, std::string id, const Work& work, pool:
       max_duration_(
           OrDefault(work.begin->max_duration_ms(), target.shard().shared().settings.limits.transaction_lifetime)),
       lease_(std::move(lease)),
-      share_(std::move(share)),
       replay_(work.begin->replay() ? std::make_unique<Replay>(target, OwnerOf(work), BeginText(*work.begin)) : nullptr),
       idle_since_(began_),
       idle_timer_(loop_),
@@ -50,11 +48,6 @@ Transaction::Transaction(Target& target, std::string id, const Work& work, pool:
 }
 
 Transaction::~Transaction() {}
-
-void Transaction::GiveUp() {
-  lease_.Release();
-  share_.GiveBack();
-}
 
 void Transaction::Enqueue(StatementCall& call) {
   idle_timer_.Cancel();

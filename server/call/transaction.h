@@ -14,7 +14,6 @@
 #include "server/call/errors.h"
 #include "server/call/reach.h"
 #include "server/call/replay.h"
-#include "server/call/transaction_shares.h"
 #include "server/call/work.h"
 #include "server/loop/event_loop.h"
 #include "server/observe/metrics.h"
@@ -29,7 +28,7 @@ class Target;
 // Loop thread only. Owned by its target until it ends; its handle then leaves a tombstone there.
 class Transaction {
  public:
-  Transaction(Target& target, std::string id, const Work& work, pool::Lease lease, TransactionShares::Share share);
+  Transaction(Target& target, std::string id, const Work& work, pool::Lease lease);
   ~Transaction();
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
@@ -61,10 +60,10 @@ class Transaction {
   [[nodiscard]] bool read_only() const { return read_only_; }
   // Why it is being ended from outside; kNone while it is not.
   [[nodiscard]] StopReason abort_reason() const { return abort_reason_; }
-  // It has ended: its backend and its share go to others.
-  void GiveUp();
+  // It has ended: its backend and its place among the transactions go to others.
+  void GiveUp() { lease_.Release(); }
   // Another backend, on which it stands where it stood before.
-  void TakeLease(pool::Lease lease) { lease_ = std::move(lease); }
+  void TakeLease(pool::Lease lease) { lease_.TakeBackend(std::move(lease)); }
   // Null unless its caller asked for it.
   [[nodiscard]] Replay* replay() const { return replay_.get(); }
   // Whether anything has run that the server might have let write.
@@ -112,7 +111,6 @@ class Transaction {
   const absl::Duration idle_timeout_;
   const absl::Duration max_duration_;
   pool::Lease lease_;
-  TransactionShares::Share share_;
   bool may_have_written_ = false;
   bool settings_changed_ = false;
   bool mark_due_ = false;

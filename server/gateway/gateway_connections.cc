@@ -71,7 +71,7 @@ void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v
         return;
       }
       response.set_connection_id(connections_.Confirm(opening, settings, session));
-      if (call::Target* opened = shard.FindTarget(opening.target)) opened->shares().ConnectionOpened();
+      if (call::Target* opened = shard.FindTarget(opening.target)) opened->pool().AddOwner();
       response.set_server_version(server->version);
       response.set_server_version_num(server->version_number);
       response.set_in_recovery(server->in_recovery);

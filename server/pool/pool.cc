@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
 #include "server/loop/clock.h"
+#include "server/pool/errors.h"
 #include "server/pool/slot.h"
 
 namespace engine::db::pool {
@@ -28,53 +29,6 @@ constexpr absl::Duration kSurelyAlive = absl::Milliseconds(100);
 
 }  // namespace
 
-Lease::Lease(Lease&& other) noexcept
-    : pool_(std::exchange(other.pool_, nullptr)), slot_(std::exchange(other.slot_, nullptr)) {}
-
-Lease& Lease::operator=(Lease&& other) noexcept {
-  if (this != &other) {
-    Release();
-    pool_ = std::exchange(other.pool_, nullptr);
-    slot_ = std::exchange(other.slot_, nullptr);
-  }
-  return *this;
-}
-
-Lease::~Lease() { Release(); }
-
-Backend& Lease::backend() const { return *slot_->backend; }
-
-void Lease::MarkSessionChanged() {
-  slot_->session_changed = true;
-  slot_->backend->StopPreparing();
-}
-
-void Lease::ShieldSequences(OwnerId owner, bool reads) {
-  if (slot_->sequences_of == 0 || (slot_->sequences_of == owner && !reads)) return;
-  pool_->ForgetSequences(*slot_, /*sync=*/true);
-}
-
-void Lease::WillRun(std::shared_ptr<const sql::Statement> statement, OwnerId owner) {
-  if (statement->changes_session()) slot_->session_changed = true;
-  if (statement->outlasts_reset()) slot_->outlasts_reset = true;
-  if (statement->statement_class() != sql::StatementClass::kRead) slot_->sequences_of = owner;
-  slot_->statement = std::move(statement);
-}
-
-void Lease::HasSent(const sql::Statement& statement) {
-  if (!statement.changes_meanings()) return;
-  MarkSessionChanged();
-  // What is temporary is nobody else's.
-  if (statement.changes_schema() && !statement.changes_session()) slot_->schema_changed = true;
-}
-
-void Lease::OnDrained(absl::AnyInvocable<void()> callback) { slot_->drained = std::move(callback); }
-
-void Lease::Release() {
-  if (slot_ == nullptr) return;
-  std::exchange(pool_, nullptr)->Release(*std::exchange(slot_, nullptr));
-}
-
 Pool::Pool(loop::EventLoop& loop, loop::BlockingExecutor& executor, std::unique_ptr<postgres::BackendFactory> backends,
            const config::TargetSettings& settings, const config::SharedReads& shared_reads, size_t max_waiters,
            observe::PoolMetrics& metrics)
@@ -85,54 +39,76 @@ Pool::Pool(loop::EventLoop& loop, loop::BlockingExecutor& executor, std::unique_
       shared_reads_(shared_reads),
       max_waiters_(max_waiters),
       metrics_(metrics),
+      // One is left for those who need none for long.
+      waiters_(static_cast<size_t>(std::max(1, settings.max_pool_size - 1))),
       reopen_timer_(loop),
       slow_read_timer_(loop),
-      idle_timer_(loop),
-      self_(std::make_shared<Pool*>(this)) {
+      idle_timer_(loop) {
   metrics_.max_size.Set(settings_.max_pool_size);
 }
 
-Pool::~Pool() {
-  *self_ = nullptr;
-  Close();
-}
+Pool::~Pool() { Close(); }
 
-Pool::Ticket Pool::Acquire(Purpose purpose, const Patience& patience, LeaseCallback callback) {
-  if (absl::Status status = CheckQueue(); !status.ok()) {
+Ticket Pool::Acquire(Purpose purpose, OwnerId owner, const Patience& patience, LeaseCallback callback) {
+  const bool held_back = waiters_.HoldsBack(purpose, owner);
+  if (held_back && waiters_.held_back() >= max_waiters_) {
+    metrics_.exhausted.Increment();
+    callback(TooManyWaitForPlace(waiters_.share(), max_waiters_));
+    return 0;
+  }
+  // Those who wait for a place of their own owner keep nobody else out.
+  if (absl::Status status = held_back ? CheckOpen() : CheckQueue(); !status.ok()) {
     callback(std::move(status));
     return 0;
   }
-  const Ticket ticket = next_ticket_++;
-  auto& queue = purpose == Purpose::kTransaction ? transaction_queue_ : autocommit_queue_;
-  queue.push_back(Waiter{ticket, purpose, patience, 0, loop_.Now(), std::move(callback)});
+  const Ticket ticket = waiters_.Add({.purpose = purpose,
+                                      .owner = owner,
+                                      .patience = patience,
+                                      .asked_at = loop_.Now(),
+                                      .callback = std::move(callback)});
   Dispatch();
-  return Find(queue, ticket) == queue.end() ? 0 : ticket;
+  return waiters_.Waits(ticket) ? ticket : 0;
 }
 
 void Pool::Withdraw(Ticket ticket) {
-  for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
-    const auto found = Find(*queue, ticket);
-    if (found == queue->end()) continue;
-    queue->erase(found);
-    break;
-  }
+  if (waiters_.Withdraw(ticket) == WaitQueue::Position::kInLine) AdmitHeldBackSoon();
   Dispatch();
 }
 
-// Whoever came first stands first.
-std::deque<Pool::Waiter>::iterator Pool::Find(std::deque<Waiter>& queue, Ticket ticket) {
-  const auto found = std::lower_bound(queue.begin(), queue.end(), ticket,
-                                      [](const Waiter& waiter, Ticket wanted) { return waiter.ticket < wanted; });
-  return found != queue.end() && found->ticket == ticket ? found : queue.end();
+absl::Status Pool::WithdrawLate(Ticket ticket, absl::Duration waited) {
+  if (waiters_.Withdraw(ticket) == WaitQueue::Position::kHeldBack) return NoPlaceInTime(waiters_.share());
+  AdmitHeldBackSoon();
+  Dispatch();
+  return WaitTimeout(waited);
+}
+
+void Pool::RemoveOwner() {
+  waiters_.RemoveOwner();  // those who are left may have more
+  AdmitHeldBackSoon();
+}
+
+void Pool::GiveBackPlace(OwnerId owner) {
+  waiters_.GiveBackPlace(owner);
+  AdmitHeldBackSoon();
+}
+
+// Not from within: whoever gives a place back may be in the middle of something.
+void Pool::AdmitHeldBackSoon() {
+  if (waiters_.held_back() == 0) return;
+  loop_.RunAtEndOfRound(self_.Bind([](Pool& self) {
+    if (self.waiters_.AdmitHeldBack()) self.Dispatch();
+  }));
+}
+
+absl::Status Pool::CheckOpen() const {
+  if (!closed_) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kFailedPrecondition, v1::ERROR_KIND_CONNECTION, "CONNECTION_CLOSED",
+                   "the connection is closed: call Connect again");
 }
 
 absl::Status Pool::CheckQueue() {
-  if (closed_) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, v1::ERROR_KIND_CONNECTION, "CONNECTION_CLOSED",
-                     "the connection is closed: call Connect again");
-  }
-  const size_t waiting = transaction_queue_.size() + autocommit_queue_.size() + read_queue_.size();
-  if (waiting < max_waiters_) return absl::OkStatus();
+  if (absl::Status status = CheckOpen(); !status.ok()) return status;
+  if (Waiting() < max_waiters_) return absl::OkStatus();
   metrics_.exhausted.Increment();
   v1::DatabaseError detail;
   detail.set_kind(v1::ERROR_KIND_CONNECTION);
@@ -215,12 +191,10 @@ void Pool::Dispatch() {
   dispatching_ = true;
   do {
     dispatch_again_ = false;
-    while (std::deque<Waiter>* queue = NextQueue()) {
-      Slot* slot = FindIdle(/*for_read=*/queue->front().purpose == Purpose::kReads);
+    while (const Waiter* next = waiters_.Next()) {
+      Slot* slot = FindIdle(/*for_read=*/next->purpose == Purpose::kReads);
       if (slot == nullptr) break;
-      Waiter waiter = std::move(queue->front());
-      queue->pop_front();
-      Grant(*slot, std::move(waiter));
+      Grant(*slot, waiters_.Pop());
     }
     while (!read_queue_.empty()) {
       Slot* slot = FindForRead();
@@ -229,26 +203,14 @@ void Pool::Dispatch() {
       read_queue_.pop_front();
       StartRead(*slot, *read);
     }
-    const size_t room = TransactionLimit() - std::min(TransactionLimit(), transactions_);
-    const size_t exclusive = autocommit_queue_.size() + std::min(transaction_queue_.size(), room);
+    const size_t exclusive = waiters_.eligible();
     const size_t wanted = exclusive + read_queue_.size();
     while (opening_ < wanted && OpenAnother()) {
     }
     DrainForWaiters(exclusive);
   } while (dispatch_again_);
   dispatching_ = false;
-  metrics_.waiting.Set(static_cast<double>(transaction_queue_.size() + autocommit_queue_.size() + read_queue_.size()));
-}
-
-size_t Pool::TransactionLimit() const { return static_cast<size_t>(std::max(1, settings_.max_pool_size - 1)); }
-
-// The queue whose first waiter came first, among those that may have a backend now.
-std::deque<Pool::Waiter>* Pool::NextQueue() {
-  const bool transaction = !transaction_queue_.empty() && transactions_ < TransactionLimit();
-  if (autocommit_queue_.empty()) return transaction ? &transaction_queue_ : nullptr;
-  if (!transaction) return &autocommit_queue_;
-  return transaction_queue_.front().ticket < autocommit_queue_.front().ticket ? &transaction_queue_
-                                                                              : &autocommit_queue_;
+  metrics_.waiting.Set(static_cast<double>(Waiting()));
 }
 
 // A backend that is in the right mode already, if there is one. One whose server has hung up is replaced without a
@@ -271,13 +233,12 @@ Slot* Pool::FindIdle(bool for_read) {
 void Pool::Grant(Slot& slot, Waiter waiter) {
   SetState(slot, SlotState::kLeased);
   slot.purpose = waiter.purpose;
-  if (waiter.purpose == Purpose::kTransaction) ++transactions_;
   slot.session_changed = false;
   slot.statement.reset();
   const bool guard = waiter.purpose == Purpose::kReads;
   if (slot.guarded != guard) SetGuard(slot, guard);
   metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(loop_.Now() - waiter.asked_at));
-  waiter.callback(Lease(this, &slot));
+  waiter.callback(Lease(this, &slot, waiter.purpose == Purpose::kTransaction ? waiter.owner : 0));
 }
 
 // An idle backend first, for then reads run side by side on the server; else the shortest pipeline that has room.
@@ -292,7 +253,7 @@ Slot* Pool::FindForRead() {
     }
   }
   // An idle backend belongs to those who need one for themselves, while such wait.
-  if (NextQueue() == nullptr) {
+  if (waiters_.Next() == nullptr) {
     if (Slot* idle = FindIdle(/*for_read=*/true)) return idle;
   }
   if (!shared_reads_.enabled) return nullptr;

@@ -1,6 +1,5 @@
 // How the pool's backends come and go: opening, closing, and the way back to a clean state.
 #include <algorithm>
-#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -69,12 +68,12 @@ bool Pool::OpenAnother() {
   }
   // Read each time: a rotated password is found without a restart.
   ++opening_;
-  executor_.Run([self = self_, &loop = loop_, settings = settings_] {
-    loop.Post([self, password = settings.ReadPassword()] {
-      if (*self == nullptr) return;
-      --(*self)->opening_;
-      if (!(*self)->closed_) (*self)->OpenWithPassword(password);
-    });
+  auto open = self_.Bind([](Pool& self, absl::StatusOr<std::string> password) {
+    --self.opening_;
+    if (!self.closed_) self.OpenWithPassword(std::move(password));
+  });
+  executor_.Run([open = std::move(open), &loop = loop_, settings = settings_]() mutable {
+    loop.Post([open = std::move(open), password = settings.ReadPassword()]() mutable { open(std::move(password)); });
   });
   return true;
 }
@@ -140,18 +139,9 @@ void Pool::FailWaiters(const absl::Status& status) {
   const auto gives_up = [&](const Patience& patience, int failures) {
     return permanent || failures >= patience.max_attempts || now >= patience.until;
   };
-  std::vector<Waiter> failed;
-  for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
-    std::deque<Waiter> left;
-    for (Waiter& waiter : *queue) {
-      if (gives_up(waiter.patience, ++waiter.connect_failures)) {
-        failed.push_back(std::move(waiter));
-      } else {
-        left.push_back(std::move(waiter));
-      }
-    }
-    *queue = std::move(left);
-  }
+  std::vector<Waiter> failed =
+      waiters_.RemoveIf([&](Waiter& waiter) { return gives_up(waiter.patience, ++waiter.connect_failures); });
+  AdmitHeldBackSoon();
   std::vector<SharedRead*> failed_reads;
   std::erase_if(read_queue_, [&](SharedRead* read) {
     const bool give_up = gives_up(read->patience, ++read->connect_failures);
@@ -174,8 +164,7 @@ void Pool::CloseSlot(Slot& slot, observe::CloseReason reason) {
   const auto found =
       std::find_if(slots_.begin(), slots_.end(), [&](const std::unique_ptr<Slot>& s) { return s.get() == &slot; });
   if (found == slots_.end()) return;
-  // Destroyed later: we may be within a callback of the backend.
-  loop_.Post([doomed = std::move(*found)] {});
+  loop_.DestroyLater(std::move(*found));  // we may be within a callback of the backend
   slots_.erase(found);
 }
 
@@ -201,12 +190,8 @@ void Pool::Close() {
   reopen_timer_.Cancel();
   slow_read_timer_.Cancel();
   idle_timer_.Cancel();
-  const absl::Status closed = CheckQueue();
-  std::vector<Waiter> waiters;
-  for (auto* queue : {&transaction_queue_, &autocommit_queue_}) {
-    std::move(queue->begin(), queue->end(), std::back_inserter(waiters));
-    queue->clear();
-  }
+  const absl::Status closed = CheckOpen();
+  std::vector<Waiter> waiters = waiters_.RemoveAll();
   for (SharedRead* read : std::exchange(read_queue_, {})) {
     read->queued = false;
     read->receiver->OnEnd(closed);
@@ -242,7 +227,7 @@ void Pool::BreakLinks() {
 
 void Pool::Release(Slot& slot) {
   slot.drained = nullptr;
-  if (slot.purpose == Purpose::kTransaction) --transactions_;
+  if (slot.purpose == Purpose::kTransaction) waiters_.TransactionEnded();
   if (closed_) {
     CloseSlot(slot, observe::CloseReason::kPoolClosed);
     return;

@@ -19,7 +19,7 @@ PoolCounts Pool::Counts() const {
   counts.idle = idle_;
   counts.leased = leased_ + cleaning_;
   counts.shared = shared_;
-  counts.waiting = transaction_queue_.size() + autocommit_queue_.size() + read_queue_.size();
+  counts.waiting = Waiting();
   return counts;
 }
 
@@ -27,8 +27,8 @@ std::string Pool::DescribeUse() const {
   const PoolCounts counts = Counts();
   std::string text =
       absl::StrCat("pool ", metrics_.name(), " has ", counts.leased + counts.shared, " of ", counts.max_size,
-                   " backends in use (", transactions_, " by transactions), ", counts.idle, " idle, ", counts.opening,
-                   " being opened, ", counts.waiting, " calls waiting");
+                   " backends in use (", waiters_.transactions(), " by transactions), ", counts.idle, " idle, ",
+                   counts.opening, " being opened, ", counts.waiting, " calls waiting");
   std::vector<const Slot*> holders;
   for (const auto& slot : slots_) {
     if (slot->state == SlotState::kLeased) holders.push_back(slot.get());

@@ -1,0 +1,70 @@
+#include "server/pool/lease.h"
+
+#include <utility>
+
+#include "server/pool/pool.h"
+#include "server/pool/slot.h"
+
+namespace engine::db::pool {
+
+Lease::Lease(Lease&& other) noexcept
+    : pool_(std::exchange(other.pool_, nullptr)),
+      slot_(std::exchange(other.slot_, nullptr)),
+      place_of_(std::exchange(other.place_of_, 0)) {}
+
+Lease& Lease::operator=(Lease&& other) noexcept {
+  if (this != &other) {
+    Release();
+    pool_ = std::exchange(other.pool_, nullptr);
+    slot_ = std::exchange(other.slot_, nullptr);
+    place_of_ = std::exchange(other.place_of_, 0);
+  }
+  return *this;
+}
+
+Lease::~Lease() { Release(); }
+
+postgres::Backend& Lease::backend() const { return *slot_->backend; }
+
+void Lease::MarkSessionChanged() {
+  slot_->session_changed = true;
+  slot_->backend->StopPreparing();
+}
+
+void Lease::ShieldSequences(OwnerId owner, bool reads) {
+  if (slot_->sequences_of == 0 || (slot_->sequences_of == owner && !reads)) return;
+  pool_->ForgetSequences(*slot_, /*sync=*/true);
+}
+
+void Lease::WillRun(std::shared_ptr<const sql::Statement> statement, OwnerId owner) {
+  if (statement->changes_session()) slot_->session_changed = true;
+  if (statement->outlasts_reset()) slot_->outlasts_reset = true;
+  if (statement->statement_class() != sql::StatementClass::kRead) slot_->sequences_of = owner;
+  slot_->statement = std::move(statement);
+}
+
+void Lease::HasSent(const sql::Statement& statement) {
+  if (!statement.changes_meanings()) return;
+  MarkSessionChanged();
+  // What is temporary is nobody else's.
+  if (statement.changes_schema() && !statement.changes_session()) slot_->schema_changed = true;
+}
+
+void Lease::OnDrained(absl::AnyInvocable<void()> callback) { slot_->drained = std::move(callback); }
+
+void Lease::Release() {
+  ReleaseBackend();
+  if (place_of_ != 0) pool_->GiveBackPlace(std::exchange(place_of_, 0));
+}
+
+void Lease::ReleaseBackend() {
+  if (slot_ != nullptr) pool_->Release(*std::exchange(slot_, nullptr));
+}
+
+void Lease::TakeBackend(Lease other) {
+  ReleaseBackend();
+  pool_ = other.pool_;
+  slot_ = std::exchange(other.slot_, nullptr);
+}
+
+}  // namespace engine::db::pool
