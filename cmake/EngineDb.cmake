@@ -53,12 +53,13 @@ if(ENGINE_DB_DEVELOPER)
 endif()
 target_include_directories(engine_db_warnings INTERFACE ${PROJECT_SOURCE_DIR})
 
-# engine_db_library(NAME SOURCES … DEPENDS …): a static library that links only what DEPENDS names, so that an include from a layer
-# above does not link.
+# engine_db_library(NAME SOURCES … PUBLIC_DEPENDS … PRIVATE_DEPENDS …): a static library that links only what it names, so that an include from a
+# layer above does not link. PUBLIC_DEPENDS are those that its headers include.
 function(engine_db_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PUBLIC_DEPENDS;PRIVATE_DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC ${ARG_DEPENDS} PRIVATE $<BUILD_INTERFACE:engine_db_warnings>)
+  target_link_libraries(${name} PUBLIC ${ARG_DEPENDS} ${ARG_PUBLIC_DEPENDS}
+    PRIVATE ${ARG_PRIVATE_DEPENDS} $<BUILD_INTERFACE:engine_db_warnings>)
   target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
 endfunction()
 
