@@ -25,17 +25,14 @@ bool SameRun(const postgres::TransactionMark& a, const postgres::TransactionMark
 
 }  // namespace
 
-CommitResolver::CommitResolver(loop::EventLoop& loop, loop::BlockingExecutor& executor,
-                               const config::TargetSettings& settings)
+CommitResolver::CommitResolver(loop::EventLoop& loop, Context& context, const config::TargetSettings& settings)
     : loop_(loop),
-      executor_(executor),
+      context_(context),
       settings_(settings),
       pause_(kFirstPause),
       look_timer_(loop),
       deadline_timer_(loop),
-      self_(std::make_shared<CommitResolver*>(this)) {}
-
-CommitResolver::~CommitResolver() { *self_ = nullptr; }
+      weak_(this) {}
 
 // Its record of COMMIT lies on the disk, behind everything of all transactions with earlier ids that they had written
 // when they got them.
@@ -83,17 +80,17 @@ void CommitResolver::Ask() {
     ids.push_back(open.id);
     questions.push_back(open.question);
   }
-  executor_.Run([self = self_, &loop = loop_, settings = settings_, ids = std::move(ids),
-                 questions = std::move(questions)]() mutable {
+  auto tell =
+      weak_.Bind([ids = std::move(ids)](CommitResolver& self, const auto& fates) { self.OnAnswer(ids, fates); });
+  context_.server_query_executor.Run([&context = context_, &loop = loop_, settings = settings_,
+                                      questions = std::move(questions), tell = std::move(tell)]() mutable {
     const auto ask = [&]() -> absl::StatusOr<std::vector<CommitFate>> {
       absl::StatusOr<std::string> password = settings.ReadPassword();
       if (!password.ok()) return password.status();
-      return postgres::AskCommitFates(postgres::ConnectParameters(settings, *std::move(password)), questions,
-                                      kLookTime);
+      return context.servers.ask_commit_fates(postgres::ConnectParameters(settings, *std::move(password)), questions,
+                                              kLookTime);
     };
-    loop.Post([self, ids = std::move(ids), fates = ask()] {
-      if (*self != nullptr) (*self)->OnAnswer(ids, fates);
-    });
+    loop.Post([fates = ask(), tell = std::move(tell)]() mutable { tell(fates); });
   });
 }
 

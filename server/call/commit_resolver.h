@@ -2,14 +2,14 @@
 #ifndef ENGINE_DB_SERVER_CALL_COMMIT_RESOLVER_H_
 #define ENGINE_DB_SERVER_CALL_COMMIT_RESOLVER_H_
 
-#include <memory>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
+#include "server/call/context.h"
 #include "server/config/target.h"
-#include "server/loop/blocking_executor.h"
 #include "server/loop/event_loop.h"
+#include "server/loop/weak_self.h"
 #include "server/postgres/commit_fate.h"
 
 namespace engine::db::call {
@@ -21,9 +21,9 @@ class CommitResolver {
   using Callback = absl::AnyInvocable<void(postgres::CommitFate)>;
 
   // All must outlive it.
-  CommitResolver(loop::EventLoop& loop, loop::BlockingExecutor& executor, const config::TargetSettings& settings);
+  CommitResolver(loop::EventLoop& loop, Context& context, const config::TargetSettings& settings);
   // Callbacks that are still to come are dropped.
-  ~CommitResolver();
+  ~CommitResolver() = default;
   CommitResolver(const CommitResolver&) = delete;
   CommitResolver& operator=(const CommitResolver&) = delete;
 
@@ -53,7 +53,7 @@ class CommitResolver {
   void SetDeadlineTimer();
 
   loop::EventLoop& loop_;
-  loop::BlockingExecutor& executor_;
+  Context& context_;
   const config::TargetSettings& settings_;
   std::vector<Open> open_;
   QuestionId last_id_ = 0;
@@ -64,7 +64,7 @@ class CommitResolver {
   absl::Duration pause_;
   loop::Timer look_timer_;
   loop::Timer deadline_timer_;
-  std::shared_ptr<CommitResolver*> self_;  // for answers that come when it is gone
+  loop::WeakSelf<CommitResolver> weak_;
 };
 
 }  // namespace engine::db::call

@@ -60,10 +60,11 @@ void Replay::OnLease(absl::StatusOr<pool::Lease> lease) {
   lease_ = *std::move(lease);
   lease_.ShieldSequences(owner_, /*reads=*/true);  // what is still to come is not known
   receivers_.clear();
-  // As in StatementCall: not before the caller's own first snapshot.
-  const bool marks = target_.HasMarks() && std::any_of(entries_.begin(), entries_.end(), [](const Entry& entry) {
-                       return entry.bound.statement != nullptr && entry.bound.statement->takes_snapshot();
-                     });
+  // As in Attempt: not before the caller's own first snapshot.
+  const bool marks =
+      target_.server().HasMarks() && std::any_of(entries_.begin(), entries_.end(), [](const Entry& entry) {
+        return entry.bound.statement != nullptr && entry.bound.statement->takes_snapshot();
+      });
   steps_left_ = entries_.size() + 1 + (marks ? 1 : 0);
   const size_t last = steps_left_;
   size_t sent = 0;
@@ -85,8 +86,8 @@ void Replay::OnLease(absl::StatusOr<pool::Lease> lease) {
     if (entry.bound.statement != nullptr) lease_.HasSent(*entry.bound.statement);
   }
   if (marks) {
-    Send(operation(postgres::MarkText({.assigns = true, .asks_elsewhere = target_.surroundings().any()})),
-         std::make_unique<postgres::MarkResult>(target_.server().system_identifier,
+    Send(operation(postgres::MarkText({.assigns = true, .asks_elsewhere = target_.server().surroundings().any()})),
+         std::make_unique<postgres::MarkResult>(target_.server().info().system_identifier,
                                                 [this](const absl::StatusOr<postgres::MarkAnswer>& answer) {
                                                   if (answer.ok()) mark_ = answer->mark;
                                                   OnStepEnd(answer.status());

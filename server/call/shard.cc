@@ -7,10 +7,6 @@
 
 namespace engine::db::call {
 
-Shard::Shard(size_t index, Shared& shared) : shared_(shared), thread_(absl::StrCat("loop-", index), shared.clock) {}
-
-Shard::~Shard() = default;
-
 Target& Shard::OpenTarget(TargetId id, const config::TargetSettings& settings) {
   std::unique_ptr<Target>& target = targets_[id];
   if (target == nullptr) target = std::make_unique<Target>(*this, id, settings);
@@ -30,46 +26,37 @@ void Shard::CloseTarget(TargetId id) {
 }
 
 void Shard::StartCall(CallId id, Target& target, Work work) {
-  ++shared_.calls;
-  auto owned = std::make_unique<StatementCall>(id, target, std::move(work));
-  StatementCall& call = *owned;
+  ++context_.calls;
+  auto owned = std::make_unique<Call>(id, target, std::move(work));
+  Call& call = *owned;
   calls_.emplace(id, std::move(owned));
   call.Start();
 }
 
-StatementCall* Shard::FindCall(CallId id) {
+Call* Shard::FindCall(CallId id) {
   const auto found = calls_.find(id);
   return found == calls_.end() ? nullptr : found->second.get();
 }
 
-void Shard::EndCall(StatementCall& call) {
+void Shard::EndCall(Call& call) {
   const auto found = calls_.find(call.id());
   if (found == calls_.end()) return;
-  --shared_.calls;
-  ended_.push_back(std::move(found->second));
+  --context_.calls;
+  std::unique_ptr<Call> ended = std::move(found->second);
   calls_.erase(found);
-  if (ended_.size() > 1) return;
-  loop().RunAtEndOfRound([this] {
-    bool closing = false;
-    for (const auto& ended : ended_) {
-      ended->target().CallEnded();
-      closing = closing || ended->target().closing();
-    }
-    ended_.clear();
-    if (closing) CollectTargets();
-  });
+  loop_.DestroyLater(std::move(ended));
 }
 
 size_t Shard::CloseConnection(TargetId target_id, const std::string& connection_id) {
   Target* target = FindTarget(target_id);
   if (target == nullptr) return 0;
-  std::vector<StatementCall*> calls;
+  std::vector<Call*> calls;
   for (const auto& [id, call] : calls_) {
     if (call->work().connection_id == connection_id) calls.push_back(call.get());
   }
   const size_t transactions = target->AbortTransactions(
       StopReason::kConnectionClosed, [&](const Transaction& t) { return t.connection_id() == connection_id; });
-  for (StatementCall* call : calls) call->Stop(StopReason::kConnectionClosed);
+  for (Call* call : calls) call->Stop(StopReason::kConnectionClosed);
   target->pool().RemoveOwner();
   return transactions;
 }
@@ -82,9 +69,9 @@ void Shard::EndSession(SessionId session) {
 }
 
 void Shard::StopAll() {
-  std::vector<StatementCall*> calls;
+  std::vector<Call*> calls;
   for (const auto& [id, call] : calls_) calls.push_back(call.get());
-  for (StatementCall* call : calls) call->Stop(StopReason::kDraining);
+  for (Call* call : calls) call->Stop(StopReason::kDraining);
   for (const auto& [id, target] : targets_) {
     target->AbortTransactions(StopReason::kDraining, [](const Transaction&) { return true; });
   }
@@ -99,17 +86,21 @@ void Shard::Clear() {
   for (const auto& [id, target] : targets_) target->Close();
   // What COMMIT is still waited for, nobody will learn: breaking the links ends every call.
   for (const auto& [id, target] : targets_) target->pool().BreakLinks();
-  ended_.clear();
+  // In this order: a call has a target.
+  for (auto& [id, call] : calls_) loop_.DestroyLater(std::move(call));
   calls_.clear();
+  for (auto& [id, target] : targets_) loop_.DestroyLater(std::move(target));
   targets_.clear();
 }
 
 void Shard::CollectTargets() {
-  if (collecting_) return;
-  collecting_ = true;
-  loop().Post([this] {
-    collecting_ = false;
-    absl::erase_if(targets_, [](const auto& entry) { return entry.second->CanBeDestroyed(); });
+  if (std::exchange(collecting_, true)) return;
+  // Behind what was handed to DestroyLater() just now, and may have a target.
+  loop_.Post([this] {
+    loop_.RunAtEndOfRound([this] {
+      collecting_ = false;
+      absl::erase_if(targets_, [](const auto& entry) { return entry.second->CanBeDestroyed(); });
+    });
   });
 }
 
@@ -117,12 +108,11 @@ void Shard::ForEachTarget(absl::FunctionRef<void(Target&)> visit) {
   for (const auto& [id, target] : targets_) visit(*target);
 }
 
-void Shard::ForEachCall(absl::FunctionRef<void(const StatementCall&)> visit) const {
-  std::vector<const StatementCall*> calls;
+void Shard::ForEachCall(absl::FunctionRef<void(const Call&)> visit) const {
+  std::vector<const Call*> calls;
   for (const auto& [id, call] : calls_) calls.push_back(call.get());
-  std::sort(calls.begin(), calls.end(),
-            [](const StatementCall* a, const StatementCall* b) { return a->started() < b->started(); });
-  for (const StatementCall* call : calls) visit(*call);
+  std::sort(calls.begin(), calls.end(), [](const Call* a, const Call* b) { return a->started() < b->started(); });
+  for (const Call* call : calls) visit(*call);
 }
 
 }  // namespace engine::db::call

@@ -2,7 +2,6 @@
 #ifndef ENGINE_DB_SERVER_CALL_SHARD_H_
 #define ENGINE_DB_SERVER_CALL_SHARD_H_
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -12,40 +11,25 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/random/random.h"
-#include "server/call/handle.h"
-#include "server/call/statement_call.h"
+#include "server/call/call.h"
+#include "server/call/context.h"
 #include "server/call/target.h"
-#include "server/config/settings.h"
-#include "server/loop/blocking_executor.h"
+#include "server/config/target.h"
 #include "server/loop/event_loop.h"
-#include "server/loop/loop_thread.h"
-#include "server/observe/metrics.h"
 
 namespace engine::db::call {
-
-// What all shards have in common. Outlives them.
-struct Shared {
-  const config::GatewaySettings& settings;
-  observe::Metrics& metrics;
-  const HandleMaker& handles;
-  const loop::Clock& clock;
-  loop::BlockingExecutor& executor;   // names and passwords
-  loop::BlockingExecutor& questions;  // to servers, which may not answer
-  std::atomic<size_t> calls{0};
-  std::atomic<size_t> transactions{0};
-};
 
 // loop() may be used from any thread, everything else on the loop only.
 class Shard {
  public:
-  Shard(size_t index, Shared& shared);
-  // Clear() must have been called.
-  ~Shard();
+  Shard(loop::EventLoop& loop, Context& context) : loop_(loop), context_(context) {}
+  // Clear() must have been called, and its loop must have ended.
+  ~Shard() = default;
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
 
-  [[nodiscard]] loop::EventLoop& loop() { return thread_.loop(); }
-  [[nodiscard]] Shared& shared() { return shared_; }
+  [[nodiscard]] loop::EventLoop& loop() { return loop_; }
+  [[nodiscard]] Context& context() { return context_; }
   [[nodiscard]] absl::BitGen& random() { return random_; }
 
   [[nodiscard]] Target& OpenTarget(TargetId id, const config::TargetSettings& settings);
@@ -55,16 +39,16 @@ class Shard {
 
   void StartCall(CallId id, Target& target, Work work);
   // Null when it has ended.
-  [[nodiscard]] StatementCall* FindCall(CallId id);
-  // From the call: it has ended. It is destroyed at the end of the round, since it may be further up on the stack.
-  void EndCall(StatementCall& call);
+  [[nodiscard]] Call* FindCall(CallId id);
+  // From the call: it has ended. It is destroyed at the end of the round.
+  void EndCall(Call& call);
   // Stops the calls of a connection, and rolls its transactions back; says how many those were.
   size_t CloseConnection(TargetId target, const std::string& connection_id);
   // Rolls back the transactions that a session began.
   void EndSession(SessionId session);
   // Stops every call and rolls back every transaction.
   void StopAll();
-  // Answers whoever waits for something else than a call of his.
+  // Answers whoever waits for something else than a call.
   void GiveUpQuestions();
   // Gives everything up, at once.
   void Clear();
@@ -73,15 +57,14 @@ class Shard {
 
   void ForEachTarget(absl::FunctionRef<void(Target&)> visit);
   // In the order of their calling.
-  void ForEachCall(absl::FunctionRef<void(const StatementCall&)> visit) const;
+  void ForEachCall(absl::FunctionRef<void(const Call&)> visit) const;
 
  private:
-  Shared& shared_;
-  loop::LoopThread thread_;  // outlives what runs on it
+  loop::EventLoop& loop_;
+  Context& context_;
   absl::BitGen random_;
   absl::btree_map<TargetId, std::unique_ptr<Target>> targets_;
-  absl::flat_hash_map<CallId, std::unique_ptr<StatementCall>> calls_;
-  std::vector<std::unique_ptr<StatementCall>> ended_;
+  absl::flat_hash_map<CallId, std::unique_ptr<Call>> calls_;
   bool collecting_ = false;
 };
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/call/call.h"
 #include "server/call/shard.h"
-#include "server/call/statement_call.h"
 #include "server/call/target.h"
 #include "server/loop/clock.h"
 #include "server/observe/log.h"
@@ -26,30 +26,41 @@ uint32_t MillisecondsUntil(absl::Time when, absl::Time now) {
 
 }  // namespace
 
+Transaction::Terms Transaction::TermsOf(const Work& work, const config::Limits& limits, absl::Time now) {
+  Terms terms;
+  terms.connection_id = work.connection_id;
+  terms.session = work.begin->outlives_session() ? SessionId{0} : work.session;
+  terms.read_only = work.begin->read_only();
+  terms.idle_timeout = OrDefault(work.begin->idle_timeout_ms(), limits.transaction_idle);
+  terms.ends_at = now + OrDefault(work.begin->max_duration_ms(), limits.transaction_lifetime);
+  return terms;
+}
+
 Transaction::Transaction(Target& target, std::string id, const Work& work, pool::Lease lease)
     : target_(target),
-      loop_(target.shard().loop()),
       id_(std::move(id)),
-      connection_id_(work.connection_id),
-      session_(work.begin->outlives_session() ? SessionId{0} : work.session),
-      began_(loop_.Now()),
-      read_only_(work.begin->read_only()),
-      idle_timeout_(OrDefault(work.begin->idle_timeout_ms(), target.shard().shared().settings.limits.transaction_idle)),
-      max_duration_(
-          OrDefault(work.begin->max_duration_ms(), target.shard().shared().settings.limits.transaction_lifetime)),
+      terms_(TermsOf(work, target.context().settings.limits, target.loop().Now())),
       lease_(std::move(lease)),
       replay_(work.begin->replay() ? std::make_unique<Replay>(target, OwnerOf(work), BeginText(*work.begin)) : nullptr),
-      idle_since_(began_),
-      idle_timer_(loop_),
-      stream_timer_(loop_),
-      lease_timer_(loop_) {
-  lease_timer_.SetAt(began_ + max_duration_, [this] { Abort(StopReason::kTransactionExpired); });
+      idle_timer_(target.loop()),
+      stream_timer_(target.loop()),
+      lease_timer_(target.loop()),
+      weak_(this) {
+  activity_.began = activity_.idle_since = target.loop().Now();
+  lease_timer_.SetAt(terms_.ends_at, [this] { Abort(StopReason::kTransactionExpired); });
   ArmIdleTimer();
 }
 
-Transaction::~Transaction() {}
+Transaction::~Transaction() = default;
 
-void Transaction::Enqueue(StatementCall& call) {
+void Transaction::SetRecord(Record record) {
+  record_ = std::move(record);
+  if (!record_.mark.has_value()) return;
+  record_.mark->replayable = replay_ != nullptr;
+  record_.mark->elsewhere = record_.reach.at_most();
+}
+
+void Transaction::Enqueue(Call& call) {
   idle_timer_.Cancel();
   queue_.push_back(&call);
   call.WaitIn(*this);
@@ -58,13 +69,13 @@ void Transaction::Enqueue(StatementCall& call) {
   ArmStreamTimer();
 }
 
-void Transaction::Remove(StatementCall& call) {
+void Transaction::Remove(Call& call) {
   std::erase(queue_, &call);
   if (running_ == nullptr && queue_.empty()) ArmIdleTimer();
 }
 
 void Transaction::SetStreamPaused(bool paused) {
-  stream_paused_at_ = paused ? loop_.Now() : absl::InfiniteFuture();
+  stream_paused_at_ = paused ? target_.loop().Now() : absl::InfiniteFuture();
   ArmStreamTimer();
 }
 
@@ -80,7 +91,7 @@ void Transaction::RefuseWaiting() {
       running_->Stop(StopReason::kRolledBack);  // then it is the rollback's turn
       return;
     }
-    StatementCall& call = *queue_.front();
+    Call& call = *queue_.front();
     queue_.pop_front();
     call.RefuseBehindStream();
   }
@@ -99,16 +110,16 @@ void Transaction::RunNext() {
   }
   running_ = queue_.front();
   queue_.pop_front();
-  ++statements_;
+  ++activity_.statements;
   if (std::string fingerprint = running_->fingerprint(); !fingerprint.empty())
-    last_fingerprint_ = std::move(fingerprint);
-  running_->RunIn(*this);
+    activity_.last_fingerprint = std::move(fingerprint);
+  running_->RunInTransaction();
 }
 
 void Transaction::CallEnded() {
   running_ = nullptr;
   SetStreamPaused(false);
-  idle_since_ = loop_.Now();
+  activity_.idle_since = target_.loop().Now();
   if (abort_reason_ != StopReason::kNone) {
     Conclude(abort_reason_ == StopReason::kTransactionExpired ? v1::TRANSACTION_STATE_EXPIRED
                                                               : v1::TRANSACTION_STATE_ROLLED_BACK,
@@ -121,12 +132,9 @@ void Transaction::CallEnded() {
     return;
   }
   // Not from within the call that has just ended.
-  loop_.RunAtEndOfRound([&target = target_, id = id_] {
-    const auto found = target.transactions().find(id);
-    if (found == target.transactions().end()) return;
-    Transaction& self = *found->second;
+  target_.loop().RunAtEndOfRound(weak_.Bind([](Transaction& self) {
     if (self.running_ == nullptr && !self.queue_.empty()) self.RunNext();
-  });
+  }));
 }
 
 void Transaction::Conclude(v1::TransactionState state, observe::Conclusion conclusion, const absl::Status& doubt) {
@@ -138,14 +146,14 @@ void Transaction::Conclude(v1::TransactionState state, observe::Conclusion concl
     observe::LogWarning("transaction ended badly", {{"pool", target_.metrics().name()},
                                                     {"transaction", HandlePrefix(id_)},
                                                     {"state", v1::TransactionState_Name(state)},
-                                                    {"age_seconds", loop_.Now() - began_},
-                                                    {"statements", statements_},
-                                                    {"last_fingerprint", last_fingerprint_}});
+                                                    {"age_seconds", target_.loop().Now() - activity_.began},
+                                                    {"statements", activity_.statements},
+                                                    {"last_fingerprint", activity_.last_fingerprint}});
   }
-  std::deque<StatementCall*> waiting;
+  std::deque<Call*> waiting;
   waiting.swap(queue_);
-  target_.EndTransaction(*this, state, doubt);                          // this object goes at the end of the round
-  for (StatementCall* call : waiting) target_.RunInTransaction(*call);  // which answers from the tombstone
+  target_.EndTransaction(*this, state, doubt);                 // this object goes at the end of the round
+  for (Call* call : waiting) target_.RunInTransaction(*call);  // which answers from the tombstone
 }
 
 void Transaction::Abort(StopReason reason) {
@@ -159,17 +167,17 @@ void Transaction::Abort(StopReason reason) {
 }
 
 void Transaction::KeepAlive() {
-  idle_since_ = loop_.Now();
+  activity_.idle_since = target_.loop().Now();
   if (running_ == nullptr && queue_.empty()) ArmIdleTimer();
 }
 
 void Transaction::ArmIdleTimer() {
   idle_timer_.Cancel();
-  idle_timer_.SetAfter(idle_timeout_, [this] { Abort(StopReason::kTransactionExpired); });
+  idle_timer_.SetAfter(terms_.idle_timeout, [this] { Abort(StopReason::kTransactionExpired); });
 }
 
 v1::TransactionStatus Transaction::Status() const {
-  const absl::Time now = loop_.Now();
+  const absl::Time now = target_.loop().Now();
   v1::TransactionStatus status;
   status.set_transaction_id(id_);
   const bool run_again = running_ != nullptr && !lease_.held();  // just now: whether it is lost remains to be seen
@@ -177,26 +185,26 @@ v1::TransactionStatus Transaction::Status() const {
                    : lost()   ? v1::TRANSACTION_STATE_LOST
                    : failed() ? v1::TRANSACTION_STATE_FAILED
                               : v1::TRANSACTION_STATE_OPEN);
-  status.set_idle_left_ms(MillisecondsUntil(now + idle_timeout_, now));
-  status.set_lease_left_ms(MillisecondsUntil(began_ + max_duration_, now));
-  if (mark_.has_value() && mark_->xid != 0) {
-    status.set_recovery_token(mark_->ToToken());
-  } else if (mark_due_) {
+  status.set_idle_left_ms(MillisecondsUntil(now + terms_.idle_timeout, now));
+  status.set_lease_left_ms(MillisecondsUntil(terms_.ends_at, now));
+  if (record_.mark.has_value() && record_.mark->xid != 0) {
+    status.set_recovery_token(record_.mark->ToToken());
+  } else if (record_.mark_due) {
     status.set_recovery_token(std::string(postgres::kUnmarkedToken));
   }
   return status;
 }
 
 v1::TransactionInfo Transaction::Info() const {
-  const absl::Time now = loop_.Now();
+  const absl::Time now = target_.loop().Now();
   v1::TransactionInfo info;
   info.set_transaction_prefix(HandlePrefix(id_));
   info.set_pool(target_.metrics().name());
   info.set_state(Status().state());
-  info.set_age_ms(absl::ToInt64Milliseconds(now - began_));
-  info.set_idle_ms(running_ != nullptr ? 0 : absl::ToInt64Milliseconds(now - idle_since_));
-  info.set_statements(statements_);
-  info.set_last_fingerprint(last_fingerprint_);
+  info.set_age_ms(absl::ToInt64Milliseconds(now - activity_.began));
+  info.set_idle_ms(running_ != nullptr ? 0 : absl::ToInt64Milliseconds(now - activity_.idle_since));
+  info.set_statements(activity_.statements);
+  info.set_last_fingerprint(activity_.last_fingerprint);
   info.set_backend_pid(lease_.held() ? lease_.backend().pid() : 0);
   return info;
 }

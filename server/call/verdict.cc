@@ -11,10 +11,10 @@ namespace engine::db::call {
 namespace {
 
 using absl::StatusCode;
-using Scope = Attempt::Scope;
+using Scope = AttemptEnd::Scope;
 
 // Everything that was open when the link broke has been undone by the server, but for a COMMIT that got through.
-absl::Status LinkVerdict(v1::DatabaseError detail, const Attempt& attempt) {
+absl::Status LinkVerdict(v1::DatabaseError detail, const AttemptEnd& attempt) {
   const bool unsent = detail.outcome() == v1::OUTCOME_NOT_EXECUTED;
   const bool nothing_to_lose = !attempt.may_write && attempt.scope != Scope::kTransaction;
   const bool in_doubt = !unsent && !nothing_to_lose && (attempt.commits || attempt.scope == Scope::kAutocommit);
@@ -49,7 +49,8 @@ absl::Status LinkVerdict(v1::DatabaseError detail, const Attempt& attempt) {
 
 bool LinkWasLost(const v1::DatabaseError& detail) { return detail.reason() == postgres::kLinkLost; }
 
-absl::Status Verdict(const absl::Status& error, const Attempt& attempt) {
+absl::Status Verdict(const AttemptEnd& attempt) {
+  const absl::Status& error = attempt.error;
   if (error.ok()) return error;
   v1::DatabaseError detail = ErrorDetail(error);
   if (LinkWasLost(detail)) return LinkVerdict(std::move(detail), attempt);

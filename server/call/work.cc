@@ -1,5 +1,7 @@
 #include "server/call/work.h"
 
+#include <algorithm>
+
 #include "absl/hash/hash.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -20,6 +22,14 @@ bool Executes(const Run& run) { return !run.describe_only; }
 bool OnlyReads(const Run& run) {
   return run.describe_only ||
          (run.bound.statement != nullptr && run.bound.statement->statement_class() == sql::StatementClass::kRead);
+}
+
+bool OnlyReads(const Work& work) {
+  return std::all_of(work.runs.begin(), work.runs.end(), [](const Run& run) { return OnlyReads(run); });
+}
+
+bool MayCommitItself(const Run& run) {
+  return Executes(run) && run.bound.statement != nullptr && run.bound.statement->may_commit_itself();
 }
 
 bool IsNeutral(const Run& run) {

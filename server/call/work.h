@@ -23,7 +23,7 @@
 
 namespace engine::db::call {
 
-class StatementCall;
+class Attempt;
 
 // One statement of a call.
 struct Run {
@@ -37,7 +37,7 @@ struct Run {
   uint32_t statement_index = 0;
   int parameter_list_index = -1;
   // Makes the receiver of an attempt, which starts with an empty result.
-  absl::AnyInvocable<std::unique_ptr<postgres::ResultReceiver>(StatementCall& call, postgres::EndCallback end)> receive;
+  absl::AnyInvocable<std::unique_ptr<postgres::ResultReceiver>(Attempt& attempt, postgres::EndCallback end)> receive;
   // Statements of an independent batch only: it has failed, while others may have worked. Told when the call ends.
   absl::AnyInvocable<void(const absl::Status&)> failed;
 };
@@ -84,6 +84,11 @@ struct Work {
 
   absl::AnyInvocable<void(CallEnd)> finish;
 };
+
+// Whether all of its texts only read.
+[[nodiscard]] bool OnlyReads(const Work& work);
+// Whether the run may commit part of what it does by itself (Statement::may_commit_itself).
+[[nodiscard]] bool MayCommitItself(const Run& run);
 
 // Whose sessions the pool keeps apart: a connection's.
 [[nodiscard]] pool::OwnerId OwnerOf(const Work& work);

@@ -6,7 +6,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "server/base/version.h"
-#include "server/call/statement_call.h"
+#include "server/call/call.h"
 #include "server/call/target.h"
 #include "server/gateway/gateway.h"
 #include "server/loop/clock.h"
@@ -51,7 +51,7 @@ void Gateway::GetStatus(v1::GetStatusResponse& response) const {
   response.set_uptime_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(clock_.Now() - started_)));
   response.set_draining(draining_);
   response.set_connections(static_cast<uint32_t>(connections_.size()));
-  response.set_transactions(static_cast<uint32_t>(shared_.transactions));
+  response.set_transactions(static_cast<uint32_t>(context_.transactions));
   response.set_sessions(static_cast<uint32_t>(sessions_));
 }
 
@@ -70,7 +70,7 @@ void Gateway::ListPools(v1::ListPoolsResponse& response, Done done) {
           info.set_leased(static_cast<uint32_t>(counts.leased));
           info.set_shared(static_cast<uint32_t>(counts.shared));
           info.set_waiting(static_cast<uint32_t>(counts.waiting));
-          info.set_server_version(target.server().version);
+          info.set_server_version(target.server().info().version);
         });
       },
       [done = std::move(done)]() mutable { done(absl::OkStatus()); });
@@ -96,7 +96,7 @@ void Gateway::ListStatements(v1::ListStatementsResponse& response, Done done) {
   OnEveryShard(
       [&response](call::Shard& shard) {
         const absl::Time now = shard.loop().Now();
-        shard.ForEachCall([&](const call::StatementCall& call) {
+        shard.ForEachCall([&](const call::Call& call) {
           if (response.statements_size() >= kMaxListed) return;
           v1::StatementInfo& info = *response.add_statements();
           info.set_statement_id(call.id());
@@ -117,7 +117,7 @@ void Gateway::ListStatements(v1::ListStatementsResponse& response, Done done) {
 void Gateway::CancelStatement(uint64_t statement_id, v1::CancelStatementResponse& response, Done done) {
   OnEveryShard(
       [&response, statement_id](call::Shard& shard) {
-        if (call::StatementCall* call = shard.FindCall(statement_id)) {
+        if (call::Call* call = shard.FindCall(statement_id)) {
           response.set_found(true);
           call->Stop(call::StopReason::kAdmin);
         }
@@ -138,16 +138,16 @@ void Gateway::Drain(absl::Duration grace) {
   draining_ = true;
   metrics_.draining.Set(1);
   const absl::Time end = clock_.Now() + grace;
-  observe::LogInfo("draining", {{"calls", shared_.calls.load()}, {"transactions", shared_.transactions.load()}});
+  observe::LogInfo("draining", {{"calls", context_.calls.load()}, {"transactions", context_.transactions.load()}});
   const auto wait_until = [this](absl::Time when) {
     // Nobody else waits for this, so that looking is simpler than being told.
-    while (shared_.calls + shared_.transactions > 0 && clock_.Now() < when) absl::SleepFor(absl::Milliseconds(5));
-    return shared_.calls + shared_.transactions == 0;
+    while (context_.calls + context_.transactions > 0 && clock_.Now() < when) absl::SleepFor(absl::Milliseconds(5));
+    return context_.calls + context_.transactions == 0;
   };
   // A second is kept back for rolling back what does not end by itself.
   if (!wait_until(end - std::min(grace / 2, absl::Seconds(1)))) {
     observe::LogWarning("rolling back what is left",
-                        {{"calls", shared_.calls.load()}, {"transactions", shared_.transactions.load()}});
+                        {{"calls", context_.calls.load()}, {"transactions", context_.transactions.load()}});
     for (const auto& shard : shards_) shard->loop().PostAndWait([&shard] { shard->StopAll(); });
     wait_until(end);
   }
@@ -155,7 +155,7 @@ void Gateway::Drain(absl::Duration grace) {
   // A process that ends takes along the cancel requests that have not left it.
   const absl::Time sent_by = clock_.Now() + kCancelTime;
   while (CancelsUnderWay() > 0 && clock_.Now() < sent_by) absl::SleepFor(absl::Milliseconds(5));
-  observe::LogInfo("drained", {{"calls", shared_.calls.load()}, {"transactions", shared_.transactions.load()}});
+  observe::LogInfo("drained", {{"calls", context_.calls.load()}, {"transactions", context_.transactions.load()}});
 }
 
 }  // namespace engine::db::gateway

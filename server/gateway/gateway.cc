@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error.h"
+#include "server/call/call.h"
 #include "server/call/errors.h"
-#include "server/call/statement_call.h"
 #include "server/call/statement_error.h"
 #include "server/call/target.h"
 #include "server/call/verdict.h"
@@ -74,7 +74,7 @@ IdempotentCall IdempotentBy(const std::string& key, std::string_view what, Respo
 }
 
 absl::Status CheckMarks(const call::Target& target, const call::Work& work) {
-  if (!work.exactly_once || target.HasMarks()) return absl::OkStatus();
+  if (!work.exactly_once || target.server().HasMarks()) return absl::OkStatus();
   return MakeError(absl::StatusCode::kUnimplemented, v1::ERROR_KIND_INVALID_REQUEST, "EXACTLY_ONCE_UNAVAILABLE",
                    "exactly_once needs PostgreSQL 13 or later, and a role that may call pg_control_system()");
 }
@@ -82,12 +82,12 @@ absl::Status CheckMarks(const call::Target& target, const call::Work& work) {
 // Receives a statement's result into `response`, which it empties first: an attempt may follow another.
 auto CollectInto(const config::Limits& limits, v1::ResultFormat format, v1::ExecuteResponse& response) {
   return [limits = LimitsOf(limits), format, &response](
-             call::StatementCall& call, postgres::EndCallback end) -> std::unique_ptr<postgres::ResultReceiver> {
+             call::Attempt& attempt, postgres::EndCallback end) -> std::unique_ptr<postgres::ResultReceiver> {
     response.clear_columns();
     response.clear_rows();
     response.clear_column_batch();
     return std::make_unique<postgres::CollectedResult>(
-        format, limits, call.Types(), response, [&call] { call.OnOverflow(); }, std::move(end));
+        format, limits, attempt.Types(), response, [&attempt] { attempt.OnOverflow(); }, std::move(end));
   };
 }
 
@@ -98,20 +98,22 @@ Gateway::Gateway(const config::GatewaySettings& settings, observe::Metrics& metr
       metrics_(metrics),
       started_(clock_.Now()),
       executor_("blocking", kMaxBlockingThreads),
-      questions_("questions", kMaxBlockingThreads),
-      shared_{settings_, metrics_, handles_, clock_, executor_, questions_},
+      server_query_executor_("server-queries", kMaxBlockingThreads),
+      context_{settings_, metrics_, handles_, executor_, server_query_executor_},
       connections_(handles_, static_cast<size_t>(settings.limits.connections),
                    static_cast<size_t>(settings.limits.pools), static_cast<size_t>(settings.event_loops)) {
   for (size_t i = 0; i < static_cast<size_t>(settings_.event_loops); ++i) {
-    shards_.push_back(std::make_unique<call::Shard>(i, shared_));
+    loops_.push_back(std::make_unique<loop::LoopThread>(absl::StrCat("loop-", i), clock_));
+    shards_.push_back(std::make_unique<call::Shard>(loops_.back()->loop(), context_));
   }
 }
 
 Gateway::~Gateway() {
   draining_ = true;
   executor_.Stop();  // what they still post, the loops still run
-  questions_.Stop();
+  server_query_executor_.Stop();
   for (const auto& shard : shards_) shard->loop().PostAndWait([&shard] { shard->Clear(); });
+  loops_.clear();  // after their round, in which what was cleared is destroyed
 }
 
 // --- what methods have in common
@@ -169,7 +171,7 @@ absl::StatusOr<call::Work> Gateway::MakeWork(const Caller& caller, const Connect
     }
   }
   const bool leaves_open = (work.begin.has_value() || method == Method::kBegin) && work.ending == call::Ending::kNone;
-  if (leaves_open && shared_.transactions >= static_cast<size_t>(settings_.limits.transactions)) {
+  if (leaves_open && context_.transactions >= static_cast<size_t>(settings_.limits.transactions)) {
     v1::DatabaseError detail;
     detail.set_kind(v1::ERROR_KIND_TRANSACTION);
     detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
@@ -212,7 +214,7 @@ void Gateway::Cancel(CallRef call) {
   if (call.id == 0) return;
   call::Shard& shard = *shards_[call.shard];
   shard.loop().Post([&shard, id = call.id] {
-    if (call::StatementCall* found = shard.FindCall(id)) found->Stop(call::StopReason::kCancelled);
+    if (call::Call* found = shard.FindCall(id)) found->Stop(call::StopReason::kCancelled);
   });
 }
 
@@ -220,7 +222,7 @@ void Gateway::ResumeStream(CallRef call) {
   if (call.id == 0) return;
   call::Shard& shard = *shards_[call.shard];
   shard.loop().Post([&shard, id = call.id] {
-    if (call::StatementCall* found = shard.FindCall(id)) found->ResumeStream();
+    if (call::Call* found = shard.FindCall(id)) found->ResumeStream();
   });
 }
 
@@ -295,22 +297,22 @@ CallRef Gateway::ExecuteStream(const Caller& caller, const v1::ExecuteStreamRequ
     bool begun = false;
   };
   auto progress = std::make_shared<Progress>();
-  run->receive = [progress, &sink, batch_rows, format = request.result_format()](call::StatementCall& call,
+  run->receive = [progress, &sink, batch_rows, format = request.result_format()](call::Attempt& attempt,
                                                                                  postgres::EndCallback end) {
-    auto write = [progress, &sink, &call](std::unique_ptr<v1::ExecuteStreamResponse> message) {
+    auto write = [progress, &sink, &attempt](std::unique_ptr<v1::ExecuteStreamResponse> message) {
       using Flow = postgres::ResultReceiver::Flow;
-      if (call.stopping()) {  // read to the end, for nobody
-        call.NoteRowsDropped();
+      if (attempt.stopping()) {  // read to the end, for nobody
+        attempt.NoteRowsDropped();
         return Flow::kContinue;
       }
       if (!progress->begun) message->set_bound_sql(progress->bound_sql);
       progress->begun = true;
       progress->rows += static_cast<uint64_t>(message->rows_size()) + message->column_batch().row_count();
       if (sink.Write(std::move(message))) return Flow::kContinue;
-      call.NoteStreamPaused();
+      attempt.NoteStreamPaused();
       return Flow::kPause;
     };
-    return std::make_unique<postgres::StreamedResult>(format, batch_rows, call.Types(), std::move(write),
+    return std::make_unique<postgres::StreamedResult>(format, batch_rows, attempt.Types(), std::move(write),
                                                       std::move(end));
   };
   work->streams = true;
@@ -455,10 +457,10 @@ CallRef Gateway::Describe(const Caller& caller, const v1::DescribeRequest& reque
   run->describe_only = true;
   run->bound.text = run->bound.statement->text();
   response.set_bound_sql(run->bound.text->sql);
-  run->receive = [&response](call::StatementCall& call, postgres::EndCallback end) {
+  run->receive = [&response](call::Attempt& attempt, postgres::EndCallback end) {
     response.clear_columns();
     response.clear_parameter_type_names();
-    return std::make_unique<postgres::DescribedStatement>(call.Types(), response, std::move(end));
+    return std::make_unique<postgres::DescribedStatement>(attempt.Types(), response, std::move(end));
   };
   work->runs.push_back(*std::move(run));
   work->finish = [done = std::move(done)](const call::CallEnd& end) mutable { done(end.status); };
@@ -506,7 +508,7 @@ CallRef Gateway::RunCommand(const Caller& caller, const Request& request, Respon
   if (!command.empty()) {
     call::Run run;
     run.bound.text = postgres::CommandText(std::move(command));
-    run.receive = [](call::StatementCall&, postgres::EndCallback end) {
+    run.receive = [](call::Attempt&, postgres::EndCallback end) {
       return std::make_unique<postgres::CommandResult>(std::move(end));
     };
     work->runs.push_back(std::move(run));

@@ -21,6 +21,7 @@
 #include "server/gateway/connections.h"
 #include "server/loop/blocking_executor.h"
 #include "server/loop/clock.h"
+#include "server/loop/loop_thread.h"
 #include "server/observe/metrics.h"
 #include "server/postgres/transaction_mark.h"
 #include "server/sql/statement_cache.h"
@@ -131,8 +132,9 @@ class Gateway {
   const loop::SteadyClock clock_;
   const absl::Time started_;
   loop::BlockingExecutor executor_;
-  loop::BlockingExecutor questions_;
-  call::Shared shared_;
+  loop::BlockingExecutor server_query_executor_;
+  call::Context context_;
+  std::vector<std::unique_ptr<loop::LoopThread>> loops_;
   std::vector<std::unique_ptr<call::Shard>> shards_;
   Connections connections_;
   mutable sql::StatementCache statements_;

@@ -62,23 +62,24 @@ void Gateway::Connect(const Caller& caller, const v1::ConnectRequest& request, v
   shard.loop().Post([this, &shard, &response, opening = *opening, settings = *std::move(settings), deadline, started,
                      session = caller.session, done = std::move(done)]() mutable {
     call::Target& target = shard.OpenTarget(opening.target, settings);
-    target.Connect(deadline, [this, &shard, &response, opening, settings = std::move(settings), started, session,
-                              done = std::move(done)](const absl::StatusOr<postgres::ServerInfo>& server) mutable {
-      metrics_.ForMethod(Method::kConnect).Finished(clock_.Now() - started, ErrorDetail(server.status()).kind());
-      if (!server.ok()) {
-        if (connections_.Abandon(opening)) shard.CloseTarget(opening.target);
-        done(server.status());
-        return;
-      }
-      response.set_connection_id(connections_.Confirm(opening, settings, session));
-      if (call::Target* opened = shard.FindTarget(opening.target)) opened->pool().AddOwner();
-      response.set_server_version(server->version);
-      response.set_server_version_num(server->version_number);
-      response.set_in_recovery(server->in_recovery);
-      *response.mutable_settings() = config::ToProto(settings);
-      metrics_.connections.Set(static_cast<double>(connections_.size()));
-      done(absl::OkStatus());
-    });
+    target.server().Connect(
+        deadline, [this, &shard, &response, opening, settings = std::move(settings), started, session,
+                   done = std::move(done)](const absl::StatusOr<postgres::ServerInfo>& server) mutable {
+          metrics_.ForMethod(Method::kConnect).Finished(clock_.Now() - started, ErrorDetail(server.status()).kind());
+          if (!server.ok()) {
+            if (connections_.Abandon(opening)) shard.CloseTarget(opening.target);
+            done(server.status());
+            return;
+          }
+          response.set_connection_id(connections_.Confirm(opening, settings, session));
+          if (call::Target* opened = shard.FindTarget(opening.target)) opened->pool().AddOwner();
+          response.set_server_version(server->version);
+          response.set_server_version_num(server->version_number);
+          response.set_in_recovery(server->in_recovery);
+          *response.mutable_settings() = config::ToProto(settings);
+          metrics_.connections.Set(static_cast<double>(connections_.size()));
+          done(absl::OkStatus());
+        });
   });
 }
 

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/db/v1/connector.pb.h"
 #include "server/base/error.h"
-#include "server/call/statement_call.h"
+#include "server/call/call.h"
 #include "server/postgres/command_text.h"
 #include "server/sql/bind.h"
 
@@ -60,7 +60,7 @@ v1::Value Text(const std::string& text) {
   return value;
 }
 
-std::unique_ptr<postgres::ResultReceiver> Ignore(call::StatementCall&, postgres::EndCallback end) {
+std::unique_ptr<postgres::ResultReceiver> Ignore(call::Attempt&, postgres::EndCallback end) {
   return std::make_unique<postgres::CommandResult>(std::move(end));
 }
 
@@ -120,7 +120,7 @@ absl::Status MakeIdempotent(call::Work& work, IdempotentCall call,
   v1::Value digest;
   digest.set_int64_value(call.digest);
   if (absl::Status status = Bind(*take, {Text(call.key), digest}); !status.ok()) return status;
-  take->receive = [lookup](call::StatementCall&, postgres::EndCallback end) {
+  take->receive = [lookup](call::Attempt&, postgres::EndCallback end) {
     *lookup = {};
     return std::make_unique<postgres::CommandResult>(
         [lookup, end = std::move(end)](const absl::StatusOr<postgres::Completion>& completion) mutable {
@@ -133,7 +133,7 @@ absl::Status MakeIdempotent(call::Work& work, IdempotentCall call,
   absl::StatusOr<call::Run> look = make_run(kLookUp);
   if (!look.ok()) return look.status();
   if (absl::Status status = Bind(*look, {Text(call.key)}); !status.ok()) return status;
-  look->receive = [lookup](call::StatementCall& of, postgres::EndCallback end) {
+  look->receive = [lookup](call::Attempt& of, postgres::EndCallback end) {
     return std::make_unique<postgres::CollectedResult>(
         v1::RESULT_FORMAT_ROWS, postgres::ResultLimits{.rows = 1, .bytes = kMaxKeptBytes}, of.Types(), lookup->found,
         [] {}, std::move(end));

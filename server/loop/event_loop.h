@@ -72,7 +72,7 @@ class EventLoop {
   // Destroys the object at the end of this round: when nothing on the stack can be within it any more.
   template <typename T>
   void DestroyLater(std::unique_ptr<T> object) {
-    RunAtEndOfRound([object = std::move(object)] {});
+    RunAtEndOfRound([object = std::move(object)]() mutable { object.reset(); });
   }
 
   // Calls back whenever `fd` is ready for `events` (EPOLLIN, EPOLLOUT; errors are always told). One watch for each fd.
