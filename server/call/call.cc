@@ -290,7 +290,6 @@ void Call::Answer(const absl::Status& status, std::optional<v1::TransactionStatu
     end.last = result.last;
   }
   const v1::DatabaseError detail = ErrorDetail(status);
-  target_.shard().context().metrics.ForMethod(work_.method).Finished(target_.loop().Now() - started_, detail.kind());
   if (tried_.in_doubt &&
       (detail.outcome() == v1::OUTCOME_NOT_EXECUTED || detail.outcome() == v1::OUTCOME_ROLLED_BACK)) {
     end.status = WithDetail(status, [](v1::DatabaseError& d) { d.set_outcome(v1::OUTCOME_UNKNOWN); });

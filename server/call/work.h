@@ -16,7 +16,6 @@
 #include "engine/db/v1/connector.pb.h"
 #include "server/call/ids.h"
 #include "server/config/target.h"
-#include "server/observe/metrics.h"
 #include "server/pool/pool.h"
 #include "server/postgres/results.h"
 #include "server/sql/bind.h"
@@ -62,7 +61,6 @@ struct CallEnd {
 };
 
 struct Work {
-  observe::Method method = observe::Method::kExecute;
   absl::Time deadline;
   std::string connection_id;
   SessionId session = 0;
@@ -95,15 +93,6 @@ struct Work {
 
 // BEGIN with its options.
 [[nodiscard]] std::string BeginText(const v1::TransactionOptions& options);
-
-// Checks the options against their ranges; `path` names them in errors.
-[[nodiscard]] absl::Status ValidateOptions(const v1::TransactionOptions& options, std::string_view path);
-
-// What is about savepoints needs a transaction, whatever it is called by.
-[[nodiscard]] absl::Status CheckSavepoint(const Work& work, const sql::Statement& statement);
-
-// SAVEPOINT's name: InvalidRequest unless it is a plain identifier, so that it can be written into a statement.
-[[nodiscard]] absl::Status ValidateSavepointName(std::string_view name);
 
 }  // namespace engine::db::call
 

@@ -9,9 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "engine/db/v1/connector.pb.h"
 #include "server/base/error.h"
-#include "server/call/call.h"
+#include "server/call/attempt.h"
+#include "server/gateway/planning.h"
 #include "server/postgres/command_text.h"
-#include "server/sql/bind.h"
 
 namespace engine::db::gateway {
 namespace {
@@ -47,11 +47,7 @@ struct Lookup {
 };
 
 absl::Status Bind(call::Run& run, const std::vector<v1::Value>& values) {
-  const google::protobuf::RepeatedPtrField<v1::Value> parameters(values.begin(), values.end());
-  absl::StatusOr<sql::BoundStatement> bound = sql::Bind(run.bound.statement, parameters);
-  if (!bound.ok()) return bound.status();
-  run.bound = *std::move(bound);
-  return absl::OkStatus();
+  return BindRun({values.begin(), values.end()}, run);
 }
 
 v1::Value Text(const std::string& text) {
@@ -93,8 +89,24 @@ int64_t DigestOf(std::string_view bytes) {
   return static_cast<int64_t>(hash);
 }
 
-absl::Status MakeIdempotent(call::Work& work, IdempotentCall call,
-                            absl::FunctionRef<absl::StatusOr<call::Run>(const std::string& sql)> make_run) {
+absl::Status MakeExactlyOnce(call::Work& work) {
+  if (work.begin.has_value() || !work.transaction_id.empty()) {
+    return InvalidRequest("exactly_once", "EXACTLY_ONCE_IN_TRANSACTION",
+                          "exactly_once is for autocommit: a transaction's Commit always knows as much");
+  }
+  work.begin.emplace();
+  work.ending = call::Ending::kCommit;
+  work.exactly_once = true;
+  return absl::OkStatus();
+}
+
+absl::Status CheckMarks(const call::Target& target, const call::Work& work) {
+  if (!work.exactly_once || target.server().HasMarks()) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kUnimplemented, v1::ERROR_KIND_INVALID_REQUEST, "EXACTLY_ONCE_UNAVAILABLE",
+                   "exactly_once needs PostgreSQL 13 or later, and a role that may call pg_control_system()");
+}
+
+absl::Status MakeIdempotent(const Parts& parts, call::Work& work, IdempotentCall call) {
   if (call.key.size() > kMaxIdempotencyKeyBytes || call.key.find('\0') != std::string::npos) {
     return InvalidRequest("idempotency_key", "MALFORMED_KEY",
                           absl::StrCat("idempotency_key is 1 to ", kMaxIdempotencyKeyBytes, " bytes without NUL"));
@@ -108,14 +120,14 @@ absl::Status MakeIdempotent(call::Work& work, IdempotentCall call,
   runs.push_back(std::move(make_table));
 
   if (absl::Uniform(absl::BitGen(), 0, kCallsADrop) == 0) {
-    absl::StatusOr<call::Run> drop = make_run(kDropOld);
+    absl::StatusOr<call::Run> drop = MakeRun(parts, kDropOld);
     if (!drop.ok()) return drop.status();
     if (absl::Status status = Bind(*drop, {}); !status.ok()) return status;
     drop->receive = Ignore;
     runs.push_back(*std::move(drop));
   }
 
-  absl::StatusOr<call::Run> take = make_run(kTakeKey);
+  absl::StatusOr<call::Run> take = MakeRun(parts, kTakeKey);
   if (!take.ok()) return take.status();
   v1::Value digest;
   digest.set_int64_value(call.digest);
@@ -130,13 +142,13 @@ absl::Status MakeIdempotent(call::Work& work, IdempotentCall call,
   };
   runs.push_back(*std::move(take));
 
-  absl::StatusOr<call::Run> look = make_run(kLookUp);
+  absl::StatusOr<call::Run> look = MakeRun(parts, kLookUp);
   if (!look.ok()) return look.status();
   if (absl::Status status = Bind(*look, {Text(call.key)}); !status.ok()) return status;
-  look->receive = [lookup](call::Attempt& of, postgres::EndCallback end) {
+  look->receive = [lookup](call::Attempt& attempt, postgres::EndCallback end) {
     return std::make_unique<postgres::CollectedResult>(
-        v1::RESULT_FORMAT_ROWS, postgres::ResultLimits{.rows = 1, .bytes = kMaxKeptBytes}, of.Types(), lookup->found,
-        [] {}, std::move(end));
+        v1::RESULT_FORMAT_ROWS, postgres::ResultLimits{.rows = 1, .bytes = kMaxKeptBytes}, attempt.Types(),
+        lookup->found, [] {}, std::move(end));
   };
   runs.push_back(*std::move(look));
   work.phase_ends.push_back(runs.size());
@@ -144,7 +156,7 @@ absl::Status MakeIdempotent(call::Work& work, IdempotentCall call,
   std::move(work.runs.begin(), work.runs.end(), std::back_inserter(runs));
   work.phase_ends.push_back(runs.size());
 
-  absl::StatusOr<call::Run> keep = make_run(kKeepResponse);
+  absl::StatusOr<call::Run> keep = MakeRun(parts, kKeepResponse);
   if (!keep.ok()) return keep.status();
   keep->receive = Ignore;
   runs.push_back(*std::move(keep));

@@ -1,5 +1,6 @@
-// Calls with an idempotency key: whoever repeats one gets the first one's result, and nothing runs twice. The keys are
-// kept in a table of the caller's own database, which is written in the transaction that does what the call is to do.
+// Writes in autocommit whose outcome their caller will know (exactly_once), and calls with an idempotency key: whoever
+// repeats one gets the first one's result, and nothing runs twice. The keys are kept in a table of the caller's own
+// database, which is written in the transaction that does what the call is to do.
 #ifndef ENGINE_DB_SERVER_GATEWAY_IDEMPOTENCY_H_
 #define ENGINE_DB_SERVER_GATEWAY_IDEMPOTENCY_H_
 
@@ -9,12 +10,18 @@
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
+#include "server/call/target.h"
 #include "server/call/work.h"
+#include "server/gateway/parts.h"
 
 namespace engine::db::gateway {
+
+// Makes a transaction of a write in autocommit, of which the caller will know whether it is committed.
+[[nodiscard]] absl::Status MakeExactlyOnce(call::Work& work);
+
+// UNIMPLEMENTED if the work is exactly-once, and its server can't be asked for a transaction's fate.
+[[nodiscard]] absl::Status CheckMarks(const call::Target& target, const call::Work& work);
 
 // Longest key, in bytes.
 inline constexpr size_t kMaxIdempotencyKeyBytes = 200;
@@ -33,11 +40,23 @@ struct IdempotentCall {
 // The same for the same bytes, over restarts and versions.
 [[nodiscard]] int64_t DigestOf(std::string_view bytes);
 
+// `what` is all that tells the call from another one. The response must live as long as the call.
+template <typename Response>
+[[nodiscard]] IdempotentCall IdempotentBy(const std::string& key, std::string_view what, Response& response) {
+  IdempotentCall call;
+  call.key = key;
+  call.digest = DigestOf(what);
+  call.response = [&response] { return response.SerializeAsString(); };
+  call.answered_before = [&response](const std::string& kept) {
+    response.ParseFromString(kept);
+    response.set_answered_before(true);
+  };
+  return call;
+}
+
 // Puts the work's runs between those that look the key up and those that keep the response. The work is exactly-once,
-// its runs are bound. `make_run` makes a statement of the gateway's own a run.
-[[nodiscard]] absl::Status MakeIdempotent(
-    call::Work& work, IdempotentCall call,
-    absl::FunctionRef<absl::StatusOr<call::Run>(const std::string& sql)> make_run);
+// its runs are bound.
+[[nodiscard]] absl::Status MakeIdempotent(const Parts& parts, call::Work& work, IdempotentCall call);
 
 }  // namespace engine::db::gateway
 

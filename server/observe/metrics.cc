@@ -16,20 +16,6 @@ using prometheus::Gauge;
 using prometheus::Histogram;
 using prometheus::Registry;
 
-constexpr std::array<std::string_view, kMethodCount> kMethodNames = {"Connect",
-                                                                     "Execute",
-                                                                     "ExecuteStream",
-                                                                     "ExecuteBatch",
-                                                                     "Describe",
-                                                                     "Begin",
-                                                                     "Commit",
-                                                                     "Rollback",
-                                                                     "Savepoint",
-                                                                     "RollbackToSavepoint",
-                                                                     "ReleaseSavepoint",
-                                                                     "KeepAlive",
-                                                                     "GetTransactionOutcome",
-                                                                     "Close"};
 constexpr std::array<std::string_view, v1::ErrorKind_ARRAYSIZE> kResultNames = {
     "ok", "connection", "execution", "timeout", "transaction", "invalid_request"};
 constexpr std::array<std::string_view, kCloseReasonCount> kCloseReasonNames = {"idle", "lost", "unclean", "retired",
@@ -55,8 +41,6 @@ Family<Histogram>& AddHistogram(Registry& registry, const char* name, const char
 }
 
 }  // namespace
-
-std::string_view MethodName(Method method) { return kMethodNames[static_cast<size_t>(method)]; }
 
 void MethodMetrics::Finished(absl::Duration elapsed, v1::ErrorKind kind) const {
   duration_seconds_->Observe(absl::ToDoubleSeconds(elapsed));
@@ -91,8 +75,9 @@ Metrics::PoolFamilies::PoolFamilies(Registry& registry)
       commits_resolved(AddCounter(registry, "engine_db_commits_resolved_total",
                                   "Commits whose answer was lost, by what the server told when it was asked.")) {}
 
-Metrics::Metrics(std::string_view version)
+Metrics::Metrics(std::string_view version, absl::Span<const std::string_view> methods)
     : registry_(std::make_shared<Registry>()),
+      methods_(methods.size()),
       pools_(*registry_),
       connections(AddGauge(*registry_, "engine_db_connections", "Open connections (handles).").Add({})),
       sessions(AddGauge(*registry_, "engine_db_sessions", "Open Session streams.").Add({})),
@@ -103,8 +88,8 @@ Metrics::Metrics(std::string_view version)
   auto& durations =
       AddHistogram(*registry_, "engine_db_call_duration_seconds", "How long calls took, from arrival to their answer.");
   auto& calls = AddCounter(*registry_, "engine_db_calls_total", "Calls answered, by result: ok or the kind of error.");
-  for (size_t m = 0; m < kMethodCount; ++m) {
-    const std::string method(kMethodNames[m]);
+  for (size_t m = 0; m < methods.size(); ++m) {
+    const std::string method(methods[m]);
     methods_[m].duration_seconds_ = &durations.Add({{"method", method}}, kSecondsBuckets);
     for (size_t r = 0; r < kResultNames.size(); ++r) {
       methods_[m].by_result_[r] = &calls.Add({{"method", method}, {"result", std::string(kResultNames[r])}});

@@ -15,10 +15,12 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "engine/db/v1/error.pb.h"
 #include "prometheus/counter.h"
 #include "prometheus/family.h"
@@ -27,28 +29,6 @@
 #include "prometheus/registry.h"
 
 namespace engine::db::observe {
-
-// The contract's methods, whether called on their own or on a session.
-enum class Method {
-  kConnect,
-  kExecute,
-  kExecuteStream,
-  kExecuteBatch,
-  kDescribe,
-  kBegin,
-  kCommit,
-  kRollback,
-  kSavepoint,
-  kRollbackToSavepoint,
-  kReleaseSavepoint,
-  kKeepAlive,
-  kGetTransactionOutcome,
-  kClose,
-};
-inline constexpr size_t kMethodCount = 14;
-
-// The method's name in the contract: "ExecuteStream".
-[[nodiscard]] std::string_view MethodName(Method method);
 
 // How the calls of one method went.
 class MethodMetrics {
@@ -144,12 +124,13 @@ class PoolMetrics {
 // Owns the registry. Outlives every PoolMetrics.
 class Metrics {
  public:
-  // `version` is shown as engine_db_build_info{version}.
-  explicit Metrics(std::string_view version);
+  // `version` is shown as engine_db_build_info{version}; `methods` are the label "method" of the calls' series.
+  explicit Metrics(std::string_view version, absl::Span<const std::string_view> methods = {});
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  [[nodiscard]] const MethodMetrics& ForMethod(Method method) const { return methods_[static_cast<size_t>(method)]; }
+  // Of the method with this index in the constructor's `methods`.
+  [[nodiscard]] const MethodMetrics& ForMethod(size_t index) const { return methods_[index]; }
 
   // Series for a pool, which count from 0. Where a pool of that name is open already (two targets that differ only in a
   // password, say), the name gets a number: "app@db:5432/orders#2". Takes a lock; call it when a pool opens.
@@ -188,7 +169,7 @@ class Metrics {
   void RemovePool(PoolMetrics& pool);
 
   const std::shared_ptr<prometheus::Registry> registry_;
-  std::array<MethodMetrics, kMethodCount> methods_;
+  std::vector<MethodMetrics> methods_;
   PoolFamilies pools_;
   absl::Mutex mutex_;
   std::set<std::string, std::less<>> pool_names_ ABSL_GUARDED_BY(mutex_);

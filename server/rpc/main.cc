@@ -15,6 +15,7 @@
 #include "server/config/in_force.h"
 #include "server/config/settings.h"
 #include "server/gateway/gateway.h"
+#include "server/gateway/methods.h"
 #include "server/observe/log.h"
 #include "server/observe/metrics.h"
 #include "server/observe/metrics_server.h"
@@ -51,7 +52,7 @@ void LogOfGrpc(gpr_log_func_args* line) {
 int Run(const config::GatewaySettings& settings, const sigset_t& signals) {
   observe::SetLogLevel(settings.log_level);
   gpr_set_log_function(&LogOfGrpc);
-  observe::Metrics metrics(kVersion);
+  observe::Metrics metrics(kVersion, gateway::kCountedMethods);
   std::unique_ptr<observe::MetricsServer> metrics_server;
   std::string ready = "engine-db-gateway ready:";
   gateway::Gateway gateway(settings, metrics);

@@ -12,9 +12,8 @@
 #include "absl/time/time.h"
 #include "server/config/settings.h"
 #include "server/gateway/gateway.h"
-#include "server/rpc/admin_service.h"
 #include "server/rpc/callback_threads.h"
-#include "server/rpc/connector_service.h"
+#include "server/rpc/services.h"
 
 namespace engine::db::rpc {
 

@@ -1,6 +1,8 @@
 #include "server/rpc/session.h"
 
 #include <algorithm>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -125,7 +127,7 @@ void Session::StartCall(const std::shared_ptr<v1::SessionRequest>& request, cons
     status = InvalidRequest("calls", "TOO_MANY_CALLS",
                             absl::StrCat("a message holds at most ", limits::kMaxCallsInMessage, " calls"));
   } else if (message.call_case() == v1::SessionCall::CALL_NOT_SET) {
-    status = InvalidRequest("call", "MISSING_CALL", "the call says nothing that the gateway knows");
+    status = InvalidRequest("call", "MISSING_CALL", "unknown or missing call type");
   }
   Next next = Next::kNothing;
   {
@@ -151,51 +153,27 @@ void Session::StartCall(const std::shared_ptr<v1::SessionRequest>& request, cons
   if (cancel) gateway_.Cancel(ref);
 }
 
-gateway::CallRef Session::Dispatch(const std::shared_ptr<Call>& call) {
-  const v1::SessionCall& request = call->request;
-  v1::SessionReply& reply = *call->reply;
-  const gateway::Caller caller{.session = id_};
+// Starts the call if it is one of this method.
+template <typename Request, typename Output>
+bool Session::StartIf(const gateway::Method<Request, Output>& method, const std::shared_ptr<Call>& call,
+                      gateway::CallRef& ref) {
+  if (method.session_case != call->request.call_case()) return false;
+  const Request& request = (call->request.*method.session_request)();
   const auto done = [this, call](const absl::Status& status) { OnCallDone(*call, status); };
-  switch (request.call_case()) {
-    case v1::SessionCall::kConnect:
-      gateway_.Connect(caller, request.connect(), *reply.mutable_connect(), done);
-      return {};
-    case v1::SessionCall::kExecute:
-      return gateway_.Execute(caller, request.execute(), *reply.mutable_execute(), done);
-    case v1::SessionCall::kExecuteStream:
-      return gateway_.ExecuteStream(caller, request.execute_stream(), *call, done);
-    case v1::SessionCall::kExecuteBatch:
-      return gateway_.ExecuteBatch(caller, request.execute_batch(), *reply.mutable_execute_batch(), done);
-    case v1::SessionCall::kDescribe:
-      return gateway_.Describe(caller, request.describe(), *reply.mutable_describe(), done);
-    case v1::SessionCall::kBegin:
-      return gateway_.Begin(caller, request.begin(), *reply.mutable_begin(), done);
-    case v1::SessionCall::kCommit:
-      return gateway_.Commit(caller, request.commit(), *reply.mutable_commit(), done);
-    case v1::SessionCall::kRollback:
-      return gateway_.Rollback(caller, request.rollback(), *reply.mutable_rollback(), done);
-    case v1::SessionCall::kSavepoint:
-      return gateway_.Savepoint(caller, request.savepoint(), *reply.mutable_savepoint(), done);
-    case v1::SessionCall::kRollbackToSavepoint:
-      return gateway_.RollbackToSavepoint(caller, request.rollback_to_savepoint(),
-                                          *reply.mutable_rollback_to_savepoint(), done);
-    case v1::SessionCall::kReleaseSavepoint:
-      return gateway_.ReleaseSavepoint(caller, request.release_savepoint(), *reply.mutable_release_savepoint(), done);
-    case v1::SessionCall::kKeepAlive:
-      gateway_.KeepAlive(caller, request.keep_alive(), *reply.mutable_keep_alive(), done);
-      return {};
-    case v1::SessionCall::kGetTransactionOutcome:
-      return gateway_.GetTransactionOutcome(caller, request.get_transaction_outcome(),
-                                            *reply.mutable_get_transaction_outcome(), done);
-    case v1::SessionCall::kClose:
-      gateway_.Close(caller, request.close(), *reply.mutable_close(), done);
-      return {};
-    case v1::SessionCall::kCancel:
-    case v1::SessionCall::kCredit:
-    case v1::SessionCall::CALL_NOT_SET:
-      break;
+  const gateway::Caller caller{.session = id_};
+  if constexpr (std::is_same_v<Output, gateway::RowSink>) {
+    ref = gateway_.Call(caller, request, static_cast<gateway::RowSink&>(*call), done);
+  } else {
+    ref = gateway_.Call(caller, request, *((*call->reply).*method.session_response)(), done);
   }
-  return {};
+  return true;
+}
+
+gateway::CallRef Session::Dispatch(const std::shared_ptr<Call>& call) {
+  gateway::CallRef ref;
+  std::apply([&](const auto&... method) { static_cast<void>((StartIf(method, call, ref) || ...)); },
+             gateway::kConnectorMethods);
+  return ref;
 }
 
 void Session::CancelCall(uint64_t correlation_id) {

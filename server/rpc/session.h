@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/db/v1/connector.pb.h"
 #include "server/gateway/gateway.h"
+#include "server/gateway/methods.h"
 
 namespace engine::db::rpc {
 
@@ -34,6 +35,9 @@ class Session final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::Ses
   void Read();
   void StartCall(const std::shared_ptr<v1::SessionRequest>& request, const v1::SessionCall& message);
   [[nodiscard]] gateway::CallRef Dispatch(const std::shared_ptr<Call>& call);
+  template <typename Request, typename Output>
+  bool StartIf(const gateway::Method<Request, Output>& method, const std::shared_ptr<Call>& call,
+               gateway::CallRef& ref);
   void AddCredit(uint64_t correlation_id, uint64_t bytes);
   void CancelCall(uint64_t correlation_id);
 

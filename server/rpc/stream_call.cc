@@ -15,7 +15,8 @@ constexpr size_t kMaxMessages = 2;
 StreamCall::StreamCall(gateway::Gateway& gateway, const gateway::Caller& caller,
                        const v1::ExecuteStreamRequest& request)
     : gateway_(gateway) {
-  ref_ = gateway_.ExecuteStream(caller, request, *this, [this](const absl::Status& status) { OnEnd(status); });
+  ref_ = gateway_.Call(caller, request, static_cast<gateway::RowSink&>(*this),
+                       [this](const absl::Status& status) { OnEnd(status); });
 }
 
 bool StreamCall::Write(std::unique_ptr<v1::ExecuteStreamResponse> message) {

@@ -4,9 +4,8 @@
 
 #include <grpcpp/support/server_callback.h>
 
-#include <type_traits>
-
 #include "server/gateway/gateway.h"
+#include "server/rpc/caller.h"
 #include "server/rpc/status.h"
 
 namespace engine::db::rpc {
@@ -14,17 +13,14 @@ namespace engine::db::rpc {
 // Owned by gRPC from the return of the handler that makes it: it deletes itself in OnDone, as the callback API has it.
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
-  // `start(done)` starts the call, and returns its CallRef, or nothing when it can't be cancelled. gRPC calls no method
-  // of ours before the handler has returned the reactor.
-  template <typename Start>
-  static grpc::ServerUnaryReactor* Run(gateway::Gateway& gateway, Start&& start) {
+  // What a service's handler does for any unary method. gRPC calls no method of ours before that handler has returned
+  // the reactor.
+  template <typename Request, typename Response>
+  static grpc::ServerUnaryReactor* Start(gateway::Gateway& gateway, const grpc::CallbackServerContext& context,
+                                         const Request& request, Response& response) {
     auto* call = new UnaryCall(gateway);
-    const auto done = [call](const absl::Status& status) { call->Finish(ToGrpc(status)); };
-    if constexpr (std::is_void_v<decltype(start(done))>) {
-      start(done);
-    } else {
-      call->ref_ = start(done);
-    }
+    call->ref_ = gateway.Call(CallerOf(gateway, context), request, response,
+                              [call](const absl::Status& status) { call->Finish(ToGrpc(status)); });
     return call;
   }
 

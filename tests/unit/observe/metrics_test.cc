@@ -1,7 +1,9 @@
 #include "server/observe/metrics.h"
 
+#include <array>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -19,10 +21,11 @@ std::string Text(const Metrics& metrics) {
 }
 
 TEST(Metrics, CallsAreCountedByMethodAndResult) {
-  Metrics metrics("1.2.3");
-  metrics.ForMethod(Method::kExecuteStream).Finished(absl::Milliseconds(2), v1::ERROR_KIND_UNSPECIFIED);
-  metrics.ForMethod(Method::kExecuteStream).Finished(absl::Milliseconds(2), v1::ERROR_KIND_TIMEOUT);
-  metrics.ForMethod(Method::kExecuteStream).Finished(absl::Milliseconds(2), v1::ERROR_KIND_TIMEOUT);
+  const std::array<std::string_view, 2> methods = {"Close", "ExecuteStream"};
+  Metrics metrics("1.2.3", methods);
+  metrics.ForMethod(1).Finished(absl::Milliseconds(2), v1::ERROR_KIND_UNSPECIFIED);
+  metrics.ForMethod(1).Finished(absl::Milliseconds(2), v1::ERROR_KIND_TIMEOUT);
+  metrics.ForMethod(1).Finished(absl::Milliseconds(2), v1::ERROR_KIND_TIMEOUT);
   EXPECT_THAT(Text(metrics), AllOf(HasSubstr("engine_db_calls_total{method=\"ExecuteStream\",result=\"ok\"} 1\n"),
                                    HasSubstr("engine_db_calls_total{method=\"ExecuteStream\",result=\"timeout\"} 2\n"),
                                    HasSubstr("engine_db_calls_total{method=\"Close\",result=\"invalid_request\"} 0\n"),

@@ -1,0 +1,124 @@
+// ExecuteBatch: many statements, or one with many parameter lists, in one round trip.
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/error.h"
+#include "server/call/statement_error.h"
+#include "server/call/target.h"
+#include "server/call/work.h"
+#include "server/gateway/idempotency.h"
+#include "server/gateway/methods.h"
+#include "server/gateway/planning.h"
+
+namespace engine::db::gateway {
+namespace {
+
+constexpr size_t kMaxBatchRuns = 10'000;
+
+using Parameters = google::protobuf::RepeatedPtrField<v1::Value>;
+
+// Whether the batch is a transaction, whose, and how it ends.
+absl::Status PlanTransaction(const v1::ExecuteBatchRequest& request, call::Work& work) {
+  const bool exactly_once = request.exactly_once() || !request.idempotency_key().empty();
+  if (request.atomic()) {
+    if (!work.transaction_id.empty()) {
+      return InvalidRequest("atomic", "ATOMIC_IN_TRANSACTION",
+                            "atomic makes a transaction of its own: leave transaction_id out");
+    }
+    if (exactly_once && !work.begin.has_value()) {
+      if (absl::Status status = MakeExactlyOnce(work); !status.ok()) return status;
+    }
+    if (!work.begin.has_value()) work.begin.emplace();
+    work.ending = call::Ending::kCommit;
+  }
+  if (exactly_once && !work.exactly_once) {
+    return InvalidRequest(
+        "exactly_once", "EXACTLY_ONCE_NOT_ATOMIC",
+        "exactly_once and idempotency_key are for a batch that is one transaction of its own: set atomic, and no "
+        "begin");
+  }
+  work.independent = !work.begin.has_value() && work.transaction_id.empty();
+  return absl::OkStatus();
+}
+
+// A run for each of the statement's parameter lists, or its one; a result, and where its parameters are, for each run.
+absl::Status PlanStatement(const Parts& parts, const v1::ExecuteBatchRequest& request, int index, call::Work& work,
+                           v1::ExecuteBatchResponse& response, std::vector<const Parameters*>& parameters) {
+  const v1::BatchStatement& statement = request.statements(index);
+  call::Run place;
+  place.in_batch = true;
+  place.statement_index = static_cast<uint32_t>(index);
+  if (statement.parameters_size() > 0 && statement.parameter_lists_size() > 0) {
+    return call::RequestError(
+        InvalidRequest("parameter_lists", "PARAMETERS_TWICE", "give parameters or parameter_lists, not both"), place);
+  }
+  const bool has_lists = statement.parameter_lists_size() > 0;
+  for (int list = 0; list < std::max(1, statement.parameter_lists_size()); ++list) {
+    absl::StatusOr<call::Run> run = MakeRun(parts, work, statement.sql());
+    if (!run.ok()) return call::RequestError(run.status(), place);
+    v1::BatchResult* result = response.add_results();
+    result->set_statement_index(static_cast<uint32_t>(index));
+    result->set_parameter_list_index(static_cast<uint32_t>(list));
+    run->in_batch = true;
+    run->statement_index = static_cast<uint32_t>(index);
+    if (has_lists) run->parameter_list_index = list;
+    run->receive = CollectInto(parts.settings.limits, request.result_format(), *result->mutable_response());
+    run->failed = [result](const absl::Status& status) { *result->mutable_error() = ErrorDetail(status); };
+    work.runs.push_back(*std::move(run));
+    parameters.push_back(has_lists ? &statement.parameter_lists(list).parameters() : &statement.parameters());
+    if (work.runs.size() > kMaxBatchRuns) {
+      return InvalidRequest("statements", "BATCH_TOO_LARGE",
+                            absl::StrCat("a batch runs at most ", kMaxBatchRuns, " statements"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// On the loop: each run gets its parameters, and the batch its idempotency key.
+absl::Status BindBatch(const Parts& parts, const v1::ExecuteBatchRequest& request, v1::ExecuteBatchResponse& response,
+                       const std::vector<const Parameters*>& parameters, call::Work& work) {
+  for (size_t i = 0; i < work.runs.size(); ++i) {
+    if (absl::Status status = BindRun(*parameters[i], work.runs[i]); !status.ok()) {
+      return call::RequestError(status, work.runs[i]);
+    }
+    response.mutable_results(static_cast<int>(i))->mutable_response()->set_bound_sql(work.runs[i].bound.text->sql);
+  }
+  if (request.idempotency_key().empty()) return absl::OkStatus();
+  std::string what;
+  for (const v1::BatchStatement& statement : request.statements()) what += statement.SerializeAsString();
+  return MakeIdempotent(parts, work, IdempotentBy(request.idempotency_key(), what, response));
+}
+
+}  // namespace
+
+absl::StatusOr<CallRef> ExecuteBatch(Parts& parts, Admitted& call, const v1::ExecuteBatchRequest& request,
+                                     v1::ExecuteBatchResponse& response) {
+  call::Work work = MakeWork(call);
+  if (absl::Status status = PlanTransaction(request, work); !status.ok()) return status;
+  std::vector<const Parameters*> parameters;
+  for (int i = 0; i < request.statements_size(); ++i) {
+    if (absl::Status status = PlanStatement(parts, request, i, work, response, parameters); !status.ok()) return status;
+  }
+  if (work.runs.empty()) return InvalidRequest("statements", "EMPTY_BATCH", "the batch has no statements");
+
+  work.finish = [&response, independent = work.independent,
+                 answer = std::move(call.answer)](call::CallEnd end) mutable {
+    response.set_attempts(static_cast<uint32_t>(end.attempts));
+    if (end.transaction.has_value()) *response.mutable_transaction() = *std::move(end.transaction);
+    // Each of an independent batch has its own result, also when the link broke in the middle.
+    const bool told = std::any_of(response.results().begin(), response.results().end(),
+                                  [](const v1::BatchResult& result) { return result.has_error(); });
+    answer(independent && told ? absl::OkStatus() : end.status);
+  };
+  return parts.shards.Submit(call.connection, std::move(work),
+                             [&parts, &request, &response, parameters = std::move(parameters)](
+                                 call::Target& target, call::Work& w) -> absl::Status {
+                               if (absl::Status status = CheckMarks(target, w); !status.ok()) return status;
+                               return BindBatch(parts, request, response, parameters, w);
+                             });
+}
+
+}  // namespace engine::db::gateway
