@@ -12,7 +12,7 @@ from support.processes import Gateway, hold_port, port_of, wait_until
 
 import engine_db_postgres as edb
 from conftest import HERE
-from engine_db_postgres import _messages, _operations, _session, _wire, values
+from engine_db_postgres import _messages, _operations, _session, _wire, config, values
 from engine_db_postgres._proto import config_pb2, connector_pb2
 from engine_db_postgres._session import Call, Reply, ThreadSession
 
@@ -118,6 +118,35 @@ def test_the_other_limits_are_those_of_the_contract() -> None:
             assert not good
     assert limit(r"up to (\d+)", "connector.proto", "TransactionOptions", "idle_timeout_ms") == _messages._HOUR_MS
     assert limit(r"up to (\d+)", "connector.proto", "TransactionOptions", "max_duration_ms") == _messages._DAY_MS
+
+
+def shared_limits() -> Dict[str, float]:
+    """The gateway's and the C++ client's list."""
+    text = (HERE.parents[1] / "sdk" / "common" / "limits.h").read_text()
+    found = re.findall(r"^inline constexpr \w+ (\w+) = ([^;]+);", text, re.MULTILINE)
+    return {name: eval(re.sub(r"size_t\{(\d+)\}", r"\1", value).replace("'", "_")) for name, value in found}
+
+
+def test_the_limits_are_those_of_the_gateway() -> None:
+    ours = {
+        "kMaxHostBytes": config._MAX_HOST, "kMaxNameBytes": config._MAX_NAME, "kMaxPasswordBytes": config._MAX_PASSWORD,
+        "kDefaultMaxDelayMs": config._MAX_DELAY, "kMaxIdempotencyKeyBytes": _operations._MAX_IDEMPOTENCY_KEY_BYTES,
+        "kMaxMessageBytes": _session.MAX_REQUEST_BYTES + 64, "kMaxCallsInMessage": _session._MAX_CALLS_IN_MESSAGE,
+        "kMaxRunsInBatch": _operations.MAX_RUNS_IN_BATCH,
+    }
+    limits = shared_limits()
+    assert ours.items() <= limits.items()
+    # These are the gateway's to check.
+    by_gateway = {"kMaxStatementBytes", "kMaxParameters"}
+    # The package has these as bounds of its types.
+    bounds = {"kMaxPoolSize": "max_pool_size", "kMaxTimeoutMs": "timeout_ms", "kMaxAttempts": "retry.max_attempts",
+              "kMaxInitialDelayMs": "retry.initial_delay_ms", "kMaxMaxDelayMs": "retry.max_delay_ms"}
+    for name, field in bounds.items():
+        assert accepts(config_of(field, int(limits[name]))) and not accepts(config_of(field, int(limits[name]) + 1)), name
+    assert accepts(config_of("retry.multiplier", limits["kMaxMultiplier"]))
+    assert not accepts(config_of("retry.multiplier", limits["kMaxMultiplier"] + 0.1))
+    assert limits["kMaxTypeNameBytes"] == 128  # See above.
+    assert set(limits) == set(ours) | set(bounds) | by_gateway | {"kMaxMultiplier", "kMaxTypeNameBytes"}
 
 
 # The gateway's own word on the same settings. Those that it takes lead to a port where nobody is.

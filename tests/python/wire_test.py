@@ -10,7 +10,7 @@ from typing import Any, List
 import pytest
 
 from engine_db_postgres import _http2, _wire
-from engine_db_postgres._operations import Operation
+from engine_db_postgres._operation import Operation
 from engine_db_postgres._proto import connector_pb2, value_pb2
 from engine_db_postgres._stream_state import StreamState
 from engine_db_postgres.errors import Outcome, Phase

@@ -28,8 +28,8 @@ enum class IfLost : uint8_t {
   kRepeat,        // It goes to the next session in any case: it may run twice.
 };
 
-// What a session needs to know of a call, and whom it tells about the answers. A session shows its calls to one thread
-// at a time and never with its lock held. The last thing that a call hears is either a last reply or a failure.
+// What a session needs to know of a call, and the receiver of its answers. A session uses a call on one thread at a
+// time and never with its lock held. The last thing that a call receives is either a last reply or a failure.
 class Call {
  public:
   Call() = default;
@@ -41,8 +41,8 @@ class Call {
   // result has several.
   virtual void reply(v1::SessionReply& reply) = 0;
   virtual void fail(ErrorInfo info) = 0;
-  // The same call for another session, which tells whoever waits for this one; this one hears nothing any more. Null
-  // where there is no such thing.
+  // The same call for another session: it takes over this one's waiter, and this one receives nothing any more. Null
+  // for a call that can't be repeated.
   virtual std::shared_ptr<Call> again() { return nullptr; }
 
   // Set before the call is submitted.
@@ -55,15 +55,15 @@ class Call {
   int max_attempts = 1;  // Of being sent, with kRepeat.
 
  protected:
-  // When it hears a reply: who brings it.
+  // Within reply(): the session that delivers it.
   [[nodiscard]] Session& session() const { return *session_; }
-  // For again(): all of the above, and the session's own notes that outlive it.
+  // For again(): copies all of the above, and the session's own notes that outlive it.
   void continue_as(Call& next) const;
 
  private:
   friend class Session;
 
-  // fail(), but whatever the last attempt has come to, it is not all that is known.
+  // fail(), with the outcome that all attempts together leave: an earlier one may have run.
   void end_with(ErrorInfo info);
 
   struct Canceller {

@@ -7,6 +7,7 @@
 
 #include "client/cpp/src/convert.h"
 #include "client/cpp/src/recovery.h"
+#include "client/cpp/src/transaction_operations.h"
 #include "engine_db/repeat.h"
 
 namespace engine::db::internal {
@@ -95,17 +96,17 @@ Async<Outcome> Connection::transaction_outcome(std::string token, const CallOpti
 
 Async<void> Connection::close() {
   std::vector<Async<void>> closing;
-  for (const auto& session : let_go()) {
+  for (const auto& session : detach_sessions()) {
     if (!session->ended()) closing.push_back(internal::close(session));
   }
   for (Async<void>& each : closing) co_await each;
 }
 
 void Connection::shut_down() {
-  for (const auto& session : let_go()) session->end("CLOSED", "the connector was destroyed");
+  for (const auto& session : detach_sessions()) session->end("CLOSED", "the connector was destroyed");
 }
 
-std::vector<std::shared_ptr<Session>> Connection::let_go() {
+std::vector<std::shared_ptr<Session>> Connection::detach_sessions() {
   std::vector<std::shared_ptr<Session>> sessions;
   const absl::MutexLock lock(&mutex_);
   wanted_ = false;

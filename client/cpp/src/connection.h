@@ -56,19 +56,19 @@ class Connection final : public std::enable_shared_from_this<Connection> {
  private:
   [[nodiscard]] std::shared_ptr<Session> session() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] std::shared_ptr<Session> open_session() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Nothing is wanted any more. Gives all sessions that may still be in use.
-  [[nodiscard]] std::vector<std::shared_ptr<Session>> let_go();
+  // After this, the connection opens no session. Returns all sessions that may still be in use.
+  [[nodiscard]] std::vector<std::shared_ptr<Session>> detach_sessions();
   // Ends the current transaction by `operation`, commit or rollback.
   Async<void> end(Async<void> (*operation)(const std::shared_ptr<OpenTransaction>&), const char* name);
 
   const std::shared_ptr<Gateway> gateway_;
   v1::ConnectRequest request_;
-  // A data source's own are known to the gateway only.
+  // Those of a data source are known to the gateway only.
   std::chrono::milliseconds connect_timeout_{30'000};
   RetryConfig retry_;
 
   absl::Mutex mutex_;
-  bool wanted_ ABSL_GUARDED_BY(mutex_) = false;  // Between connect() and close().
+  bool wanted_ ABSL_GUARDED_BY(mutex_) = false;  // between connect() and close()
   std::shared_ptr<Session> session_ ABSL_GUARDED_BY(mutex_);
   // Those before it: on one whose gateway drains, transactions and calls go on.
   std::vector<std::weak_ptr<Session>> replaced_ ABSL_GUARDED_BY(mutex_);

@@ -27,7 +27,7 @@ Async<BatchResults> execute_batch(const Scope& scope, const Batch& batch, const 
 
 std::shared_ptr<StreamCall> execute_stream(const Scope& scope, std::string_view sql, const Parameters& parameters,
                                            const CallOptions& options);
-// One that fails with `info` when it is read.
+// A stream that fails with `info` when it is read.
 std::shared_ptr<StreamCall> failed_stream(ErrorInfo info);
 
 Async<StatementDescription> describe(const Scope& scope, std::string_view sql, const CallOptions& options);
@@ -35,33 +35,11 @@ Async<StatementDescription> describe(const Scope& scope, std::string_view sql, c
 // Done when the session, or one after it, is connected.
 Async<void> wait_for_connection(const std::shared_ptr<Session>& session, const CallOptions& options);
 
-// Gives the new transaction's scope, with `recovery` in it.
-Async<Scope> begin(std::shared_ptr<Session> session, std::shared_ptr<Recovery> recovery,
-                   const TransactionOptions& options);
-
-// One question; kUnspecified for an answer that is none. See Connection::transaction_outcome().
+// Asks once; kUnspecified for an outcome that this version does not know. See Connection::transaction_outcome().
 Async<Outcome> ask_outcome(const std::shared_ptr<Session>& session, std::string_view token, const CallOptions& options);
-
-// Ends the transaction, and marks it ended unless it is known to be open still or nobody knows and a repeated commit
-// would tell. Finds out about a COMMIT whose answer was lost with the session.
-Async<void> commit(const std::shared_ptr<OpenTransaction>& transaction);
-
-// Ends the transaction. One that is gone already is as good as rolled back; whether one is that may be committed is
-// found out.
-Async<void> rollback(const std::shared_ptr<OpenTransaction>& transaction);
-
-Async<void> savepoint(const Scope& scope, std::string_view name);
-Async<void> rollback_to(const Scope& scope, std::string_view name);
-Async<void> release_savepoint(const Scope& scope, std::string_view name);
 
 // Gives the session's connection up, and ends the session.
 Async<void> close(const std::shared_ptr<Session>& session);
-
-// A DatabaseTransactionError's content.
-[[nodiscard]] ErrorInfo transaction_error(std::string_view reason, std::string_view message, Outcome outcome);
-// Its session broke before its COMMIT was sent, or it is as good as that.
-[[nodiscard]] ErrorInfo transaction_lost();
-[[nodiscard]] ErrorInfo commit_in_doubt(Outcome outcome);
 
 }  // namespace engine::db::internal
 

@@ -24,7 +24,7 @@ class Recovery {
   Recovery(std::weak_ptr<Connection> connection, const TransactionOptions& options)
       : connection_(std::move(connection)), read_only_(options.read_only), replay_(options.replay) {}
 
-  // Through which another session can be had; null when the connector is gone.
+  // The way to another session; null when the connector is gone.
   [[nodiscard]] std::shared_ptr<Connection> connection() const { return connection_.lock(); }
 
   // A statement is about to be sent: its number, for replied().
@@ -42,15 +42,14 @@ class Recovery {
     token_ = std::move(*status.mutable_recovery_token());
   }
 
-  // The last that was told; empty as long as there is none.
+  // The latest token; empty as long as there is none.
   [[nodiscard]] std::string token() const {
     const absl::MutexLock lock(&mutex_);
     return token_;
   }
 
-  // Whether the replies prove that nothing was written: there is no token, although the gateway tells them (or the
-  // transaction may not write), there is no statement whose reply was not heard, and the gateway may not have run all
-  // of it again as another transaction.
+  // Whether the replies prove that nothing was written: there is no token, although the gateway sends them (or the
+  // transaction may not write), no reply is missing, and the gateway may not have run the transaction again as another.
   [[nodiscard]] bool wrote_nothing(const Session& session) const {
     const absl::MutexLock lock(&mutex_);
     return token_.empty() && replied_ == sent_ && (read_only_ || session.gives_tokens()) && !replay_;

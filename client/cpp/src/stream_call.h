@@ -22,11 +22,11 @@
 
 namespace engine::db::internal {
 
-// Between the session, which brings batches, and one reader, who takes them. What it keeps is bounded by the credit
-// that the gateway has: it is given back as batches are taken.
+// Between the session, which delivers batches, and one reader, which takes them. The credit that the gateway has bounds
+// what is kept here: it is given back as batches are taken.
 class StreamCall final : public Call {
  public:
-  // Without a session for a call that has failed already.
+  // `scope` has no session for a call that has failed already.
   explicit StreamCall(const Scope& scope)
       : session_(scope.session), recovery_(scope.recovery), number_(recovery_ == nullptr ? 0 : recovery_->sending()) {}
 
@@ -37,7 +37,7 @@ class StreamCall final : public Call {
   Async<std::optional<RowBatch>> next_batch();
   [[nodiscard]] const Result::Summary* summary() const;
   [[nodiscard]] const std::vector<Column>& columns() const;
-  // Cancels unless it has ended. Nobody reads any more.
+  // Cancels the call unless it has ended. There is no reader any more.
   void abandon();
 
  private:
@@ -47,7 +47,7 @@ class StreamCall final : public Call {
   };
   using Next = std::optional<RowBatch>;
 
-  // What next_batch() has to say, if that is known.
+  // The result of next_batch(), if it is known.
   [[nodiscard]] std::optional<Completion<Next>> take() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::shared_ptr<Session> session_;

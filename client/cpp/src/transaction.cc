@@ -2,6 +2,7 @@
 
 #include "client/cpp/src/operations.h"
 #include "client/cpp/src/recovery.h"
+#include "client/cpp/src/transaction_operations.h"
 
 namespace engine::db {
 

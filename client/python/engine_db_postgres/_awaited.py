@@ -7,13 +7,13 @@ import collections
 import contextvars
 from typing import Any, Deque, Optional
 
-from engine_db_postgres._operations import Operation
+from engine_db_postgres._operation import Operation
 from engine_db_postgres._session import GRACE_S, Call, Reply
 
 _SWEEP_EVERY_S = 0.05
 
 
-class Watch:
+class DeadlineSweeper:
     """Answers the calls itself that the gateway does not in time. A timer each would cost more than all the rest."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -77,7 +77,7 @@ class StreamedCall(Call):
         super().__init__(operation.phase, operation.outcome_if_lost)
         self.parts: Deque[Reply] = collections.deque()
         self.arrived = asyncio.Event()
-        self._context = contextvars.Context()  # As Watch's.
+        self._context = contextvars.Context()  # As DeadlineSweeper's.
 
     def put(self, reply: Reply) -> None:
         self.parts.append(reply)

@@ -12,7 +12,8 @@ from types import FrameType
 from typing import Any, Iterator, List, Optional, Set, Tuple
 
 from engine_db_postgres import _wire
-from engine_db_postgres._operations import OpenTransaction, Operation, Scope, savepoint, send
+from engine_db_postgres._operation import Operation, send
+from engine_db_postgres._transaction import OpenTransaction, Scope, savepoint
 from engine_db_postgres.errors import DatabaseError, Outcome, transaction_error
 
 # Each of them runs several flows of control, with contexts of their own, on one thread.

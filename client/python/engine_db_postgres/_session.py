@@ -38,14 +38,14 @@ GRACE_S = 0.125
 # More is read at a time only when it is there; a larger buffer costs page faults in each read.
 _READ_BYTES = 64 << 10
 
-# What a call hears: a reply's kind and bytes, or why there is none.
+# The answer to a call: a reply's kind and bytes, or the error in its place.
 Reply = Union[Tuple[int, bytes], ErrorInfo]
 # What is to be written, until it is taken out: by who writes it, or by who gives it up. Taking it out is atomic.
 Request = List[bytes]
 
 
 class Call:
-    """One call, as the session sees it. What waits for its answer is added by whoever makes it."""
+    """One call, as the session sees it. Its waiter is added by the subclass."""
 
     __slots__ = ("id", "request", "sent", "phase", "outcome_if_lost", "repeatable")
 
@@ -74,7 +74,7 @@ class Session:
     """Carries many calls at once on one stream.
 
     While a message is being written, calls gather in the next: the busier, the fewer messages. When the stream breaks the
-    session has ended: every call in flight fails, and so does each later one. It is never mended; whoever needs another
+    session has ended: every call in flight fails, and so does each later one. It never recovers; a caller that needs another
     opens one. Any thread may call.
 
     No lock: what several threads touch is a deque, a counter, and a dict, of which each single operation is atomic.
@@ -102,7 +102,7 @@ class Session:
         return self._end is not None
 
     def submit(self, call: Call, kind: int, request: bytes) -> None:
-        """Sends a request; `call` hears of the answer. Raises DatabaseError when it can't be sent."""
+        """Sends a request; `call` receives the answer. Raises DatabaseError when it can't be sent."""
         if self._end is not None:
             raise make_error(self._failure(call))
         self._require_writable()
@@ -122,7 +122,7 @@ class Session:
             raise make_error(self._failure(call))
 
     def abandon(self, call: Call) -> bool:
-        """Gives the call up, which hears nothing more: it is not sent, or else the gateway is asked to cancel it. False: it
+        """Abandons the call, which receives nothing more: it is not sent, or else the gateway is asked to cancel it. False: it
         has been answered already."""
         if self._calls.pop(call.id, None) is None:
             return False
@@ -131,8 +131,8 @@ class Session:
             self._tell(call.id, _wire.CALL_CANCEL, b"")
         return True
 
-    def unheard(self, reply: Optional[Reply]) -> None:
-        """There is nobody any more to hear of an answer. A transaction that it begins would stay open for as long as its
+    def discard_reply(self, reply: Optional[Reply]) -> None:
+        """An answer has come for a call that was abandoned. A transaction that it begins would stay open for as long as its
         lease, so it is rolled back."""
         if isinstance(reply, tuple) and reply[0] == _BEGUN and self._end is None:
             self._tell(next(self._ids), _wire.CALL_ROLLBACK, rollback_of(reply[1], self.connection_id))
@@ -233,7 +233,7 @@ class Session:
                     if call is not None:
                         call.put((kind, body))
                     else:  # It was abandoned.
-                        self.unheard((kind, body))
+                        self.discard_reply((kind, body))
         except (ProtocolError, ValueError, IndexError, DecodeError) as fault:
             self._set_end(ErrorInfo(f"the gateway at {self.address} sent an answer that can't be read: {fault}",
                                     ErrorKind.CONNECTION, reason="MALFORMED_REPLY"))
@@ -277,7 +277,7 @@ def not_opened(address: str, timeout_s: float) -> DatabaseConnectionError:
 
 
 class ThreadSession(Session):
-    """For threads: whoever has something to send writes it, together with what others have put there meanwhile, as far as
+    """For threads: a thread that has something to send writes it, together with what others have put there meanwhile, as far as
     the socket takes it at once; a thread of the session's own reads."""
 
     def __init__(self, address: str, timeout_s: float) -> None:
@@ -308,7 +308,7 @@ class ThreadSession(Session):
                 self._flushing.discard(thread)
 
     def _write(self) -> None:
-        # Whoever can't get the lock leaves its call to the one who has it, and who looks again after letting go.
+        # A thread that can't get the lock leaves its call to the thread that has it, which looks again after releasing it.
         try:
             while (self._outgoing or self._http2.has_to_write) and self._writing.acquire(False):
                 rest = self._send(self._gather())

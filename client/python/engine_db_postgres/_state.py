@@ -13,8 +13,8 @@ from typing import Callable, Optional
 from engine_db_postgres._blocks import Blocks
 from engine_db_postgres._gateway import gateway_address
 from engine_db_postgres._messages import checked_ms
-from engine_db_postgres._operations import OpenTransaction, Scope
 from engine_db_postgres._session import Session
+from engine_db_postgres._transaction import OpenTransaction, Scope
 from engine_db_postgres.config import ConnectionConfig, ConnectTarget, DataSource
 from engine_db_postgres.errors import DatabaseError, Outcome, configuration_error, connection_error, transaction_error
 

@@ -7,7 +7,7 @@ from typing import Collection, Optional, Tuple
 
 from engine_db_postgres import _wire
 from engine_db_postgres._messages import read_error
-from engine_db_postgres._operations import Operation, malformed
+from engine_db_postgres._operation import Operation, malformed
 from engine_db_postgres._session import Reply
 from engine_db_postgres.errors import DatabaseError, ErrorInfo, make_error
 from engine_db_postgres.result import Column, Result

@@ -8,8 +8,9 @@ import time
 from typing import Any, Callable, Optional, TypeVar
 
 from engine_db_postgres import _operations as operations
-from engine_db_postgres._operations import Operation, Scope
+from engine_db_postgres._operation import Operation
 from engine_db_postgres._session import GRACE_S, Call, Reply
+from engine_db_postgres._transaction import Scope
 from engine_db_postgres.errors import DatabaseExecutionError, DatabaseTransactionError, make_error
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ def run(operation: Operation[T]) -> T:
         return operation.finish(reply)
     except BaseException:  # KeyboardInterrupt, or whatever else interrupts a thread; it may come together with the answer.
         if not operation.to_its_end and not session.abandon(call):
-            session.unheard(call.reply)
+            session.discard_reply(call.reply)
         raise
 
 

@@ -11,12 +11,15 @@ import weakref
 from typing import Any, Awaitable, Callable, Collection, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from engine_db_postgres import _operations as operations
+from engine_db_postgres import _transaction as transactions
 from engine_db_postgres import _wire
-from engine_db_postgres._awaited import AwaitedCall, Watch
+from engine_db_postgres._awaited import AwaitedCall, DeadlineSweeper
 from engine_db_postgres._foreign import as_row
-from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Operation, Scope
+from engine_db_postgres._operation import Operation
+from engine_db_postgres._operations import BatchItem, CallOptions
 from engine_db_postgres._session import LoopSession, Session, not_opened
 from engine_db_postgres._state import ConnectorState
+from engine_db_postgres._transaction import OpenTransaction, Scope
 from engine_db_postgres.async_stream import AsyncRowStream
 from engine_db_postgres.async_transaction import AsyncTransaction, AsyncTransactionBlock, leave, run_all
 from engine_db_postgres.config import ConnectTarget, RetryConfig
@@ -45,7 +48,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         127.0.0.1:50051, when it is left out. Raises ConfigurationError."""
         self._state = ConnectorState(target, gateway)
         self._on_loop: Optional[LoopSession] = None
-        self._watch: Optional[Watch] = None
+        self._watch: Optional[DeadlineSweeper] = None
         self._opening: Optional[asyncio.Task[Session]] = None
         self._local: Optional[LocalGateway] = None
         weakref.finalize(self, self._state.shut_down)
@@ -115,7 +118,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
             self._state.address = self._local.address  # A forked child may have another than its parent.
         patience = self._state.patience(self._state.connect_timeout_ms)
         session = LoopSession(self._state.address)
-        self._on_loop, self._watch = session, Watch(session.loop)
+        self._on_loop, self._watch = session, DeadlineSweeper(session.loop)
         try:
             await session.open(patience.for_session_s)
             await self._run(operations.connect(session, self._state.target, patience.left_ms(session)))
@@ -140,7 +143,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
             reply = await call.future
         except BaseException:  # asyncio.CancelledError, mostly; it may come together with the answer.
             if not operation.to_its_end and not operation.session.abandon(call):
-                operation.session.unheard(call.reply)
+                operation.session.discard_reply(call.reply)
             raise
         return operation.finish(reply)
 
@@ -173,21 +176,21 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
 
     async def _end_transaction(self, transaction: OpenTransaction, commit: bool,
                                timeout_ms: Optional[int] = None) -> None:
-        deadline = time.monotonic() + operations.begin_ending(transaction, timeout_ms)
+        deadline = time.monotonic() + transactions.begin_ending(transaction, timeout_ms)
         try:
-            operation = operations.end(transaction, commit, timeout_ms)
+            operation = transactions.end(transaction, commit, timeout_ms)
             if operation is not None:
                 await self._run(operation)
         except DatabaseError as error:
-            failure = operations.end_failed(transaction, commit, error)
+            failure = transactions.end_failed(transaction, commit, error)
             if failure is None:
                 return
-            if not operations.can_be_asked_about(transaction, failure):
+            if not transactions.can_be_asked_about(transaction, failure):
                 raise failure
             await self._find_out(transaction, commit, failure, deadline)
         except BaseException:
             if commit:
-                operations.give_up(transaction)
+                transactions.give_up(transaction)
             raise
 
     async def _find_out(self, transaction: OpenTransaction, commit: bool, loss: DatabaseError, deadline: float) -> None:
@@ -202,7 +205,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
                 if not operations.may_ask_again(error):
                     raise loss from error
             else:
-                return operations.conclude(commit, outcome, loss)
+                return transactions.conclude(commit, outcome, loss)
             await asyncio.sleep(operations.ASK_AGAIN_S)
 
     def _scope_now(self) -> Optional[Scope]:
@@ -309,7 +312,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
 
     async def _begin(self, options: TransactionOptions) -> OpenTransaction:
         session, left_ms = await self._session()
-        return await self._run(operations.begin(session, options, left_ms))
+        return await self._run(transactions.begin(session, options, left_ms))
 
     async def async_begin_transaction(self, options: TransactionOptions = TransactionOptions()) -> AsyncTransaction:
         """A transaction as an object, whether or not there is a current one. Its async_commit() or async_rollback() ends
@@ -319,7 +322,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
     async def async_transaction_outcome(self, recovery_token: str, *, timeout_ms: Optional[int] = None) -> Outcome:
         """As PostgresSyncConnector.transaction_outcome()."""
         session, left_ms = await self._session(timeout_ms)
-        return await self._run(operations.transaction_outcome(session, recovery_token, left_ms))
+        return await self._run(transactions.transaction_outcome(session, recovery_token, left_ms))
 
     def transaction(self, options: TransactionOptions = TransactionOptions()) -> AsyncTransactionBlock:
         """``async with connector.transaction():`` runs what this task, and those that it starts inside, execute in the block

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Collection, Opti
 
 from engine_db_postgres import _wire
 from engine_db_postgres._awaited import StreamedCall
-from engine_db_postgres._operations import Operation, Scope
+from engine_db_postgres._operation import Operation
 from engine_db_postgres._session import GRACE_S
 from engine_db_postgres._stream_state import StreamState, StreamSummary
+from engine_db_postgres._transaction import Scope
 from engine_db_postgres.result import Column, Result, Row
 
 if TYPE_CHECKING:

@@ -6,10 +6,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Collection, Iterable, List, Optional, Sequence, Type
 
 from engine_db_postgres import _operations as operations
+from engine_db_postgres import _transaction as transactions
 from engine_db_postgres import _wire
 from engine_db_postgres._blocks import AnyBlock
 from engine_db_postgres._foreign import as_row
-from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Operation, Scope
+from engine_db_postgres._operation import Operation
+from engine_db_postgres._operations import BatchItem, CallOptions
+from engine_db_postgres._transaction import OpenTransaction, Scope
 from engine_db_postgres.async_stream import AsyncRowStream
 from engine_db_postgres.errors import DatabaseError, Outcome
 from engine_db_postgres.options import BatchEntry, TransactionOptions
@@ -61,15 +64,15 @@ class AsyncTransaction:
 
     async def async_savepoint(self, name: str) -> None:
         """Sets a savepoint: a letter or "_", then letters, digits and "_", at most 63."""
-        await self._connector._run(operations.savepoint(self._open, name, _wire.CALL_SAVEPOINT))
+        await self._connector._run(transactions.savepoint(self._open, name, _wire.CALL_SAVEPOINT))
 
     async def async_rollback_to(self, name: str) -> None:
         """Undoes what came after the savepoint, which stays; mends a failed transaction."""
-        await self._connector._run(operations.savepoint(self._open, name, _wire.CALL_ROLLBACK_TO))
+        await self._connector._run(transactions.savepoint(self._open, name, _wire.CALL_ROLLBACK_TO))
 
     async def async_release(self, name: str) -> None:
         """As Transaction.release()."""
-        await self._connector._run(operations.savepoint(self._open, name, _wire.CALL_RELEASE))
+        await self._connector._run(transactions.savepoint(self._open, name, _wire.CALL_RELEASE))
 
     async def async_commit(self, *, timeout_ms: Optional[int] = None) -> None:
         """As Transaction.commit()."""
@@ -88,7 +91,7 @@ class AsyncTransaction:
         """As Transaction.outcome()."""
         session = self._open.session
         if not session.ended:
-            return await self._connector._run(operations.transaction_outcome(session, self._open, timeout_ms))
+            return await self._connector._run(transactions.transaction_outcome(session, self._open, timeout_ms))
         if not self.recovery_token:
             return Outcome.UNKNOWN
         return await self._connector.async_transaction_outcome(self.recovery_token, timeout_ms=timeout_ms)

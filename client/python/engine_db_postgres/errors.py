@@ -8,7 +8,7 @@
     ├── DatabaseTimeoutError        a deadline passed, or the caller cancelled
     └── DatabaseTransactionError    the transaction is unknown, lost, finished, or failed as a whole (serialization, deadlock)
 
-``DatabaseRequestError`` is a ``DatabaseExecutionError`` so that whoever handles the four kinds has handled everything.
+``DatabaseRequestError`` is a ``DatabaseExecutionError`` so that a caller that handles the four kinds handles everything.
 No message holds a password, a connection URL, a parameter's value or row data: all of it may be logged.
 """
 
@@ -72,7 +72,7 @@ class ErrorInfo:
     statement_index: int = 0  # Which statement of a batch, from 0.
     retryable: bool = False  # Whether the same call may be repeated without the risk of running anything twice.
     retry_after_ms: int = 0  # How long to wait before that, at the least.
-    rows_delivered: int = 0  # How many rows of the result had been handed on before it failed.
+    rows_delivered: int = 0  # How many rows of the result had been delivered before it failed.
 
 
 class DatabaseError(Exception):

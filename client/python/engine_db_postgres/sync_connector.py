@@ -10,10 +10,12 @@ import weakref
 from typing import Any, Callable, Collection, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from engine_db_postgres import _operations as operations
+from engine_db_postgres import _transaction as transactions
 from engine_db_postgres._foreign import as_row
-from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Scope
+from engine_db_postgres._operations import BatchItem, CallOptions
 from engine_db_postgres._session import Session, ThreadSession, not_opened
 from engine_db_postgres._state import ConnectorState
+from engine_db_postgres._transaction import OpenTransaction, Scope
 from engine_db_postgres._waited import made, perform, run
 from engine_db_postgres.config import ConnectTarget, RetryConfig
 from engine_db_postgres.connector import DatabaseConnector
@@ -113,7 +115,7 @@ class PostgresSyncConnector(DatabaseConnector):
         13. Of no effect on reads; refused within a transaction. What it does not cover is the gateway itself: when that is
         lost while the call runs, the outcome is UNKNOWN.
 
-        `idempotency_key`, 1 to 200 bytes, is for a call that may be repeated, by whom and when ever, be it after the gateway
+        `idempotency_key`, 1 to 200 bytes, is for a call that may be repeated, by anyone, at any time, be it after the gateway
         or this process was lost: the first call with the key runs, and every other one gets its result, which says so
         (answered_before). Implies exactly_once, with its conditions. Keys belong to the database user, and are kept for 24
         hours, with the response, in the table engine_db.calls of the database itself, which the first such call makes. A call
@@ -195,21 +197,21 @@ class PostgresSyncConnector(DatabaseConnector):
             self._state.end_current(transaction)
 
     def _end_transaction(self, transaction: OpenTransaction, commit: bool, timeout_ms: Optional[int] = None) -> None:
-        deadline = time.monotonic() + operations.begin_ending(transaction, timeout_ms)
+        deadline = time.monotonic() + transactions.begin_ending(transaction, timeout_ms)
         try:
-            operation = operations.end(transaction, commit, timeout_ms)
+            operation = transactions.end(transaction, commit, timeout_ms)
             if operation is not None:
                 run(operation)
         except DatabaseError as error:
-            failure = operations.end_failed(transaction, commit, error)
+            failure = transactions.end_failed(transaction, commit, error)
             if failure is None:
                 return
-            if not operations.can_be_asked_about(transaction, failure):
+            if not transactions.can_be_asked_about(transaction, failure):
                 raise failure
             self._find_out(transaction, commit, failure, deadline)
         except BaseException:
             if commit:
-                operations.give_up(transaction)
+                transactions.give_up(transaction)
             raise
 
     def _find_out(self, transaction: OpenTransaction, commit: bool, loss: DatabaseError, deadline: float) -> None:
@@ -224,7 +226,7 @@ class PostgresSyncConnector(DatabaseConnector):
                 if not operations.may_ask_again(error):
                     raise loss from error
             else:
-                return operations.conclude(commit, outcome, loss)
+                return transactions.conclude(commit, outcome, loss)
             time.sleep(operations.ASK_AGAIN_S)
 
     def begin_transaction(self, options: TransactionOptions = TransactionOptions()) -> Transaction:
@@ -233,14 +235,14 @@ class PostgresSyncConnector(DatabaseConnector):
 
     def _begin(self, options: TransactionOptions) -> OpenTransaction:
         session, left_ms = self._session()
-        return run(operations.begin(session, options, left_ms))
+        return run(transactions.begin(session, options, left_ms))
 
     def transaction_outcome(self, recovery_token: str, *, timeout_ms: Optional[int] = None) -> Outcome:
         """What became of the transaction whose Transaction.recovery_token this is, on this connector's database cluster: of
         this process or another, now or after a restart of everything. Outcome.COMMITTED or ROLLED_BACK, for good; or UNKNOWN:
         PostgreSQL can't tell any more. One that is still open, or committing, is waited for, then DatabaseTimeoutError."""
         session, left_ms = self._session(timeout_ms)
-        return run(operations.transaction_outcome(session, recovery_token, left_ms))
+        return run(transactions.transaction_outcome(session, recovery_token, left_ms))
 
     def transaction(self, options: TransactionOptions = TransactionOptions()) -> TransactionBlock:
         """``with connector.transaction():`` runs what this thread executes inside the block in a transaction of its own,

@@ -7,7 +7,7 @@ import time
 from typing import Any, Collection, Iterator, Optional, Tuple
 
 from engine_db_postgres import _wire
-from engine_db_postgres._operations import Operation
+from engine_db_postgres._operation import Operation
 from engine_db_postgres._session import GRACE_S
 from engine_db_postgres._stream_state import StreamState, StreamSummary
 from engine_db_postgres._waited import StreamedCall

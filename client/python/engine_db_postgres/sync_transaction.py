@@ -6,10 +6,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Collection, List, Optional, Sequence, Type
 
 from engine_db_postgres import _operations as operations
+from engine_db_postgres import _transaction as transactions
 from engine_db_postgres import _wire
 from engine_db_postgres._blocks import AnyBlock
 from engine_db_postgres._foreign import as_row
-from engine_db_postgres._operations import BatchItem, CallOptions, OpenTransaction, Scope
+from engine_db_postgres._operations import BatchItem, CallOptions
+from engine_db_postgres._transaction import OpenTransaction, Scope
 from engine_db_postgres._waited import made, perform, run
 from engine_db_postgres.errors import DatabaseError, Outcome
 from engine_db_postgres.options import BatchEntry, TransactionOptions
@@ -59,16 +61,16 @@ class Transaction:
 
     def savepoint(self, name: str) -> None:
         """Sets a savepoint: a letter or "_", then letters, digits and "_", at most 63."""
-        run(operations.savepoint(self._open, name, _wire.CALL_SAVEPOINT))
+        run(transactions.savepoint(self._open, name, _wire.CALL_SAVEPOINT))
 
     def rollback_to(self, name: str) -> None:
         """Undoes what came after the savepoint, which stays; mends a failed transaction."""
-        run(operations.savepoint(self._open, name, _wire.CALL_ROLLBACK_TO))
+        run(transactions.savepoint(self._open, name, _wire.CALL_ROLLBACK_TO))
 
     def release(self, name: str) -> None:
         """Forgets the savepoint, and those set after it, and keeps what came after it. One that is never released holds memory of
         the server's that all sessions share, until the transaction ends: with thousands of them that runs out."""
-        run(operations.savepoint(self._open, name, _wire.CALL_RELEASE))
+        run(transactions.savepoint(self._open, name, _wire.CALL_RELEASE))
 
     def commit(self, *, timeout_ms: Optional[int] = None) -> None:
         """Returns when the transaction is durable.
@@ -101,7 +103,7 @@ class Transaction:
         When the link to the gateway is lost, PostgreSQL is asked by the recovery_token over another (which may fail with
         DatabaseConnectionError: ask again). Without a token the outcome is UNKNOWN."""
         if not self._open.session.ended:
-            return run(operations.transaction_outcome(self._open.session, self._open, timeout_ms))
+            return run(transactions.transaction_outcome(self._open.session, self._open, timeout_ms))
         if not self.recovery_token:
             return Outcome.UNKNOWN
         return self._connector.transaction_outcome(self.recovery_token, timeout_ms=timeout_ms)

@@ -45,8 +45,8 @@ class Completion {
 
 namespace internal {
 
-// Where producer and consumer of one Async meet, lock-free: each swaps its mark into phase_, and whoever comes second
-// goes on.
+// Shared by the producer and the consumer of one Async, lock-free: each swaps its mark into phase_, and the second of
+// them runs the continuation.
 template <typename T>
 class AsyncState {
  public:
@@ -138,8 +138,9 @@ class AsyncCoroutine;
 // A coroutine may also return Async<T>. It starts at once, on its caller's thread:
 //
 //   Async<int64_t> score(AsyncDatabaseConnector& connector, std::string customer) {
-//     Result result = co_await connector.async_execute("SELECT count(*) AS n FROM points WHERE customer = ?",
-//     parameters(customer)); co_return result.rows()[0]["n"].as<int64_t>();
+//     Result result = co_await connector.async_execute(
+//         "SELECT count(*) AS n FROM points WHERE customer = ?", parameters(customer));
+//     co_return result.rows()[0]["n"].as<int64_t>();
 //   }
 template <typename T>
 class [[nodiscard]] Async {
@@ -233,7 +234,7 @@ class AsyncPromise {
   // Once, before complete().
   [[nodiscard]] Async<T> async() { return Async<T>(state_); }
 
-  // Once. Whoever waits goes on before this returns, on this thread.
+  // Once. The consumer continues before this returns, on this thread.
   void complete(Completion<T> completion) { std::exchange(state_, nullptr)->complete(std::move(completion)); }
 
  private:
@@ -248,7 +249,8 @@ class AsyncCoroutineBase {
   Async<T> get_return_object() { return promise_.async(); }
   [[nodiscard]] std::suspend_never initial_suspend() const noexcept { return {}; }
 
-  // The frame and all that it holds is gone before anyone hears of the end: what it refers to may be destroyed then.
+  // The frame and all that it holds are destroyed before the consumer is told of the end: from then on, what the frame
+  // refers to may be destroyed.
   [[nodiscard]] auto final_suspend() const noexcept {
     struct End {
       [[nodiscard]] bool await_ready() const noexcept { return false; }

@@ -41,7 +41,7 @@ struct RetryConfig {
   int max_attempts = 3;
   // 0 to 60,000.
   int initial_delay_ms = 50;
-  // initial_delay_ms to 600,000. A default that gives way: 2,000, or initial_delay_ms where that is more.
+  // initial_delay_ms to 600,000. Default: 2,000, or initial_delay_ms where that is more.
   std::optional<int> max_delay_ms = {};
   // 1.0 to 10.0.
   double multiplier = 2.0;
@@ -70,15 +70,14 @@ enum class TlsMode {
   kVerifyFull,  // The same, and the certificate names the host. Recommended.
 };
 
-// Whether the proof that the password is known is bound to the link's certificate, so that nobody between can pass it
-// on: libpq's channel_binding.
+// Whether the login is bound to the server's certificate, so that nobody between can relay it: libpq's channel_binding.
 enum class ChannelBinding {
   kDisable,  // Never.
   kPrefer,   // Where TLS and the server allow it.
   kRequire,  // Or no login. Needs TLS.
 };
 
-// One PostgreSQL server and database, how to log in, and how large a pool to keep. Those who give the same settings
+// One PostgreSQL server and database, how to log in, and how large a pool to keep. Connectors with the same settings
 // share one pool.
 struct ConnectionConfig {
   // One host name, IP address, or the folder of a unix socket (begins with "/"). Required, at most 255 bytes.
@@ -110,7 +109,7 @@ struct ConnectionConfig {
 
   // From texts, as environment variables and pipeline files have them. Keys are the fields' names ("port", "tls_mode"
   // and "channel_binding" with libpq's words such as "verify-full", "retry.max_attempts"); what is left out keeps its
-  // default. Throws ConfigurationError with every fault: a missing, unknown or wrong field, a number that is none.
+  // default. Throws ConfigurationError with every fault: a missing, unknown or wrong field, a text that is no number.
   [[nodiscard]] static ConnectionConfig from_map(const std::map<std::string, std::string>& settings);
 
   // From "postgresql://user:password@host:port/dbname?sslmode=…" (or "postgres://"), percent-encoded where needed;

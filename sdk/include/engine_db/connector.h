@@ -1,19 +1,16 @@
-// The two interfaces that engine-core holds its connectors by. A connector stands for one database (a ConnectTarget)
-// and has one current transaction.
+// The two interfaces through which engine-core uses its connectors. A connector stands for one database (a
+// ConnectTarget) and has one current transaction.
 //
 // Both follow the same rules:
 // - connect() opens the pool on its first call and proves that the database answers; repeating it changes nothing.
-// execute() and begin() before
-//   connect(), or after close(), fail with DatabaseConnectionError.
+//   execute() and begin() before connect(), or after close(), fail with DatabaseConnectionError.
 // - Without a transaction each statement commits by itself (autocommit). After begin(), every execute() runs in the
-// transaction until commit() or
-//   rollback(). A begin() while one is active, and a commit() or rollback() without one, fail with
-//   DatabaseTransactionError.
+//   transaction until commit() or rollback(). A begin() while one is active, and a commit() or rollback() without one,
+//   fail with DatabaseTransactionError.
 // - A transaction in which a statement failed takes only rollback().
-// - A transaction whose connection broke before commit() is lost (rolled back): execute() and commit() fail with
-// DatabaseTransactionError, so that nothing is
-//   committed outside the transaction that its author thought it was in, until rollback() or that commit() has
-//   acknowledged it.
+// - A transaction whose connection broke before commit() is lost (rolled back). Until rollback() or commit() has
+//   acknowledged that, execute() and commit() fail with DatabaseTransactionError, so that nothing is committed outside
+//   of the transaction that it was meant for.
 // - close() rolls back an active transaction and gives the pool up. It may be repeated, and connect() may follow it.
 // - Destroying a connector closes it without waiting.
 //
@@ -47,9 +44,9 @@ class DatabaseConnector {
     return execute(sql, parameters, CallOptions{});
   }
 
-  // The same for results of any size: hands the rows on in parts, as they come. `take` gets at least one part of a
-  // statement that returns rows, be it an empty one with its columns; what it throws ends the statement and is passed
-  // on. Returns what there is beside the rows. A connector that has no better hands all of execute()'s on at once.
+  // The same for results of any size: passes the rows to `take` in parts, as they come. A statement that returns rows
+  // gives at least one part, which may be empty but has the columns. An exception from `take` ends the statement and is
+  // passed on. Returns what there is besides the rows. The default passes on the whole result of execute() at once.
   virtual Result::Summary execute_in_parts(std::string_view sql, const Parameters& parameters,
                                            const CallOptions& options,
                                            const std::function<void(const RowBatch&)>& take) {

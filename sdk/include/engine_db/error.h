@@ -6,10 +6,10 @@
 //   │   └── DatabaseRequestError    the request itself is wrong; nothing was sent to PostgreSQL
 //   │       └── ConfigurationError  (config.h) a ConnectionConfig or RetryConfig is wrong
 //   ├── DatabaseTimeoutError        a deadline passed, or the caller cancelled
-//   └── DatabaseTransactionError    the transaction is unknown, lost, finished, or failed as a whole (serialization,
-//   deadlock)
+//   └── DatabaseTransactionError    the transaction is unknown, lost, finished, or failed as a whole
+//                                   (serialization, deadlock)
 //
-// DatabaseRequestError is a DatabaseExecutionError so that whoever handles the four kinds has handled everything.
+// DatabaseRequestError is a DatabaseExecutionError, so that a caller that handles the four kinds handles everything.
 //
 // No message holds a password, a connection URL, a parameter's value or row data: all of it may be logged.
 #ifndef ENGINE_DB_ERROR_H_
@@ -29,7 +29,7 @@ enum class ErrorKind { kConnection, kExecution, kTimeout, kTransaction, kInvalid
 
 // What is known about the effects of a failed statement or transaction.
 enum class Outcome {
-  kUnspecified,  // The failure has no effects to speak of.
+  kUnspecified,  // The failure has no effects.
   kNotExecuted,  // Nothing was sent to PostgreSQL, or it was refused before it ran.
   kRolledBack,   // It ran and was undone.
   kCommitted,    // It is committed, although the call failed.
@@ -72,7 +72,7 @@ struct ErrorInfo {
   bool retryable = false;
   // How long to wait before that, at the least.
   std::chrono::milliseconds retry_after{0};
-  // How many rows of the result had been handed on before it failed.
+  // How many rows of the result had been delivered before it failed.
   uint64_t rows_delivered = 0;
 };
 

@@ -23,13 +23,13 @@ struct CallOptions {
   std::stop_token stop = {};
   // For a write in autocommit: it takes effect once or not at all, and a failure says which, even if PostgreSQL or the
   // link to it breaks at the worst moment, at the price of a second round trip to it. Needs PostgreSQL 13. Of no effect
-  // on reads; refused within a transaction, and on streams. What it does not cover is the gateway itself: when that is
-  // lost while the call runs, the outcome is kUnknown. A transaction is told of even then, see
+  // on reads; refused within a transaction, and on streams. It does not cover the gateway itself: when that is lost
+  // while the call runs, the outcome is kUnknown. The outcome of a transaction is found even then: see
   // Transaction::commit().
   bool exactly_once = false;
   // The statement may be run twice without harm, as a read may: when the link to the gateway breaks while it runs, it
   // runs again as soon as there is another, within the timeout and as often as the retry settings allow. Of no effect
-  // within a transaction. (What had not left this process yet is always sent again.)
+  // within a transaction. (A statement that had not left this process yet is always sent again.)
   bool idempotent = false;
 };
 
@@ -53,7 +53,7 @@ struct TransactionOptions {
   // statements have no effects outside of them.
   // A commit that is lost with the gateway itself is then known only if it took effect under the id that was told.
   bool replay = false;
-  // Of the begin alone, which mostly waits for a backend: as CallOptions has them.
+  // As in CallOptions, for the begin alone, which mostly waits for a backend.
   std::chrono::milliseconds timeout{0};
   std::stop_token stop = {};
 };

@@ -20,7 +20,7 @@ namespace engine::db {
 // they came from.
 class Result {
  public:
-  // What there is beside the rows.
+  // What there is besides the rows.
   struct Summary {
     // Rows inserted, updated, deleted, merged or returned.
     int64_t rowcount = 0;

@@ -39,15 +39,18 @@ enum class Expression {
 // One parameter: NULL, a value, or an expression. Made from what C++ has for it, so that a parameter list reads
 // naturally:
 //
-//   connector.execute("UPDATE points SET score = ?, note = ?, seen = ? WHERE id = ?", {42, std::nullopt,
-//   currentdatetime(), "c-17"});
+//   connector.execute("UPDATE points SET score = ?, note = ?, seen = ? WHERE id = ?",
+//                     {42, std::nullopt, currentdatetime(), "c-17"});
 //
-// A value has the type that PostgreSQL gives such a literal: a bool boolean, an integer integer or bigint, a double
-// double precision, Bytes bytea; text and NULL the one that PostgreSQL infers from where the placeholder stands, and
-// text where it infers none ("? IS NULL"). A number does not adapt: for a column of type text, give "1001", not 1001.
-// Another is named: Value::typed("jsonb", R"({"a": 1})"), or Value::typed("numeric", 0.1), which loses no digit. An
-// array is written as PostgreSQL writes it: "{1,2,3}". Text must be UTF-8 without NUL; execute() refuses other text
-// with a DatabaseRequestError that names the parameter.
+// A value has the type that PostgreSQL gives to such a literal:
+//   bool            boolean
+//   an integer      integer, or bigint where it does not fit; a column of type text takes "1001", not 1001
+//   double          double precision
+//   Bytes           bytea
+//   text and NULL   what PostgreSQL infers from the placeholder's place; text where it infers none ("? IS NULL")
+// Value::typed() names another type: Value::typed("jsonb", R"({"a": 1})"), or Value::typed("numeric", 0.1), which loses
+// no digit. An array is written as PostgreSQL writes it: "{1,2,3}". Text must be UTF-8 without NUL; execute() refuses
+// other text with a DatabaseRequestError that names the parameter.
 class Value {
  public:
   using Content = std::variant<std::nullptr_t, bool, int64_t, double, std::string, Bytes, Expression>;
@@ -104,7 +107,7 @@ class Value {
   std::string type_name_;
 };
 
-// One value a placeholder, in their order.
+// One value for each placeholder, in their order.
 using Parameters = std::vector<Value>;
 
 // The same as Parameters{values…}. For coroutines: GCC 12 does not compile a braced list inside a co_await expression.

@@ -24,7 +24,7 @@ struct BatchStatement {
 using Batch = std::vector<BatchStatement>;
 
 struct BatchOptions {
-  // Of it, exactly_once and idempotent are for the batch as a whole; exactly_once needs `atomic`.
+  // exactly_once and idempotent are for the batch as a whole; exactly_once needs `atomic`.
   CallOptions call = {};
   // All in one transaction of the batch's own: every statement is committed or none, and the first failure fails the
   // call. Otherwise each run commits by itself, and one that fails leaves the others alone. Not within a transaction,
@@ -32,7 +32,7 @@ struct BatchOptions {
   bool atomic = false;
 };
 
-// What became of one run.
+// The end of one run.
 struct BatchEntry {
   // Which of the batch's statements.
   size_t statement_index = 0;
@@ -46,7 +46,7 @@ struct BatchEntry {
   [[nodiscard]] const Result& result() const { return completion.value(); }
 };
 
-// One a run, in order.
+// One for each run, in order.
 using BatchResults = std::vector<BatchEntry>;
 
 // What a statement would return and take.

@@ -13,8 +13,8 @@ struct GatewayOptions {
   // "HOST:PORT" or "unix:PATH". A connector throws ConfigurationError for anything else.
   std::string address = default_gateway_address();
   // Whether a gateway that is not there (yet) is waited for, within the timeout of connect() or of the call: it may be
-  // starting at the same time as its application, or be restarted (what it refuses while it shuts down goes to the next
-  // one). Otherwise they fail at once.
+  // starting at the same time as its application, or restarting (a call that it refuses while it shuts down goes to the
+  // next one). Otherwise calls fail at once.
   bool wait = true;
 };
 

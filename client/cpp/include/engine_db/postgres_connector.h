@@ -2,16 +2,18 @@
 // time share messages, and the gateway shares round trips among them: many calls in flight on one connector are the
 // fast way.
 //
-//   PostgresSyncConnector connector(ConnectionConfig{.host = "db", .user = "engine", .password = secret, .dbname =
-//   "loyalty"}); connector.connect(); Result result = connector.execute("SELECT name FROM customers WHERE id = ?",
-//   {42}); std::string name = result.rows()[0]["name"].as<std::string>();
+//   PostgresSyncConnector connector(
+//       ConnectionConfig{.host = "db", .user = "engine", .password = secret, .dbname = "loyalty"});
+//   connector.connect();
+//   Result result = connector.execute("SELECT name FROM customers WHERE id = ?", {42});
+//   std::string name = result.rows()[0]["name"].as<std::string>();
 //
-// When the link to the gateway breaks, the calls in flight fail with DatabaseConnectionError, whose outcome() tells
-// whether they may have run: a write that was sent is never sent again. Those of which nothing had been sent yet, and
-// those that may run twice (CallOptions::idempotent, begin, describe), wait for the next link, as later calls do,
-// until their timeout. connect(), too, waits for a gateway that is still starting. A commit that was under way is found
-// out: see AsyncTransaction. An autocommitted write, or an atomic batch, that was lost with the gateway stays
-// Outcome::kUnknown: its caller never had a token to ask with; who needs to know uses a transaction.
+// When the link to the gateway breaks, the calls in flight fail with DatabaseConnectionError, and outcome() tells
+// whether they may have run: a write that was sent is never sent again. Calls of which nothing had been sent yet, and
+// calls that may run twice (CallOptions::idempotent, begin, describe), wait for the next link, as later calls do,
+// until their timeout. connect(), too, waits for a gateway that is still starting. The outcome of a commit that was
+// under way is found: see AsyncTransaction. The outcome of an autocommitted write, or of an atomic batch, that was lost
+// with the gateway stays Outcome::kUnknown, since there is no token to ask with; a transaction has one.
 #ifndef ENGINE_DB_POSTGRES_CONNECTOR_H_
 #define ENGINE_DB_POSTGRES_CONNECTOR_H_
 
@@ -54,7 +56,7 @@ class PostgresAsyncConnector final : public AsyncDatabaseConnector {
   Async<void> async_rollback() override;
   Async<void> async_close() override;
 
-  // The same with a timeout and a stop of its own; other options are of no effect.
+  // The same with a timeout and a stop token of its own; the other options have no effect.
   Async<void> async_connect(const CallOptions& options);
   // In the current transaction, if there is one.
   Async<BatchResults> async_execute_batch(const Batch& batch, const BatchOptions& options = {});
@@ -120,7 +122,7 @@ class PostgresSyncConnector final : public DatabaseConnector {
   void rollback() override;
   void close() override;
 
-  // The same with a timeout and a stop of its own; other options are of no effect.
+  // The same with a timeout and a stop token of its own; the other options have no effect.
   void connect(const CallOptions& options);
   // In the current transaction, if there is one.
   BatchResults execute_batch(const Batch& batch, const BatchOptions& options = {});

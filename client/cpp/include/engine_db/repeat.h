@@ -12,12 +12,12 @@
 namespace engine::db::internal {
 
 // How long to wait before the next attempt of a transaction when `attempt`, counted from 1, failed with `error`, and
-// the first one began at `began`; nothing when there is to be none: when the transaction is not known to have left
-// nothing, or would fail again.
+// the first one began at `began`. Nothing when it must not be repeated: its effects are not known to be undone, or it
+// would fail again.
 [[nodiscard]] std::optional<std::chrono::milliseconds> pause_before_repeating(
     const RetryConfig& retry, int attempt, std::chrono::steady_clock::time_point began, const DatabaseError& error);
 
-// A random time up to `longest`: those who collided come back at different times ("full jitter").
+// A random time up to `longest`: transactions that collided come back at different times ("full jitter").
 [[nodiscard]] std::chrono::milliseconds random_pause(std::chrono::milliseconds longest);
 
 // Done after so long, on one of gRPC's threads.

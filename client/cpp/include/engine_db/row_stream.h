@@ -69,13 +69,13 @@ class RowStream {
 
   [[nodiscard]] const Result::Summary* summary() const { return stream_.summary(); }
 
-  // A row is good until the iterator moves on. Once.
+  // Once. A row is valid until the iterator moves on.
   [[nodiscard]] Iterator begin();
   [[nodiscard]] static std::default_sentinel_t end() { return std::default_sentinel; }
 
  private:
   AsyncRowStream stream_;
-  std::optional<RowBatch> ahead_;  // Read by columns(), not handed out yet.
+  std::optional<RowBatch> ahead_;  // read by columns(), not returned yet
   RowBatch current_;               // The iterator's.
 };
 

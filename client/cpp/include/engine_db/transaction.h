@@ -45,18 +45,17 @@ struct OpenTransaction {
 // DatabaseTransactionError, reason() "STREAM_OPEN", as commit() does, and the transaction goes on; rollback() ends the
 // stream. To run statements between the rows, collect them with execute(), or stream them outside of the transaction.
 //
-// A commit whose answer is lost with the link, or with the gateway itself, is found out: through another link, as soon
-// as there is one, PostgreSQL is asked what became of the transaction, within the connection's timeout_ms. So
-// commit() succeeds, or fails with DatabaseTransactionError and Outcome::kRolledBack. It fails with Outcome::kUnknown
+// When the answer to a commit is lost with the link, or with the gateway itself, the connector opens another link, as
+// soon as it can, and asks PostgreSQL what became of the transaction, within the connection's timeout_ms. So commit()
+// succeeds, or fails with DatabaseTransactionError and Outcome::kRolledBack. It fails with Outcome::kUnknown
 // - when the time was too short: then a repeated commit() asks again;
 // - when PostgreSQL can't tell any more (a failover to a standby);
 // - when the transaction has no recovery_token() and may have written all the same: before PostgreSQL 13, where the
-// role
-//   may not call pg_control_system(), when the reply to a statement was never heard, or when it wrote nothing and
-//   neither did any other on this link (with TransactionOptions::read_only it is known to have written nothing);
+//   role may not call pg_control_system(), when the reply to a statement was lost, or when neither it nor any other
+//   transaction on this link wrote anything (with TransactionOptions::read_only it is known to have written nothing);
 // - with TransactionOptions::replay, unless the answer is that it is committed: the gateway may have run it anew.
-// One that wrote nothing counts as rolled back. NOTIFY alone does not count as writing: PostgreSQL gives such a
-// transaction its id in its COMMIT only.
+// A transaction that wrote nothing counts as rolled back. NOTIFY alone does not count as writing: PostgreSQL gives such
+// a transaction its id in its COMMIT only.
 class AsyncTransaction {
  public:
   explicit AsyncTransaction(internal::Scope scope)
@@ -87,9 +86,9 @@ class AsyncTransaction {
   // nothing left to roll back.
   Async<void> async_rollback();
 
-  // Names the transaction to PostgresSyncConnector::transaction_outcome(), also of another process: to be kept, by an
-  // engine that wants to know after its own crash, before it commits. Empty while the transaction has written nothing
-  // as far as replies have come, and where the gateway can't tell (before PostgreSQL 13). With
+  // Names the transaction to PostgresSyncConnector::transaction_outcome(), also of another process: an engine that
+  // wants to know the outcome after a crash of its own keeps the token before it commits. Empty while the transaction
+  // has written nothing, as far as replies have come, and where the gateway can't tell (before PostgreSQL 13). With
   // TransactionOptions::replay it may change with every reply.
   [[nodiscard]] std::string recovery_token() const;
 
