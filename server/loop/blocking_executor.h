@@ -6,11 +6,13 @@
 #include <deque>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
+#include "server/loop/event_loop.h"
 
 namespace engine::db::loop {
 
@@ -27,6 +29,14 @@ class BlockingExecutor {
 
   // Any thread. A task must end by itself within a bounded time.
   void Run(Task task);
+  // Runs `work`, and then `tell` with what it returned on the loop; drops that when the loop has stopped by then. `tell`
+  // is bound to a WeakSelf unless whatever it refers to outlives the loop.
+  template <typename Work, typename Tell>
+  void RunAndTell(EventLoop& loop, Work work, Tell tell) {
+    Run([mailbox = loop.mailbox(), work = std::move(work), tell = std::move(tell)]() mutable {
+      mailbox->Post([result = work(), tell = std::move(tell)]() mutable { tell(std::move(result)); });
+    });
+  }
   // Waits for what is queued and ends the threads. Tasks given later are dropped.
   void Stop();
 

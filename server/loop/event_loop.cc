@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "absl/synchronization/notification.h"
 #include "server/loop/clock.h"
@@ -44,12 +45,19 @@ EventLoop::~EventLoop() {
     absl::MutexLock lock(&mailbox_->mutex_);
     mailbox_->loop_ = nullptr;
   }
-  // What they hold may have timers.
+  // What they hold may post, or have timers.
+  std::vector<Task> posted;
   {
     absl::MutexLock lock(&mutex_);
-    posted_.clear();
+    posted.swap(posted_);
   }
-  end_of_round_.clear();
+  posted.clear();
+  std::exchange(end_of_round_, {}).clear();
+  while (!timers_.empty()) {
+    const TimerEntry entry = std::move(timers_.begin()->second);
+    timers_.erase(timers_.begin());
+    entry.timer->key_ = {};
+  }
   close(wake_fd_);
   close(epoll_fd_);
 }

@@ -26,15 +26,29 @@ class WeakSelf {
   WeakSelf(const WeakSelf&) = delete;
   WeakSelf& operator=(const WeakSelf&) = delete;
 
-  // `callback(self, arguments…)`, or nothing when the object is gone.
+  // `callback(self, arguments…)`, or nothing when the object is gone. Of a callback that captures nothing it is as small
+  // as a shared_ptr: a loop's Task has room for it, without an allocation.
   template <typename Callback>
   [[nodiscard]] auto Bind(Callback callback) const {
-    return [self = self_, callback = std::move(callback)](auto&&... arguments) mutable {
-      if (*self != nullptr) callback(**self, std::forward<decltype(arguments)>(arguments)...);
-    };
+    return Bound<Callback>(self_, std::move(callback));
   }
 
  private:
+  template <typename Callback>
+  class Bound {
+   public:
+    Bound(std::shared_ptr<T*> self, Callback callback) : self_(std::move(self)), callback_(std::move(callback)) {}
+
+    template <typename... Arguments>
+    void operator()(Arguments&&... arguments) {
+      if (*self_ != nullptr) callback_(**self_, std::forward<Arguments>(arguments)...);
+    }
+
+   private:
+    std::shared_ptr<T*> self_;
+    [[no_unique_address]] Callback callback_;
+  };
+
   const std::shared_ptr<T*> self_;
 };
 

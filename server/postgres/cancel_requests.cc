@@ -3,6 +3,7 @@
 #include <libpq-fe.h>
 
 #include <array>
+#include <memory>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -17,10 +18,6 @@ constexpr size_t kMaxWaiting = 1'000;
 
 }  // namespace
 
-CancelRequests::CancelRequests(loop::EventLoop& loop) : loop_(loop), self_(std::make_shared<CancelRequests*>(this)) {}
-
-CancelRequests::~CancelRequests() { *self_ = nullptr; }
-
 void CancelRequests::Send(CancelPtr cancel, loop::EventLoop::Task done) {
   if (under_way_ < kMaxUnderWay) {
     Start({std::move(cancel), std::move(done)});
@@ -34,9 +31,9 @@ void CancelRequests::Send(CancelPtr cancel, loop::EventLoop::Task done) {
 void CancelRequests::Start(Request request) {
   ++under_way_;
   const auto sent = std::make_shared<Request>(std::move(request));
-  const auto end = [self = self_, sent] {
+  const auto end = [sent, on_sent = self_.Bind([](CancelRequests& self) { self.OnSent(); })]() mutable {
     sent->done();
-    if (*self != nullptr) (*self)->OnSent();
+    on_sent();
   };
   try {
     std::thread([sent, end, mailbox = loop_.mailbox()] {

@@ -2,13 +2,12 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_CANCEL_REQUESTS_H_
 #define ENGINE_DB_SERVER_POSTGRES_CANCEL_REQUESTS_H_
 
-#include <libpq-fe.h>
-
 #include <cstddef>
 #include <deque>
-#include <memory>
 
 #include "server/loop/event_loop.h"
+#include "server/loop/weak_self.h"
+#include "server/postgres/libpq_types.h"
 
 namespace engine::db::postgres {
 
@@ -20,15 +19,9 @@ namespace engine::db::postgres {
 // Loop thread only.
 class CancelRequests {
  public:
-  struct Deleter {
-    void operator()(PGcancel* cancel) const { PQfreeCancel(cancel); }
-  };
-  using CancelPtr = std::unique_ptr<PGcancel, Deleter>;
-
   // The loop must outlive it.
-  explicit CancelRequests(loop::EventLoop& loop);
-  // What is under way goes on, and its `done` may still come. What waits is dropped.
-  ~CancelRequests();
+  explicit CancelRequests(loop::EventLoop& loop) : loop_(loop), self_(this) {}
+  // Gone, what is under way goes on, and its `done` may still come. What waits is dropped.
   CancelRequests(const CancelRequests&) = delete;
   CancelRequests& operator=(const CancelRequests&) = delete;
 
@@ -48,7 +41,7 @@ class CancelRequests {
   loop::EventLoop& loop_;
   size_t under_way_ = 0;
   std::deque<Request> waiting_;
-  std::shared_ptr<CancelRequests*> self_;  // for threads that end when it is gone; used on the loop only
+  loop::WeakSelf<CancelRequests> self_;  // for threads that end when it is gone
 };
 
 }  // namespace engine::db::postgres

@@ -16,6 +16,7 @@
 #include "server/loop/clock.h"
 #include "server/postgres/connect_parameters.h"
 #include "server/postgres/control_link.h"
+#include "server/postgres/libpq_types.h"
 #include "server/postgres/sqlstate.h"
 
 namespace engine::db::postgres {
@@ -53,7 +54,7 @@ template <typename Ask>
   const loop::SteadyClock clock;
   const absl::Time deadline = clock.Now() + timeout;
   parameters.LimitStatements(timeout);
-  absl::StatusOr<LinkPtr> link = OpenLink(parameters, clock, deadline);
+  absl::StatusOr<ConnectionPtr> link = OpenLink(parameters, clock, deadline);
   if (!link.ok()) return link.status();
   try {
     ControlLink control(*std::move(link));

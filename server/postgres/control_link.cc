@@ -30,8 +30,9 @@ bool Wait(int socket, bool for_reading, const loop::Clock& clock, absl::Time dea
 
 }  // namespace
 
-absl::StatusOr<LinkPtr> OpenLink(const ConnectParameters& parameters, const loop::Clock& clock, absl::Time deadline) {
-  LinkPtr link(PQconnectStart(parameters.ConnectionString().c_str()));
+absl::StatusOr<ConnectionPtr> OpenLink(const ConnectParameters& parameters, const loop::Clock& clock,
+                                       absl::Time deadline) {
+  ConnectionPtr link(PQconnectStart(parameters.ConnectionString().c_str()));
   if (link == nullptr) return ConnectFailed(parameters.target_name(), "out of memory", "");
   PQsetNoticeReceiver(link.get(), &OnNotice, const_cast<ConnectParameters*>(&parameters));  // libpq passes it on
   PQsetErrorVerbosity(link.get(), PQERRORS_VERBOSE);  // ConnectFailed() reads the SQLSTATE out of the text

@@ -3,8 +3,6 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_CONTROL_LINK_H_
 #define ENGINE_DB_SERVER_POSTGRES_CONTROL_LINK_H_
 
-#include <libpq-fe.h>
-
 #include <memory>
 #include <pqxx/pqxx>
 #include <utility>
@@ -13,18 +11,14 @@
 #include "absl/time/time.h"
 #include "server/loop/clock.h"
 #include "server/postgres/connect_parameters.h"
+#include "server/postgres/libpq_types.h"
 
 namespace engine::db::postgres {
 
-struct LinkDeleter {
-  void operator()(PGconn* link) const { PQfinish(link); }
-};
-using LinkPtr = std::unique_ptr<PGconn, LinkDeleter>;
-
 // Logs in. Blocks until `deadline` at most, but for looking the host's name up. Errors are those of ConnectFailed().
 // `parameters` must live as long as the link.
-[[nodiscard]] absl::StatusOr<LinkPtr> OpenLink(const ConnectParameters& parameters, const loop::Clock& clock,
-                                               absl::Time deadline);
+[[nodiscard]] absl::StatusOr<ConnectionPtr> OpenLink(const ConnectParameters& parameters, const loop::Clock& clock,
+                                                     absl::Time deadline);
 
 // The message of ConnectFailed() for a server that is silent.
 inline constexpr char kNoAnswer[] = "no answer within the time allowed for a question";
@@ -33,7 +27,7 @@ inline constexpr char kNoAnswer[] = "no answer within the time allowed for a que
 
 class ControlLink {
  public:
-  explicit ControlLink(LinkPtr link) : connection_(pqxx::connection::seize_raw_connection(link.release())) {}
+  explicit ControlLink(ConnectionPtr link) : connection_(pqxx::connection::seize_raw_connection(link.release())) {}
   [[nodiscard]] pqxx::connection& connection() { return connection_; }
 
  private:
@@ -45,13 +39,13 @@ class ControlLink {
 // libpqxx 6 opens its connections by a policy, and again when they break.
 class ControlLink {
  public:
-  explicit ControlLink(LinkPtr link) : connection_(std::move(link)) {}
+  explicit ControlLink(ConnectionPtr link) : connection_(std::move(link)) {}
   [[nodiscard]] pqxx::connection_base& connection() { return connection_; }
 
  private:
   class HandOver : public pqxx::connectionpolicy {
    public:
-    explicit HandOver(LinkPtr link) : connectionpolicy(""), link_(std::move(link)) {}
+    explicit HandOver(ConnectionPtr link) : connectionpolicy(""), link_(std::move(link)) {}
     handle do_startconnect(handle open) override {
       if (open != nullptr) return open;
       if (link_ == nullptr) throw pqxx::broken_connection("the link broke");
@@ -59,11 +53,11 @@ class ControlLink {
     }
 
    private:
-    LinkPtr link_;
+    ConnectionPtr link_;
   };
   class Connection : public pqxx::connection_base {
    public:
-    explicit Connection(LinkPtr link) : connection_base(policy_), policy_(std::move(link)) { init(); }
+    explicit Connection(ConnectionPtr link) : connection_base(policy_), policy_(std::move(link)) { init(); }
     ~Connection() noexcept { close(); }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;

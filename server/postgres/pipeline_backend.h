@@ -3,27 +3,28 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_PIPELINE_BACKEND_H_
 #define ENGINE_DB_SERVER_POSTGRES_PIPELINE_BACKEND_H_
 
-#include <libpq-fe.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/config/target.h"
 #include "server/loop/blocking_executor.h"
 #include "server/loop/event_loop.h"
+#include "server/loop/weak_self.h"
 #include "server/postgres/backend.h"
 #include "server/postgres/cancel_requests.h"
 #include "server/postgres/connect_parameters.h"
+#include "server/postgres/connection_attempt.h"
+#include "server/postgres/libpq_types.h"
+#include "server/postgres/operations_in_flight.h"
+#include "server/postgres/pipeline_link.h"
 #include "server/postgres/prepared_statements.h"
-#include "server/postgres/result_receiver.h"
-#include "server/sql/bind.h"
+#include "server/postgres/reported_settings.h"
 
 namespace engine::db::postgres {
 
@@ -38,7 +39,7 @@ class PipelineBackend final : public Backend {
   PipelineBackend& operator=(const PipelineBackend&) = delete;
 
   OperationId Run(const Operation& operation) override;
-  void Detach(OperationId id) override;
+  void Detach(OperationId id) override { in_flight_.Detach(id); }
   void ResumeReading() override;
   void Cancel() override;
   void CheckAlive() override;
@@ -49,15 +50,15 @@ class PipelineBackend final : public Backend {
   void AcceptReportedSettings() override;
 
   void ForgetPreparedStatements() override { prepared_.Clear(); }
-  void StopPreparing() override;
-  void StartPreparing() override;
+  void StopPreparing() override { prepared_.Disable(); }
+  void StartPreparing() override { prepared_.Enable(); }
 
-  [[nodiscard]] bool usable() const override { return state_ == State::kOpen; }
+  [[nodiscard]] bool usable() const override { return link_.is_open(); }
   [[nodiscard]] bool cancelling() const override { return cancels_pending_ > 0; }
   [[nodiscard]] size_t in_flight() const override { return in_flight_.size(); }
   [[nodiscard]] OperationId front_id() const override { return in_flight_.front().id; }
-  [[nodiscard]] absl::Time front_since() const override { return front_since_; }
-  [[nodiscard]] absl::Duration front_took() const override { return front_took_; }
+  [[nodiscard]] absl::Time front_since() const override { return in_flight_.front_since(); }
+  [[nodiscard]] absl::Duration front_took() const override { return in_flight_.front_took(); }
   [[nodiscard]] bool flush_planned() const override { return flush_planned_; }
   [[nodiscard]] bool in_transaction() const override;
   [[nodiscard]] bool transaction_failed() const override;
@@ -65,80 +66,56 @@ class PipelineBackend final : public Backend {
   [[nodiscard]] int pid() const override { return pid_; }
 
  private:
-  enum class State : uint8_t { kConnecting, kOpen, kClosed };
-  // What of an operation is awaited next.
-  enum class Stage : uint8_t { kPrepare, kResult, kSync };
-
-  struct InFlight {
-    OperationId id = 0;
-    std::shared_ptr<const sql::BoundText> text;
-    ResultReceiver* receiver = nullptr;
-    Stage stage = Stage::kResult;
-    bool sync = true;
-    bool sent = false;  // libpq has it: the server may have seen it
-    bool has_prepare = false;
-    bool single_row_set = false;
-    bool columns_told = false;
-    absl::Status error;
-    Completion completion;
+  // What the server says before it ends a session.
+  struct Farewell {
+    bool heard = false;
+    absl::Status reason;
   };
 
-  void Resolve(const ConnectParameters& parameters);
-  void StartConnecting(const ConnectParameters& parameters);
-  void ContinueConnecting();
-  void OnConnected();
-  // Whether another connection is made instead, since what this one is like is known now.
-  [[nodiscard]] bool ConnectsAgain();
-  void FailConnecting(const char* message);  // libpq's
-  void FailConnecting(const absl::Status& status);
+  void OnConnected(absl::StatusOr<ConnectionPtr> connection);
 
-  [[nodiscard]] bool Send(const Operation& operation, InFlight& entry);
-  void SendDeallocate(const std::string& name);
+  // Sending.
+  void Deallocate(const std::string& name);
   void FlushAtEndOfRound();
   void Flush();
+  void OnCancelSent();
+
+  // Receiving. Whatever calls a receiver or an event may find the backend closed, and nothing in flight, afterwards.
   void OnSocketReady(uint32_t ready);
-  void UpdateWatch();
+  void Read();
   void ProcessResults();
+  void ProcessUnasked();
   void HandleResult(const PGresult* result);
-  void HandleStatementResult(InFlight& front, const PGresult& result);
+  void HandleError(const PGresult& result);
+  void HandlePrepareEnd();
+  void HandleStatementResult(const PGresult& result);
+  [[nodiscard]] bool TellRows(const PGresult& result);
+  [[nodiscard]] bool TellDescription(const PGresult& result);
   void FinishFront();
+  void TellIfDrained();
+
+  // The end. `cause`: what the server said; OK for nothing but the farewell, if any.
   void Lose(const absl::Status& cause);
   void FailInFlight();
-  void TellIfDrained();
-  [[nodiscard]] bool SettingChanged(size_t index) const;
   static void OnNotice(void* self, const PGresult* notice);
 
   loop::EventLoop& loop_;
-  loop::BlockingExecutor& executor_;
   CancelRequests& cancels_;
   const ErrorTexts texts_;
   Events events_;
-  State state_ = State::kConnecting;
-  PGconn* connection_ = nullptr;
-  int watched_fd_ = -1;
-  loop::Timer connect_timer_;
-  std::optional<ConnectParameters> parameters_;  // until connected
+  std::optional<ConnectionAttempt> connecting_;  // until there is a connection, or none
+  PipelineLink link_;                            // open from then on until it is lost or closed
   int pid_ = 0;
-
-  OperationId next_id_ = 1;
-  std::deque<InFlight> in_flight_;
-  absl::Time front_since_;
-  absl::Duration front_took_;
+  OperationsInFlight in_flight_;
   PreparedStatements prepared_;
-  bool prepares_ = true;
-  std::vector<std::string> reported_settings_;
-  bool last_failed_ = false;  // the last operation that ended, of those that somebody asked for
+  ReportedSettings settings_;
+  Farewell farewell_;
   int cancels_pending_ = 0;
-  bool reading_paused_ = false;
-  bool write_blocked_ = false;
   bool flush_planned_ = false;
-  bool processing_ = false;
-  absl::Status last_fatal_;  // what the server said before it hung up
-  bool farewell_heard_ = false;
-  // Lets work that returns from another thread see whether the backend is still there; set and read on the loop only.
-  std::shared_ptr<PipelineBackend*> self_;
+  loop::WeakSelf<PipelineBackend> self_;
 };
 
+// Loop thread only.
 class PipelineBackendFactory final : public BackendFactory {
  public:
   // All must outlive it. The executor looks up host names.

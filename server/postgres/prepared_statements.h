@@ -41,8 +41,12 @@ class PreparedStatements {
   // If there are too many: takes out the least recently used one that is prepared, and gives its name, to be
   // deallocated.
   [[nodiscard]] std::optional<std::string> Evict();
-  // After DISCARD ALL.
+  // They may be out of date, or gone.
   void Clear();
+  // Clears, and adds no more until they are enabled: enabled() is for whoever would call Find() and Add().
+  void Disable();
+  void Enable();
+  [[nodiscard]] bool enabled() const { return enabled_; }
 
  private:
   struct Key {
@@ -58,6 +62,7 @@ class PreparedStatements {
   };
 
   const size_t capacity_;
+  bool enabled_ = true;
   // Begins the names. No two backends have the same: behind a pooler that swaps servers under them, one would run the
   // other's statement.
   const std::string prefix_;

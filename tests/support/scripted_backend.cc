@@ -16,12 +16,11 @@ namespace {
 
 using postgres::Backend;
 using postgres::Operation;
+using postgres::ResultPtr;
 using postgres::ResultReceiver;
 
-using ResultPtr = std::unique_ptr<PGresult, decltype(&PQclear)>;
-
-ResultPtr MakeResult(const Answer& answer, ExecStatusType status) {
-  ResultPtr result(PQmakeEmptyPGresult(nullptr, status), &PQclear);
+ResultPtr MakeHeader(const Answer& answer, ExecStatusType status) {
+  ResultPtr result(PQmakeEmptyPGresult(nullptr, status));
   std::vector<PGresAttDesc> attributes;
   for (const Answer::Column& column : answer.columns) {
     PGresAttDesc attribute{};
@@ -57,6 +56,12 @@ bool EndsBlock(std::string_view text) {
 bool RollsBackToSavepoint(std::string_view text) { return FirstWord(text) == "ROLLBACK" && !EndsBlock(text); }
 
 }  // namespace
+
+ResultPtr MakeResult(const Answer& answer) {
+  ResultPtr result = MakeHeader(answer, PGRES_TUPLES_OK);
+  for (const Answer::Row& row : answer.rows) AddRow(*result, row);
+  return result;
+}
 
 absl::Status SqlError(std::string_view sqlstate, std::string_view message) {
   const postgres::Consequence consequence = postgres::ConsequenceOf(sqlstate);
@@ -216,11 +221,11 @@ void ScriptedBackend::TellRows(bool& paused) {
   if (!goes_on() || front.answer->columns.empty()) return;
   const Answer answer = *front.answer;
   if (!std::exchange(front.columns_told, true)) {
-    const ResultPtr header = MakeResult(answer, PGRES_SINGLE_TUPLE);
+    const ResultPtr header = MakeHeader(answer, PGRES_SINGLE_TUPLE);
     paused = front.receiver->OnColumns(*header) == ResultReceiver::Flow::kPause;
   }
   while (goes_on() && front.rows_told < answer.rows.size()) {
-    const ResultPtr row = MakeResult(answer, PGRES_SINGLE_TUPLE);
+    const ResultPtr row = MakeHeader(answer, PGRES_SINGLE_TUPLE);
     AddRow(*row, answer.rows[front.rows_told++]);
     paused = front.receiver->OnRow(*row, 0) == ResultReceiver::Flow::kPause;
   }

@@ -27,6 +27,7 @@
 #include "server/loop/event_loop.h"
 #include "server/loop/weak_self.h"
 #include "server/postgres/backend.h"
+#include "server/postgres/libpq_types.h"
 
 namespace engine::db::test {
 
@@ -64,6 +65,9 @@ struct Answer {
   static Answer LosesLink(absl::Status said = absl::OkStatus());
   [[nodiscard]] Answer After(absl::Duration time) const;
 };
+
+// A result of libpq's with all of the answer's rows.
+[[nodiscard]] postgres::ResultPtr MakeResult(const Answer& answer);
 
 // How a connection attempt goes.
 struct Opening {

@@ -7,16 +7,17 @@
 #include <unistd.h>
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "server/loop/clock.h"
 #include "server/loop/loop_thread.h"
-#include "server/loop/weak_self.h"
 #include "tests/support/manual_clock.h"
 
 namespace engine::db::loop {
@@ -152,6 +153,179 @@ TEST_F(EventLoopTest, ATimerForATimeThatHasPassedRunsAtOnce) {
   timer.SetAt(loop_.Now() - absl::Seconds(1), Say("timer"));
   loop_.RunDue();
   EXPECT_THAT(said_, ElementsAre("timer"));
+}
+
+// --- sockets
+
+// Two ends of a socket.
+class Ends {
+ public:
+  Ends() {
+    std::array<int, 2> fds{};
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds.data()), 0);
+    here_ = fds[0];
+    there_ = fds[1];
+  }
+  ~Ends() {
+    close(here_);
+    close(there_);
+  }
+  Ends(const Ends&) = delete;
+  Ends& operator=(const Ends&) = delete;
+
+  [[nodiscard]] int here() const { return here_; }
+  void SendFromThere() const { EXPECT_EQ(write(there_, "x", 1), 1); }
+  void HangUpThere() const { shutdown(there_, SHUT_RDWR); }
+
+ private:
+  int here_ = -1;
+  int there_ = -1;
+};
+
+TEST_F(EventLoopTest, AWatchTellsWhatItIsFor) {
+  const Ends ends;
+  std::vector<uint32_t> seen;
+  loop_.Watch(ends.here(), EPOLLIN, [&](uint32_t events) { seen.push_back(events); });
+  loop_.RunDue();
+  EXPECT_TRUE(seen.empty());
+  ends.SendFromThere();
+  loop_.RunDue();
+  EXPECT_THAT(seen, ElementsAre(EPOLLIN));
+  loop_.ChangeWatch(ends.here(), EPOLLOUT);
+  loop_.RunDue();
+  EXPECT_THAT(seen, ElementsAre(EPOLLIN, EPOLLOUT));
+  loop_.ChangeWatch(ends.here(), 0);
+  loop_.RunDue();
+  EXPECT_EQ(seen.size(), 2U);
+  loop_.Unwatch(ends.here());
+}
+
+TEST_F(EventLoopTest, AHangUpIsToldWhateverIsWatchedFor) {
+  const Ends ends;
+  uint32_t seen = 0;
+  loop_.Watch(ends.here(), 0, [&](uint32_t events) {
+    seen = events;
+    loop_.Unwatch(ends.here());
+  });
+  ends.HangUpThere();
+  loop_.RunDue();
+  EXPECT_NE(seen & EPOLLHUP, 0U);
+}
+
+TEST_F(EventLoopTest, AWatchMayBeTakenAwayWithinItsCallback) {
+  const Ends ends;
+  const auto held = std::make_shared<std::string>("still there");
+  ends.SendFromThere();
+  loop_.Watch(ends.here(), EPOLLIN, [this, &ends, held](uint32_t) {
+    loop_.Unwatch(ends.here());
+    loop_.Unwatch(ends.here());
+    said_.push_back(*held);  // the callback lives until it returns
+  });
+  loop_.RunDue();
+  loop_.RunDue();
+  EXPECT_THAT(said_, ElementsAre("still there"));
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+// Both are ready in the same round. The first callback closes the other's descriptor, and the kernel gives its number to
+// a new one: what was ready was not that.
+TEST_F(EventLoopTest, AnEventForAClosedDescriptorIsNotToldToItsSuccessor) {
+  auto first = std::make_unique<Ends>();
+  auto second = std::make_unique<Ends>();
+  std::unique_ptr<Ends> successor;
+  int told_to_old = 0;
+  int told_to_new = 0;
+  const auto replace = [&](std::unique_ptr<Ends>& other) {
+    ++told_to_old;
+    if (successor != nullptr) return;
+    const int number = other->here();
+    loop_.Unwatch(number);
+    other.reset();
+    successor = std::make_unique<Ends>();
+    ASSERT_EQ(successor->here(), number);
+    loop_.Watch(number, EPOLLIN, [&](uint32_t) { ++told_to_new; });
+  };
+  loop_.Watch(first->here(), EPOLLIN, [&](uint32_t) {
+    replace(second);
+    loop_.Unwatch(first->here());
+  });
+  loop_.Watch(second->here(), EPOLLIN, [&](uint32_t) {
+    replace(first);
+    loop_.Unwatch(second->here());
+  });
+  first->SendFromThere();
+  second->SendFromThere();
+  loop_.RunDue();
+  EXPECT_EQ(told_to_old, 1);
+  EXPECT_EQ(told_to_new, 0);
+  successor->SendFromThere();
+  loop_.RunDue();
+  EXPECT_GE(told_to_new, 1);
+  loop_.Unwatch(successor->here());
+}
+
+// --- the end
+
+TEST_F(EventLoopTest, AMailboxDropsWhatComesAfterTheLoopsEnd) {
+  auto loop = std::make_unique<EventLoop>(clock_);
+  const std::shared_ptr<EventLoop::Mailbox> mailbox = loop->mailbox();
+  mailbox->Post(Say("in time"));
+  loop->RunDue();
+  loop.reset();
+  const auto held = std::make_shared<int>();
+  mailbox->Post([held] { FAIL(); });
+  EXPECT_THAT(said_, ElementsAre("in time"));
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST_F(EventLoopTest, StopLetsRunWhatWasPosted) {
+  std::thread runner([this] { loop_.Run(); });
+  loop_.Post([this] { loop_.Post(Say("posted by a task")); });
+  loop_.Stop();
+  runner.join();
+  EXPECT_THAT(said_, ElementsAre("posted by a task"));
+}
+
+TEST_F(EventLoopTest, ATaskThatIsDroppedAtTheEndMayPostAndOwnTimers) {
+  auto loop = std::make_unique<EventLoop>(clock_);
+  struct PostsAtItsEnd {
+    explicit PostsAtItsEnd(EventLoop& l) : loop(l) {}
+    ~PostsAtItsEnd() {
+      loop.Post([] { FAIL(); });
+    }
+    EventLoop& loop;
+  };
+  loop->Post([held = std::make_unique<PostsAtItsEnd>(*loop)] { FAIL(); });
+  auto owned = std::make_unique<Timer>(*loop);
+  Timer& timer = *owned;
+  timer.SetAfter(absl::Seconds(1), [timer = std::move(owned)] { FAIL(); });
+  Timer outlives(*loop);
+  outlives.SetAfter(absl::Seconds(1), [] { FAIL(); });
+  loop.reset();
+  EXPECT_FALSE(outlives.is_set());
+}
+
+TEST(LoopThreadTest, PostAndWaitRunsOnTheLoopsThread) {
+  const SteadyClock clock;
+  LoopThread thread("a-loop", clock);
+  EventLoop* current = nullptr;
+  thread.loop().PostAndWait([&] { current = EventLoop::Current(); });
+  EXPECT_EQ(current, &thread.loop());
+}
+
+TEST(LoopThreadTest, TimersRunByTheRealClockToo) {
+  const SteadyClock clock;
+  LoopThread thread("a-loop", clock);
+  const absl::Time start = clock.Now();
+  absl::Notification done;
+  std::optional<Timer> timer;
+  thread.loop().Post([&] {
+    timer.emplace(thread.loop());
+    timer->SetAfter(absl::Milliseconds(5), [&] { done.Notify(); });
+  });
+  done.WaitForNotification();
+  EXPECT_GE(clock.Now() - start, absl::Milliseconds(5));
+  thread.loop().PostAndWait([&] { timer.reset(); });
 }
 
 // --- destroying
