@@ -56,9 +56,9 @@ target_include_directories(engine_db_warnings INTERFACE ${PROJECT_SOURCE_DIR})
 # engine_db_library(NAME SOURCES … PUBLIC_DEPENDS … PRIVATE_DEPENDS …): a static library that links only what it names, so that an include from a
 # layer above does not link. PUBLIC_DEPENDS are those that its headers include.
 function(engine_db_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PUBLIC_DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC_DEPENDS;PRIVATE_DEPENDS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC ${ARG_DEPENDS} ${ARG_PUBLIC_DEPENDS}
+  target_link_libraries(${name} PUBLIC ${ARG_PUBLIC_DEPENDS}
     PRIVATE ${ARG_PRIVATE_DEPENDS} $<BUILD_INTERFACE:engine_db_warnings>)
   target_include_directories(${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
 endfunction()

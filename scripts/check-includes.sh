@@ -74,11 +74,13 @@ prometheus/:       server/observe
 spdlog/:           server/observe
 yaml-cpp/:         server/config sdk/builtins/src
 '
+# Those that may not be seen from other folders through a header either.
+hidden='libpq-fe.h pqxx/ pg_query.h grpc/ grpcpp/ spdlog/ yaml-cpp/'
 
 # check ROOT: prints each wrong include and fails if there is one.
 check() {
   (cd "$1" && find sdk client server tests \( -name '*.h' -o -name '*.cc' -o -name '*.inc' \) -not -path '*/node_modules/*' | sort) |
-    PARTS=$parts LIBRARIES=$libraries ROOT=$1 awk '
+    PARTS=$parts LIBRARIES=$libraries HIDDEN=$hidden ROOT=$1 awk '
     function complain(text) { print text; wrong = 1 }
     function folder_of(path) { sub("/[^/]*$", "", path); return path }
     function part_of(path) {
@@ -100,13 +102,11 @@ check() {
       if ((folder_of(file) "/" name) in is_file) return folder_of(file) "/" name
       return ""
     }
-    function check_library(file, name,    i, j, n, folders, ok) {
+    function check_library(file, name,    i) {
       for (i = 1; i <= libraries; ++i) {
-        if (index(name, library[i]) != 1 || file ~ "^tests/") continue
-        ok = 0
-        n = split(users[i], folders, " ")
-        for (j = 1; j <= n; ++j) ok = ok || index(file, folders[j] "/") == 1
-        if (!ok) complain(file ": " name " belongs to " users[i] " only")
+        if (index(name, library[i]) != 1) continue
+        sees[file, i] = 1
+        if (!may_use(file, i)) complain(file ": " name " belongs to " users[i] " only")
       }
     }
     function check_include(file, name,    target, from, to) {
@@ -118,6 +118,31 @@ check() {
       else if (from != "" && from != to && !((from, to) in allowed))
         complain(file ": " from " may not include " name (rank[to] > rank[from] ? ", which lies above it" : ", which belongs to " to))
       if (folder_of(file) != folder_of(target)) arrow[folder_of(file), folder_of(target)] = file " includes " name
+      edge_from[++edges] = file
+      edge_to[edges] = target
+    }
+    # Whether library i may stand in this file.
+    function may_use(file, i,    j, n, folders) {
+      if (file ~ "^tests/") return 1
+      n = split(users[i], folders, " ")
+      for (j = 1; j <= n; ++j) if (index(file, folders[j] "/") == 1) return 1
+      return 0
+    }
+    # Follows the headers that include library i, and those that include them, to whoever may not see it.
+    function check_hidden(i,    e, more, through) {
+      for (e in sees) if (e ~ SUBSEP i "$") { through = e; sub(SUBSEP i "$", "", through); seen[through] = 1 }
+      do {
+        more = 0
+        for (e = 1; e <= edges; ++e) {
+          if (!(edge_to[e] in seen) || (edge_from[e] in seen)) continue
+          if (may_use(edge_from[e], i)) { seen[edge_from[e]] = 1; more = 1 }
+          else if (!((edge_from[e], i) in told)) {
+            told[edge_from[e], i] = 1
+            complain(edge_from[e] ": sees " library[i] " through " edge_to[e])
+          }
+        }
+      } while (more)
+      split("", seen)
     }
     # Takes away the folders that nothing points to, until only circles are left.
     function check_circles(    edge, ends, into, taken) {
@@ -183,6 +208,8 @@ check() {
         close(path)
       }
       check_circles()
+      n = split(ENVIRON["HIDDEN"], words, " ")
+      for (i = 1; i <= libraries; ++i) for (j = 1; j <= n; ++j) if (words[j] == library[i]) check_hidden(i)
       exit wrong
     }'
 }
@@ -226,6 +253,7 @@ prove server/pool/a.cc '<libpq-fe.h>' 'belongs to server/postgres only'
 prove client/cli/a.cc '<pqxx/pqxx>' 'belongs to server/postgres only'
 prove server/gateway/a.cc '<grpcpp/grpcpp.h>' 'belongs to server/rpc client only'
 prove server/postgres/a.cc '<pg_query.h>' 'belongs to sdk/sql server/sql only'
+prove server/pool/a.cc '"server/postgres/b.h"' 'sees libpq-fe.h through server/postgres/b.h' server/postgres/b.h '<libpq-fe.h>'
 prove server/pool/a.cc '"../gateway/b.h"' 'is no path from the root'
 prove server/new/a.cc '<string>' 'is in no part of the table'
 prove server/pool/a.cc '"server/new/b.h"' 'is in no part of the table'

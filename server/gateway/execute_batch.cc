@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "sdk/common/limits.h"
 #include "server/base/error.h"
 #include "server/call/statement_error.h"
 #include "server/call/target.h"
@@ -16,7 +17,7 @@
 namespace engine::db::gateway {
 namespace {
 
-constexpr size_t kMaxBatchRuns = 10'000;
+constexpr size_t kMaxBatchRuns = limits::kMaxRunsInBatch;
 
 using Parameters = google::protobuf::RepeatedPtrField<v1::Value>;
 

@@ -11,6 +11,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "sdk/common/limits.h"
 #include "server/call/target.h"
 #include "server/call/work.h"
 #include "server/gateway/parts.h"
@@ -24,7 +25,7 @@ namespace engine::db::gateway {
 [[nodiscard]] absl::Status CheckMarks(const call::Target& target, const call::Work& work);
 
 // Longest key, in bytes.
-inline constexpr size_t kMaxIdempotencyKeyBytes = 200;
+inline constexpr size_t kMaxIdempotencyKeyBytes = limits::kMaxIdempotencyKeyBytes;
 
 // A call that may be repeated.
 struct IdempotentCall {

@@ -55,10 +55,9 @@ class Session::Call : public gateway::RowSink {
   const std::shared_ptr<v1::SessionRequest> message;  // keeps `request`
   const v1::SessionCall& request;
   std::unique_ptr<v1::SessionReply> reply;
-  // Under the session's mutex:
-  gateway::CallRef ref;
-  int64_t credit = kInitialCredit;
-  bool paused = false;
+  gateway::CallRef ref ABSL_GUARDED_BY(session.mutex_);
+  int64_t credit ABSL_GUARDED_BY(session.mutex_) = kInitialCredit;
+  bool paused ABSL_GUARDED_BY(session.mutex_) = false;
 };
 
 Session::Session(gateway::Gateway& gateway) : gateway_(gateway) {
@@ -147,6 +146,7 @@ void Session::StartCall(const std::shared_ptr<v1::SessionRequest>& request, cons
   bool cancel = false;
   {
     absl::MutexLock lock(&mutex_);
+    call->session.mutex_.AssertHeld();  // mutex_ by another name, which the analysis can't know
     call->ref = ref;
     cancel = cancelled_;
   }
@@ -182,6 +182,7 @@ void Session::CancelCall(uint64_t correlation_id) {
     absl::MutexLock lock(&mutex_);
     const auto found = calls_.find(correlation_id);
     if (found == calls_.end()) return;  // it was done already
+    found->second->session.mutex_.AssertHeld();
     ref = found->second->ref;
   }
   gateway_.Cancel(ref);
@@ -194,6 +195,7 @@ void Session::AddCredit(uint64_t correlation_id, uint64_t bytes) {
     const auto found = calls_.find(correlation_id);
     if (found == calls_.end()) return;
     Call& call = *found->second;
+    call.session.mutex_.AssertHeld();
     // What is outstanding is bounded, however much a client claims; what a large message has overdrawn, it pays back.
     const int64_t allowed = static_cast<int64_t>(std::min<uint64_t>(bytes, kMaxCreditBytes));
     call.credit = std::min<int64_t>(call.credit + allowed, kMaxOutboxBytes);
@@ -298,7 +300,10 @@ void Session::OnCancel() {
   {
     absl::MutexLock lock(&mutex_);
     cancelled_ = true;
-    for (const auto& [id, call] : calls_) refs.push_back(call->ref);
+    for (const auto& [id, call] : calls_) {
+      call->session.mutex_.AssertHeld();
+      refs.push_back(call->ref);
+    }
     // A read that was held back will not come any more.
     if (std::exchange(read_paused_, false)) reads_over_ = true;
     next = WriteOrFinish();
