@@ -211,10 +211,10 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
         temporary_ |= IsTemporarySchema(value);
         break;
       case Key::kKind:
-        if (path_.back() == Key::kSetStatement) set_kind_ = value;
+        if (path_.back() == Key::kSetStatement) set_.kind = value;
         break;
       case Key::kName:
-        if (path_.back() == Key::kSetStatement) set_name_ = value;
+        if (path_.back() == Key::kSetStatement) set_.name = value;
         break;
       case Key::kOptionName:
         if (path_.back() != Key::kOption) break;
@@ -227,7 +227,7 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool boolean(bool value) override {
-    if (key_ == Key::kIsLocal && path_.back() == Key::kSetStatement) set_is_local_ = value;
+    if (key_ == Key::kIsLocal && path_.back() == Key::kSetStatement) set_.is_local = value;
     return true;
   }
   bool number_integer(number_integer_t value) override { return SeeNumber(value); }
@@ -300,8 +300,8 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
   // SET LOCAL and SET TRANSACTION end with the transaction; but what was prepared under a local setting is not always
   // what it would be without it, and what was created under a local search_path may be temporary.
   void JudgeSet() {
-    const bool of_transaction = set_kind_ == "VAR_SET_MULTI" && set_name_ != "SESSION CHARACTERISTICS";
-    leaves_something_ |= !of_transaction && !(set_is_local_ && LeavesMeaningsAlone(set_name_));
+    const bool of_transaction = set_.kind == "VAR_SET_MULTI" && set_.name != "SESSION CHARACTERISTICS";
+    leaves_something_ |= !of_transaction && !(set_.is_local && LeavesMeaningsAlone(set_.name));
   }
 
   bool SeeNumber(int64_t value) {
@@ -323,9 +323,12 @@ class TreeReader : public nlohmann::json_sax<nlohmann::json> {
   std::vector<std::string> function_;  // the name of the function call being read
   FunctionEffect functions_ = FunctionEffect::kNone;
   std::string option_;  // the last one that began
-  std::string set_kind_;
-  std::string set_name_;
-  bool set_is_local_ = false;
+  // The last SET that began.
+  struct {
+    std::string kind;
+    std::string name;
+    bool is_local = false;
+  } set_;
   bool leaves_something_ = false;
   bool runs_code_ = false;  // that the text does not show
   bool temporary_ = false;
