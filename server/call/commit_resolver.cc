@@ -80,18 +80,16 @@ void CommitResolver::Ask() {
     ids.push_back(open.id);
     questions.push_back(open.question);
   }
-  auto tell =
-      weak_.Bind([ids = std::move(ids)](CommitResolver& self, const auto& fates) { self.OnAnswer(ids, fates); });
-  context_.server_query_executor.Run([&context = context_, &loop = loop_, settings = settings_,
-                                      questions = std::move(questions), tell = std::move(tell)]() mutable {
-    const auto ask = [&]() -> absl::StatusOr<std::vector<CommitFate>> {
-      absl::StatusOr<std::string> password = settings.ReadPassword();
-      if (!password.ok()) return password.status();
-      return context.servers.ask_commit_fates(postgres::ConnectParameters(settings, *std::move(password)), questions,
-                                              kLookTime);
-    };
-    loop.Post([fates = ask(), tell = std::move(tell)]() mutable { tell(fates); });
-  });
+  context_.server_query_executor.RunAndTell(
+      loop_,
+      [&context = context_, settings = settings_,
+       questions = std::move(questions)]() -> absl::StatusOr<std::vector<CommitFate>> {
+        absl::StatusOr<std::string> password = settings.ReadPassword();
+        if (!password.ok()) return password.status();
+        return context.servers.ask_commit_fates(postgres::ConnectParameters(settings, *std::move(password)), questions,
+                                                kLookTime);
+      },
+      weak_.Bind([ids = std::move(ids)](CommitResolver& self, const auto& fates) { self.OnAnswer(ids, fates); }));
 }
 
 void CommitResolver::OnAnswer(const std::vector<QuestionId>& asked,

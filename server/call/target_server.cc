@@ -107,15 +107,14 @@ void TargetServer::Probe(absl::Duration timeout, InfoCallback callback) {
         if (info.ok()) self.info_ = *info;
         callback(info);
       });
-  context.server_query_executor.Run(
-      [&context, &loop = target_.loop(), settings = settings_, timeout, tell = std::move(tell)]() mutable {
-        const auto ask = [&]() -> absl::StatusOr<postgres::ServerInfo> {
-          absl::StatusOr<std::string> password = settings.ReadPassword();
-          if (!password.ok()) return password.status();
-          return context.servers.probe(postgres::ConnectParameters(settings, *std::move(password)), timeout);
-        };
-        loop.Post([info = ask(), tell = std::move(tell)]() mutable { tell(info); });
-      });
+  context.server_query_executor.RunAndTell(
+      target_.loop(),
+      [&context, settings = settings_, timeout]() -> absl::StatusOr<postgres::ServerInfo> {
+        absl::StatusOr<std::string> password = settings.ReadPassword();
+        if (!password.ok()) return password.status();
+        return context.servers.probe(postgres::ConnectParameters(settings, *std::move(password)), timeout);
+      },
+      std::move(tell));
 }
 
 bool TargetServer::LookUpTypes(const std::vector<uint32_t>& oids, absl::AnyInvocable<void()> callback) {

@@ -9,12 +9,15 @@ namespace engine::db::loop {
 
 // The one idiom for lifetime on a loop:
 //
-// - An object is owned by exactly one other object (unique_ptr or member). Nothing is kept alive by a callback.
-// - A callback that may come when its object is gone (from another thread, from a later round of the loop, from an
-//   object that lives longer) goes through the object's WeakSelf, and is dropped then. A loop::Timer needs none: it is
-//   cancelled with its object.
+// - An object is owned by exactly one other object (unique_ptr or member). No callback keeps it alive.
+// - A callback that may come when its object is gone (a posted task, the end of a round, another thread's answer, an
+//   object that lives longer) goes through the object's WeakSelf, which drops it then. A loop::Timer, and the watch of
+//   a descriptor that the object takes away itself, need none: they end with the object.
+// - Work on another thread comes back by BlockingExecutor::RunAndTell(), or by EventLoop::Mailbox, which outlive the
+//   loop too.
 // - An object that may be further up on the stack when its owner lets go of it is handed to EventLoop::DestroyLater(),
-//   which destroys it at the end of the round.
+//   which destroys it at the end of the round. A class whose callback may destroy the object itself moves the callback
+//   to the stack, and calls it last.
 //
 // WeakSelf is a member, declared last, so that it is the first to go. It is made and destroyed on the loop, and so are
 // its callbacks run; a bound callback may be moved and destroyed on any thread.

@@ -44,7 +44,7 @@ class OperationsInFlight {
     return entry;
   }
 
-  Backend::OperationId Add(InFlight entry, absl::Time now) {
+  Backend::OperationId Add(InFlight&& entry, absl::Time now) {
     if (entries_.empty()) front_since_ = now;
     entry.id = next_id_++;
     entries_.push_back(std::move(entry));
