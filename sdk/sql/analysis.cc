@@ -323,9 +323,9 @@ std::optional<Refusal> CheckParameterCount(std::string_view sql, const TextFacts
     absl::StrAppend(
         &message, "; a ? that is an operator, as jsonb's ?, ?|, ?& and @?, is written with two: ??, ??|, ??& and @??");
   } else if (given > wanted && facts.placeholders.has_literals()) {
-    absl::StrAppend(&message, "; ?? is the operator ?, and no placeholder");
+    absl::StrAppend(&message, "; ?? is the operator ?, not a placeholder");
   } else if (given > wanted && !facts.numbered && std::count(sql.begin(), sql.end(), '?') > wanted) {
-    absl::StrAppend(&message, "; a ? in a string, a name or a comment is none");
+    absl::StrAppend(&message, "; a ? in a string, a name or a comment is not a placeholder");
   }
   return Refusal{.reason = "PARAMETER_COUNT", .message = std::move(message), .field = "parameters"};
 }

@@ -201,9 +201,9 @@ TEST_F(Statements, AWrongCountSaysHowManyOfEachAndMentionsTheOperators) {
   EXPECT_EQ(message("SELECT ?", {Int(1), Int(2)}), "the statement has 1 placeholder (?) but 2 parameters were given");
   EXPECT_EQ(message("SELECT 1", {Int(1)}), "the statement has 0 placeholders (?) but 1 parameter was given");
   EXPECT_EQ(message("SELECT $2", {Int(1)}), "the statement has parameters up to $2 but 1 parameter was given");
-  EXPECT_EQ(
-      message("SELECT '?', \"?\" /* ? */ FROM t", {Int(1)}),
-      "the statement has 0 placeholders (?) but 1 parameter was given; a ? in a string, a name or a comment is none");
+  EXPECT_EQ(message("SELECT '?', \"?\" /* ? */ FROM t", {Int(1)}),
+            "the statement has 0 placeholders (?) but 1 parameter was given; a ? in a string, a name or a comment is "
+            "not a placeholder");
   EXPECT_THAT(message("SELECT data ? 'k' FROM t", {}), HasSubstr("??"));
   EXPECT_THAT(message("SELECT data ?| ? FROM t", {Text("{a}")}), HasSubstr("??|"));
   EXPECT_THAT(message("SELECT a->?? FROM t", {Int(1), Int(2)}), HasSubstr("?? is the operator ?"));

@@ -150,7 +150,7 @@ Json constant_at(const YAML::Node& node, size_t depth) {
       Json::Object object;
       std::set<std::string> seen;
       for (const auto& entry : node) {
-        if (!entry.first.IsScalar()) throw ConstantError("has a key that is no single value");
+        if (!entry.first.IsScalar()) throw ConstantError("has a key that is not a single value");
         if (is_merge_key(entry.first)) throw ConstantError(std::string("has a \"<<\", which ") + kNoMergeKeys);
         if (!seen.insert(entry.first.Scalar()).second) throw ConstantError("has a key twice");
         object.add(entry.first.Scalar(), constant_at(entry.second, depth + 1));

@@ -32,8 +32,8 @@ class ConstantError : public std::runtime_error {
 // only. Nothing for any other text.
 [[nodiscard]] std::optional<Expression> to_expression(std::string_view text);
 
-// Whether a text that is no expression is a mistake for one: written like a call of a function, "now()", or like one of
-// the list but for blanks, arguments or missing brackets: "currentdatetime(1)", " CURRENT_DATE", "currentdatetime".
+// Whether a text that is not an expression is a mistake for one: written like a call of a function, "now()", or like
+// one of the list but for blanks, arguments or missing brackets: "currentdatetime(1)", " CURRENT_DATE", "currentdatetime".
 [[nodiscard]] bool resembles_expression(std::string_view text);
 // The text without the blanks around it.
 [[nodiscard]] std::string_view without_blanks(std::string_view text);

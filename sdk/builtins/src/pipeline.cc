@@ -163,7 +163,7 @@ class Loader {
       if (defaults.type == "database" && !ours) {
         std::vector<std::string> known;
         for (const Operation* operation : operations()) known.emplace_back(operation->name());
-        block_.fail(entry.first, below, "is no operation of a database" + did_you_mean(name, known));
+        block_.fail(entry.first, below, "is not an operation of a database" + did_you_mean(name, known));
         continue;
       }
       if (ours) {

@@ -123,7 +123,7 @@ class StepReader {
       const std::string name = key_of(entry.first);
       const std::string below = join(field, name);
       if (!entry.first.IsScalar() || name.empty()) {
-        block_.fail(entry.first, field, "has a name that is no text");
+        block_.fail(entry.first, field, "has a name that is not text");
       } else if (std::ranges::find(step_.response, name, &ResponseField::name) != step_.response.end()) {
         block_.fail(entry.first, below, "is given twice");
       } else if (!entry.second.IsScalar()) {

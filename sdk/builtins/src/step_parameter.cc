@@ -26,7 +26,7 @@ JsonPath to_path(const std::string& text) {
 
 Expression require_expression(const std::string& text) {
   if (const auto expression = to_expression(text)) return *expression;
-  throw ParameterError("is no expression" + suggest_expression(text) + " (known: " + expression_names() + ")");
+  throw ParameterError("is not an expression" + suggest_expression(text) + " (known: " + expression_names() + ")");
 }
 
 // A text that would be a path but for the blanks around it, or for the "@" that RFC 9535 has in filters.
@@ -61,7 +61,7 @@ StepParameter from_text(const std::string& text, const Environment& environment)
   StepParameter parameter;
   if (text.starts_with("$") && !text.starts_with("${")) {
     if (text.size() > 1 && text[1] != '.' && text[1] != '[') {
-      throw ParameterError(std::string("begins with \"$\" but is no path ($.step-name.field)") + kLiterally);
+      throw ParameterError(std::string("begins with \"$\" but is not a path ($.step-name.field)") + kLiterally);
     }
     parameter.source = to_path(text);
   } else if (has_reference(text)) {
@@ -69,9 +69,9 @@ StepParameter from_text(const std::string& text, const Environment& environment)
   } else if (const auto expression = to_expression(text)) {
     parameter.source = *expression;
   } else if (resembles_path(text)) {
-    throw ParameterError(std::string("is no path: one begins with \"$.\", without blanks around it") + kLiterally);
+    throw ParameterError(std::string("is not a path: one begins with \"$.\", without blanks around it") + kLiterally);
   } else if (resembles_expression(text)) {
-    throw ParameterError("is no expression" + suggest_expression(text) + " (known: " + expression_names() + ")" +
+    throw ParameterError("is not an expression" + suggest_expression(text) + " (known: " + expression_names() + ")" +
                          kLiterally);
   } else {
     parameter.source = Json(text);

@@ -182,7 +182,7 @@ TEST(Mistakes, ForPathsAndExpressionsAreNotTakenForTexts) {
        {"currentdatetime(1)", "currentdatetime( )", " currentdatetime()", "currentdatetime ()", "currentdatetime",
         "CURRENT_TIMESTAMP(3)", " CURRENT_DATE", "DEFAULT ", "now(1)", "today()"}) {
     EXPECT_THAT(faults_of(with_parameter('"' + std::string(text) + '"')),
-                AllOf(HasSubstr("parameters[0]: is no expression"), HasSubstr("{value: \"…\"}")))
+                AllOf(HasSubstr("parameters[0]: is not an expression"), HasSubstr("{value: \"…\"}")))
         << text;
     EXPECT_EQ(faults_of(with_parameter("{value: \"" + std::string(text) + "\"}")), "") << text;
   }

@@ -195,7 +195,7 @@ TEST(PipelineLayoutTest, OperationsSayWhatTheirStepsNeedNotRepeat) {
   EXPECT_EQ(pipeline.steps[1].type, "database");
   EXPECT_THAT(
       faults_of("operations:\n  executeSQL: {type: database}\n" + std::string(test::kDatabaseServer) + "steps: []"),
-      HasSubstr("p.yaml:2: operations.executeSQL: is no operation of a database; did you mean \"executeSql\"?"));
+      HasSubstr("p.yaml:2: operations.executeSQL: is not an operation of a database; did you mean \"executeSql\"?"));
   EXPECT_THAT(faults_of("operations:\n  executeSql: {type: database, sever: x}\n" + std::string(test::kDatabaseServer) +
                         "steps: []"),
               HasSubstr("p.yaml:2: operations.executeSql.sever: is unknown; did you mean \"server\"?"));
@@ -322,8 +322,9 @@ TEST(PipelineParameterTest, ExpressionsComeFromAClosedList) {
   EXPECT_EQ(constant("default"), Json("default"));
   EXPECT_THAT(
       faults_of(with_parameters("[\"now()\"]")),
-      AllOf(HasSubstr("p.yaml:18: step \"s\": parameters[0]: is no expression; did you mean \"currentdatetime()\"?"),
-            HasSubstr("{value: \"…\"}")));
+      AllOf(
+          HasSubstr("p.yaml:18: step \"s\": parameters[0]: is not an expression; did you mean \"currentdatetime()\"?"),
+          HasSubstr("{value: \"…\"}")));
 }
 
 TEST(PipelineParameterTest, LiteralTextsAreWrittenAsValues) {
@@ -340,7 +341,7 @@ TEST(PipelineParameterTest, WrongOnesNameTheEntry) {
   const auto fault = [](const std::string& yaml) { return faults_of(with_parameters("[1, " + yaml + "]")); };
   EXPECT_THAT(fault("\"$..x\""), HasSubstr("p.yaml:18: step \"s\": parameters[1]: has \"..\", which is not supported"));
   EXPECT_THAT(fault("\"$100\""),
-              AllOf(HasSubstr("parameters[1]: begins with \"$\" but is no path"), HasSubstr("{value: ")));
+              AllOf(HasSubstr("parameters[1]: begins with \"$\" but is not a path"), HasSubstr("{value: ")));
   EXPECT_THAT(fault("$"), HasSubstr("begins with the name of a step"));
   EXPECT_THAT(fault("\"$[0]\""), HasSubstr("begins with the name of a step"));
   EXPECT_THAT(fault("[\"$.a.b\"]"), HasSubstr("other than a constant in a list"));

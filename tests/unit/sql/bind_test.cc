@@ -165,10 +165,10 @@ TEST(CountMismatch, MentionsTheOperatorsWhereTheyMayBeTheCause) {
 TEST(CountMismatch, SaysWhereOtherQuestionMarksWent) {
   EXPECT_EQ(
       Refused("SELECT a ?\? ? FROM t", List({Text("k"), Int(1)})).message(),
-      "the statement has 1 placeholder (?) but 2 parameters were given; ?\? is the operator ?, and no placeholder");
+      "the statement has 1 placeholder (?) but 2 parameters were given; ?\? is the operator ?, not a placeholder");
   EXPECT_EQ(Refused("SELECT '?', ? -- ?", List({Int(1), Int(2)})).message(),
             "the statement has 1 placeholder (?) but 2 parameters were given; a ? in a string, a name or a comment is "
-            "none");
+            "not a placeholder");
 }
 
 TEST(Expressions, AreKeptApartFromWhatStandsBesideThem) {
