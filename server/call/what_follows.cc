@@ -39,13 +39,14 @@ bool MayReplay(const AttemptEnd& end, const Tried& tried, const v1::DatabaseErro
 }
 
 Decision AfterRefusedWrite(const AttemptEnd& end, const Tried& tried, const v1::DatabaseError& detail) {
-  if (end.guarded) return {.next = detail.rows_delivered() > 0 ? Next::kAnswer : Next::kRunAsWrite};
+  if (end.guarded) return {.next = Next::kRunAsWrite};
   if (!detail.retryable() || tried.read_only_server_retried) return {};
   return {.next = Next::kRunAgain, .mended = Mended::kReadOnlyServer};
 }
 
 Decision AfterFailure(const AttemptEnd& end, const Tried& tried, const v1::DatabaseError& detail) {
   if (end.has_independent_parts && !end.guarded) return {};  // some may have been committed
+  if (detail.rows_delivered() > 0) return {};                // they can't be taken back
   if (detail.sqlstate() == "25006") return AfterRefusedWrite(end, tried, detail);
   if (detail.reason() == "STALE_PLAN") {
     if (tried.stale_plan_retried) return {};

@@ -71,7 +71,7 @@ CallRig::CallRig()
       std::vector<std::pair<uint32_t, std::string>>{{23, "integer"}, {25, "text"}});
   // Only because a result's digest is of its columns, and the default answer has none.
   server_.Always("SELECT", Answer::Rows({{"n"}}, {{"1"}}));
-  ScriptMark();
+  SetTransactionId(xid_);
 }
 
 CallRig::~CallRig() {
@@ -310,8 +310,8 @@ void CallRig::Pass(absl::Duration time) {
 
 // --- the server
 
-void CallRig::ScriptMark() {
-  const std::optional<std::string> id = xid_ == 0 ? std::nullopt : std::optional(absl::StrCat(xid_));
+Answer CallRig::MarkAnswer(uint64_t xid) const {
+  const std::optional<std::string> id = xid == 0 ? std::nullopt : std::optional(absl::StrCat(xid));
   const postgres::Surroundings& around = server_info_.surroundings;
   std::vector<Answer::Column> columns = {{"had"},  {"id"},      {"timeline"}, {"since"},
                                          {"sync"}, {"foreign"}, {"functions"}};
@@ -320,17 +320,19 @@ void CallRig::ScriptMark() {
     columns.insert(columns.end(), {{"foreign_part"}, {"calls"}});
     row.insert(row.end(), {Level(around.foreign), around.functions == Elsewhere::kNothing ? "f" : "t"});
   }
-  server_.Always(kMark, Answer::Rows(std::move(columns), {std::move(row)}));
+  return Answer::Rows(std::move(columns), {std::move(row)});
 }
+
+void CallRig::NextTransactionId(uint64_t xid) { server_.Once(kMark, MarkAnswer(xid)); }
 
 void CallRig::SetTransactionId(uint64_t xid) {
   xid_ = xid;
-  ScriptMark();
+  server_.Always(kMark, MarkAnswer(xid));
 }
 
 void CallRig::SetSurroundings(postgres::Surroundings surroundings) {
   server_info_.surroundings = surroundings;
-  ScriptMark();
+  SetTransactionId(xid_);
 }
 
 void CallRig::NextFate(absl::StatusOr<CommitFate> fate) {

@@ -143,6 +143,8 @@ class CallRig : public ::testing::Test {
 
   // What it says of a transaction's id from now on; 0: none was given.
   void SetTransactionId(uint64_t xid);
+  // The next time, and the time after that.
+  void NextTransactionId(uint64_t xid);
   // By what the database's statements may act elsewhere.
   void SetSurroundings(postgres::Surroundings surroundings);
   // What it answers to questions about COMMITs: the next ones in this order; then `otherwise`.
@@ -166,7 +168,7 @@ class CallRig : public ::testing::Test {
  private:
   [[nodiscard]] absl::StatusOr<std::vector<CommitFate>> AnswerQuestions(
       const std::vector<postgres::CommitQuestion>& asked);
-  void ScriptMark();
+  [[nodiscard]] Answer MarkAnswer(uint64_t xid) const;
   void WaitForExecutor();
 
   call::HandleMaker handles_;

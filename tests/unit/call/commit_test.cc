@@ -287,11 +287,9 @@ TEST_F(CommitTest, EachAttemptIsAskedAboutByItsOwnMark) {
   server_.Once("COMMIT", Answer::LosesLink());
   NextFate(CommitFate::kAborted);
   NextFate(CommitFate::kCommitted);
-  SetTransactionId(700);
-  Start(OwnTransaction("UPDATE t SET n = 1"));
-  loop_.RunDue();  // up to the first question
-  SetTransactionId(701);
-  Settle();
+  NextTransactionId(700);
+  NextTransactionId(701);
+  EXPECT_EQ(Told(Run(OwnTransaction("UPDATE t SET n = 1"))), "OK COMMITTED");
   ASSERT_THAT(questions(), SizeIs(2));
   EXPECT_EQ(questions()[0].mark.xid, 700U);
   EXPECT_EQ(questions()[1].mark.xid, 701U);
