@@ -10,8 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 parts='
 proto:
 sdk/common:
-sdk/sql:               sdk/common
 sdk/include:
+sdk/sql:               sdk/common sdk/include
 sdk/src:               @sdk/include sdk/common
 sdk/builtins/include:  @sdk/include
 sdk/builtins/src:      @sdk/builtins/include sdk/common
@@ -47,7 +47,7 @@ tests/sanitizers:
 tests/fuzz:            @server/postgres @client/cpp/src sdk/builtins/include
 tests/unit/builtins:   @sdk/builtins/include @tests/support
 tests/unit/sdk:        @client/cpp/include @tests/support proto
-tests/unit/base:      @server/base @tests/support
+tests/unit/base:       @server/base @tests/support
 tests/unit/observe:    @server/observe @tests/support
 tests/unit/config:     @server/config @tests/support
 tests/unit/sql:        @server/sql @tests/conformance

@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "engine_db/reasons.h"
 #include "sdk/common/limits.h"
 #include "sdk/sql/scanner.h"
 #include "sdk/sql/syntax.h"
@@ -57,25 +58,25 @@ std::string_view Unquoted(std::string_view token) {
 // Commands that the gateway has methods for, or can't carry. `first` is the first word.
 std::optional<Refusal> CheckCommand(const Words& words, size_t first) {
   if (words.Is(first, "copy")) {
-    return Refuse("COPY_NOT_SUPPORTED",
+    return Refuse(reasons::kCopyNotSupported,
                   "COPY can't run as a statement of the gateway: read with ExecuteStream, and write with ExecuteBatch");
   }
   const bool prepared =
       words.Is(first + 1, "prepared") || (words.Is(first, "prepare") && words.Is(first + 1, "transaction"));
   if (words.IsAny(first, {"commit", "rollback", "prepare"}) && prepared) {
-    return Refuse("TRANSACTION_CONTROL", "two-phase commit is not supported: use Begin, Commit and Rollback");
+    return Refuse(reasons::kTransactionControl, "two-phase commit is not supported: use Begin, Commit and Rollback");
   }
   if (words.IsAny(first, {"begin", "start"})) {
-    return Refuse("TRANSACTION_CONTROL",
+    return Refuse(reasons::kTransactionControl,
                   absl::StrCat(words.Is(first, "begin") ? "BEGIN" : "START TRANSACTION",
                                " can't run as a statement: call Begin, or set `begin` on the first statement"));
   }
   if (words.IsAny(first, {"commit", "end"})) {
-    return Refuse("TRANSACTION_CONTROL",
+    return Refuse(reasons::kTransactionControl,
                   "COMMIT can't run as a statement: call Commit, or set `commit` on the last statement");
   }
   if (words.IsAny(first, {"rollback", "abort"}) && !IsRollbackTo(words, first)) {
-    return Refuse("TRANSACTION_CONTROL", "ROLLBACK can't run as a statement: call Rollback");
+    return Refuse(reasons::kTransactionControl, "ROLLBACK can't run as a statement: call Rollback");
   }
   return std::nullopt;
 }
@@ -97,12 +98,12 @@ std::optional<Refusal> CheckSetting(std::string_view name, std::string_view valu
     return std::find(words.begin(), words.end(), wanted) != words.end();
   };
   if (IsWord(name, "standard_conforming_strings") && !is_any_of({"on", "true", "t", "yes", "y", "1", "default"})) {
-    return Refuse("SETTING_NOT_SUPPORTED",
+    return Refuse(reasons::kSettingNotSupported,
                   "standard_conforming_strings stays on: a session that reads strings in another way would find other "
                   "placeholders than the gateway; write strings with escapes as E'...'");
   }
   if (IsWord(name, "client_encoding") && !is_any_of({"utf8", "unicode", "default"})) {
-    return Refuse("SETTING_NOT_SUPPORTED",
+    return Refuse(reasons::kSettingNotSupported,
                   "client_encoding stays UTF8, which is what statements, values and results are in; convert with "
                   "convert_to() and convert_from()");
   }
@@ -140,7 +141,7 @@ Refusal RefuseParameters(std::string_view sql, absl::Span<const Token> tokens, s
   }
   const std::string_view text = sql.substr(tokens[found].begin, tokens[found].end - tokens[found].begin);
   const uint32_t at = CountCharacters(sql.substr(0, tokens[found].begin)) + 1;
-  return {.reason = "PARAMETERS_NOT_SUPPORTED",
+  return {.reason = reasons::kParametersNotSupported,
           .message = absl::StrCat("this ", std::string(command), " takes no parameters, but has a ", std::string(text),
                                   " at character ", at),
           .field = "parameters[0]",
@@ -245,11 +246,11 @@ bool MayCommitItself(const Words& words, size_t first, std::string_view sql) {
 
 OrRefusal<TextFacts> AnalyzeText(const std::string& sql) {
   if (sql.size() > limits::kMaxStatementBytes) {
-    return Refuse("STATEMENT_TOO_LARGE", absl::StrCat("the statement has ", sql.size(), " bytes; at most ",
-                                                      limits::kMaxStatementBytes, " are allowed"));
+    return Refuse(reasons::kStatementTooLarge, absl::StrCat("the statement has ", sql.size(), " bytes; at most ",
+                                                            limits::kMaxStatementBytes, " are allowed"));
   }
   if (sql.find('\0') != std::string::npos) {
-    return Refuse("NUL_BYTE", "the statement has a NUL byte, which PostgreSQL's text can't hold");
+    return Refuse(reasons::kNulByte, "the statement has a NUL byte, which PostgreSQL's text can't hold");
   }
   const OrRefusal<std::vector<Token>> scanned = Scan(sql);
   if (!scanned.ok()) return scanned.refusal();
@@ -259,7 +260,7 @@ OrRefusal<TextFacts> AnalyzeText(const std::string& sql) {
   size_t first = 0;
   while (first < words.size() && words.Text(first) == ";") ++first;
   if (first == words.size()) {
-    return Refuse("EMPTY_STATEMENT",
+    return Refuse(reasons::kEmptyStatement,
                   sql.empty() ? "the statement is empty" : "the statement holds nothing but blanks and comments");
   }
 
@@ -270,19 +271,20 @@ OrRefusal<TextFacts> AnalyzeText(const std::string& sql) {
                                [](const Token& token) { return token.kind == TokenKind::kParameter; });  // $0 too
   const bool owns_parameters = OwnsItsParameters(words, first);
   if (facts.placeholders.count() > 0 && facts.numbered && !owns_parameters) {
-    return Refuse("MIXED_PLACEHOLDERS", absl::StrCat("the statement has both ? and $", highest,
-                                                     "; use one of them (a ? that is an operator is written \?\?)"));
+    return Refuse(reasons::kMixedPlaceholders,
+                  absl::StrCat("the statement has both ? and $", highest,
+                               "; use one of them (a ? that is an operator is written \?\?)"));
   }
   facts.parameter_count = facts.placeholders.count() > 0 ? facts.placeholders.count() : (owns_parameters ? 0 : highest);
   if (facts.parameter_count > limits::kMaxParameters) {
-    return Refuse("TOO_MANY_PARAMETERS",
+    return Refuse(reasons::kTooManyParameters,
                   absl::StrCat("the statement has more than ", limits::kMaxParameters, " parameters"));
   }
 
   const std::string bound = facts.placeholders.empty() ? sql : facts.placeholders.Render(sql);
   const std::optional<Syntax> syntax = MayBeParsed(sql, tokens) ? ParseAnyNotation(bound) : std::nullopt;
   if (syntax ? syntax->statements > 1 : HoldsSeveralStatements(words)) {
-    return Refuse("MULTIPLE_STATEMENTS",
+    return Refuse(reasons::kMultipleStatements,
                   "the text holds several statements: send one a call, or all of them with ExecuteBatch (`atomic` for "
                   "all or nothing)");
   }
@@ -308,7 +310,7 @@ OrRefusal<TextFacts> AnalyzeText(const std::string& sql) {
 std::optional<Refusal> CheckParameterCount(std::string_view sql, const TextFacts& facts, int given) {
   if (given > limits::kMaxParameters) {
     return Refusal{
-        .reason = "TOO_MANY_PARAMETERS",
+        .reason = reasons::kTooManyParameters,
         .message = absl::StrCat(given, " parameters were given; PostgreSQL takes at most ", limits::kMaxParameters),
         .field = "parameters"};
   }
@@ -327,13 +329,13 @@ std::optional<Refusal> CheckParameterCount(std::string_view sql, const TextFacts
   } else if (given > wanted && !facts.numbered && std::count(sql.begin(), sql.end(), '?') > wanted) {
     absl::StrAppend(&message, "; a ? in a string, a name or a comment is not a placeholder");
   }
-  return Refusal{.reason = "PARAMETER_COUNT", .message = std::move(message), .field = "parameters"};
+  return Refusal{.reason = reasons::kParameterCount, .message = std::move(message), .field = "parameters"};
 }
 
 std::optional<Refusal> CheckExpression(const TextFacts& facts, int index) {
   if (!facts.numbered) return std::nullopt;
   return Refusal{
-      .reason = "EXPRESSION_WITH_NUMBERED_PARAMETERS",
+      .reason = reasons::kExpressionWithNumberedParameters,
       .message = "an expression takes the place of a ?; in a statement with $1, $2… write the expression into the text",
       .field = absl::StrCat("parameters[", index, "]")};
 }

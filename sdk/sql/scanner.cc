@@ -8,6 +8,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
+#include "engine_db/reasons.h"
 
 namespace engine::db::sql {
 namespace {
@@ -135,7 +136,7 @@ std::string_view SqlStateOf(std::string_view message) {
 }
 
 Refusal ScanError(const PgQueryError& error) {
-  return {.reason = "SYNTAX_ERROR",
+  return {.reason = reasons::kSyntaxError,
           .message = std::string(WithoutQuotation(error.message)),
           .field = {},
           .sqlstate = SqlStateOf(error.message),
@@ -173,7 +174,7 @@ OrRefusal<std::vector<Token>> ScanAsIs(const std::string& sql) {
   if (result.error != nullptr) return ScanError(*result.error);
   std::optional<std::vector<Token>> tokens = ReadTokens(sql, result.pbuf);
   if (!tokens) {
-    return Refusal{.reason = "SCANNER",
+    return Refusal{.reason = reasons::kScanner,
                    .message = "the SQL scanner's result is malformed",
                    .field = {},
                    .sqlstate = kInternalError};
@@ -198,7 +199,7 @@ void RewriteNumber(char* word, size_t length) {
 OrRefusal<std::vector<Token>> Scan(const std::string& sql) {
   if (RepeatedWork(sql) > kMaxRepeatedWork) {
     return Refusal{
-        .reason = "STATEMENT_TOO_COMPLEX",
+        .reason = reasons::kStatementTooComplex,
         .message =
             "the statement has thousands of operator characters in a row; if they are data, send them as a parameter"};
   }

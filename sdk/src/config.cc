@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "engine_db/reasons.h"
 #include "sdk/common/connection_text.h"
 #include "sdk/common/limits.h"
 #include "sdk/common/utf8.h"
@@ -41,7 +42,7 @@ ErrorInfo error_info(const Faults& faults) {
   info.kind = ErrorKind::kInvalidRequest;
   info.outcome = Outcome::kNotExecuted;
   info.phase = Phase::kValidating;
-  info.reason = "INVALID_CONFIGURATION";
+  info.reason = reasons::kInvalidConfiguration;
   info.field = faults.front().field;
   info.message = all_faults(faults);
   return info;

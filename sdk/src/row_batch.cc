@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "engine_db/error.h"
+#include "engine_db/reasons.h"
 #include "sdk/common/utf8.h"
 #include "sdk/src/time_text.h"
 
@@ -22,10 +23,10 @@ constexpr uint32_t kDateOid = 1082;
 constexpr uint32_t kTimestampOid = 1114;
 constexpr uint32_t kTimestamptzOid = 1184;
 
-[[noreturn]] void throw_request_error(std::string reason, std::string field, std::string message) {
+[[noreturn]] void throw_request_error(std::string_view reason, std::string field, std::string message) {
   ErrorInfo info;
   info.kind = ErrorKind::kInvalidRequest;
-  info.reason = std::move(reason);
+  info.reason = reason;
   info.field = std::move(field);
   info.message = std::move(message);
   throw DatabaseRequestError(std::move(info));
@@ -51,7 +52,7 @@ bool equal_but_for_case(std::string_view a, std::string_view b) {
       break;
     }
   }
-  throw_request_error("UNKNOWN_COLUMN", std::string(name), std::move(message));
+  throw_request_error(reasons::kUnknownColumn, std::string(name), std::move(message));
 }
 
 [[noreturn]] void throw_ambiguous_column(std::string_view name, const std::vector<Column>& columns) {
@@ -63,7 +64,7 @@ bool equal_but_for_case(std::string_view a, std::string_view b) {
     first = false;
   }
   message += "): read them by index, or tell them apart with AS";
-  throw_request_error("AMBIGUOUS_COLUMN", std::string(name), std::move(message));
+  throw_request_error(reasons::kAmbiguousColumn, std::string(name), std::move(message));
 }
 
 // What a column of from_rows() keeps its values in.
@@ -242,7 +243,7 @@ const Schema& RowBatch::schema() const {
 
 Row RowBatch::at(size_t index) const {
   if (index >= row_count_) {
-    throw_request_error("NO_SUCH_ROW", "",
+    throw_request_error(reasons::kNoSuchRow, "",
                         "there is no row " + std::to_string(index) + ": the result has " + std::to_string(row_count_) +
                             " (the first is row 0)");
   }
@@ -250,7 +251,7 @@ Row RowBatch::at(size_t index) const {
 }
 
 void Row::throw_no_column(int64_t column) const {
-  throw_request_error("NO_SUCH_COLUMN", "",
+  throw_request_error(reasons::kNoSuchColumn, "",
                       "there is no column " + std::to_string(column) + ": the result has " + std::to_string(size()) +
                           " (the first is column 0)");
 }
@@ -421,17 +422,17 @@ void Cell::throw_mismatch(const char* wanted) const {
   std::string message = "column " + in_quotes(column().name) + " (" + column().type_name + ") holds " +
                         std::string(db::to_string(kind())) + ", not " + wanted;
   if (is_null()) message += ": read it as a std::optional, or ask is_null()";
-  throw_request_error("WRONG_TYPE", column().name, std::move(message));
+  throw_request_error(reasons::kWrongType, column().name, std::move(message));
 }
 
 void Cell::throw_null_element() const {
-  throw_request_error("WRONG_TYPE", column().name,
+  throw_request_error(reasons::kWrongType, column().name,
                       "column " + in_quotes(column().name) + " (" + column().type_name +
                           ") holds an array with NULL in it: read its elements as std::optional");
 }
 
 void Cell::throw_out_of_range(const char* wanted) const {
-  throw_request_error("OUT_OF_RANGE", column().name,
+  throw_request_error(reasons::kOutOfRange, column().name,
                       "column " + in_quotes(column().name) + " (" + column().type_name + ") holds a " +
                           std::string(db::to_string(kind())) + " that does not fit " + wanted);
 }

@@ -13,6 +13,7 @@
 #ifndef ENGINE_DB_SERVER_BASE_FAILURE_H_
 #define ENGINE_DB_SERVER_BASE_FAILURE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -37,6 +38,7 @@ enum class ErrorKind : uint8_t {
   kTransaction,
   kInvalidRequest,
 };
+inline constexpr size_t kErrorKindCount = 6;
 
 enum class Outcome : uint8_t {
   kUnspecified,

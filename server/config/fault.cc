@@ -1,7 +1,7 @@
 #include "server/config/fault.h"
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 
 namespace engine::db::config {
 
@@ -17,13 +17,13 @@ absl::Status FaultsError(const std::vector<Fault>& faults) {
     }
     absl::StrAppend(&message, i > 0 ? "; " : "", line);
   }
-  return InvalidRequest(faults.front().field, "INVALID_CONFIG", message);
+  return InvalidRequest(faults.front().field, Reason::kInvalidConfig, message);
 }
 
 absl::Status FaultsReport(const std::string& title, const std::vector<Fault>& faults) {
   std::string message = title;
   for (const Fault& fault : faults) absl::StrAppend(&message, "\n  ", fault.field, ": ", fault.expected);
-  return InvalidRequest(faults.front().field, "INVALID_CONFIG", message);
+  return InvalidRequest(faults.front().field, Reason::kInvalidConfig, message);
 }
 
 }  // namespace engine::db::config

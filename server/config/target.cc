@@ -11,7 +11,7 @@
 #include "sdk/common/limits.h"
 #include "sdk/common/reference.h"
 #include "sdk/common/utf8.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 
 namespace engine::db::config {
 namespace {
@@ -151,16 +151,15 @@ absl::StatusOr<std::string> TargetSettings::ReadPassword() const {
   common::Resolved content = common::read_secret_file(password_file);
   const bool nul = content.text.find('\0') != std::string::npos;
   if (content.faults.empty() && !nul && common::is_utf8(content.text)) return std::move(content.text);
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_CONNECTION);
-  detail.set_phase(v1::PHASE_CONNECTING);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_reason("PASSWORD_FILE");
-  detail.set_message(absl::StrCat("the password's file of the data source cannot be used: ",
-                                  nul                      ? "it contains a NUL byte"
-                                  : content.faults.empty() ? "it is not UTF-8"
-                                                           : content.faults.front()));
-  return MakeError(absl::StatusCode::kFailedPrecondition, std::move(detail));
+  const std::string fault = nul                      ? "it contains a NUL byte"
+                            : content.faults.empty() ? "it is not UTF-8"
+                                                     : content.faults.front();
+  return ToStatus({.code = absl::StatusCode::kFailedPrecondition,
+                   .reason = Reason::kPasswordFile,
+                   .kind = ErrorKind::kConnection,
+                   .phase = Phase::kConnecting,
+                   .outcome = Outcome::kNotExecuted,
+                   .message = absl::StrCat("the password's file of the data source cannot be used: ", fault)});
 }
 
 TargetSettings CheckTarget(const v1::ConnectionConfig& config, std::vector<Fault>& faults) {

@@ -16,8 +16,8 @@ using prometheus::Gauge;
 using prometheus::Histogram;
 using prometheus::Registry;
 
-constexpr std::array<std::string_view, v1::ErrorKind_ARRAYSIZE> kResultNames = {
-    "ok", "connection", "execution", "timeout", "transaction", "invalid_request"};
+constexpr std::array<std::string_view, kErrorKindCount> kResultNames = {"ok",      "connection",  "execution",
+                                                                        "timeout", "transaction", "invalid_request"};
 constexpr std::array<std::string_view, kCloseReasonCount> kCloseReasonNames = {"idle", "lost", "unclean", "retired",
                                                                                "pool_closed"};
 constexpr std::array<std::string_view, kConclusionCount> kConclusionNames = {"committed", "rolled_back", "expired",
@@ -42,7 +42,7 @@ Family<Histogram>& AddHistogram(Registry& registry, const char* name, const char
 
 }  // namespace
 
-void MethodMetrics::Finished(absl::Duration elapsed, v1::ErrorKind kind) const {
+void MethodMetrics::Finished(absl::Duration elapsed, ErrorKind kind) const {
   duration_seconds_->Observe(absl::ToDoubleSeconds(elapsed));
   by_result_[static_cast<size_t>(kind)]->Increment();
 }

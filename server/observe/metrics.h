@@ -27,19 +27,22 @@
 #include "prometheus/gauge.h"
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
+#include "server/base/failure.h"
 
 namespace engine::db::observe {
 
 // How the calls of one method went.
 class MethodMetrics {
  public:
-  // Counts a call that took `elapsed`. ERROR_KIND_UNSPECIFIED: it succeeded.
-  void Finished(absl::Duration elapsed, v1::ErrorKind kind) const;
+  // Counts a call that took `elapsed`. kUnspecified: it succeeded.
+  void Finished(absl::Duration elapsed, ErrorKind kind) const;
+  // For code that has not moved to ErrorKind yet.
+  void Finished(absl::Duration elapsed, v1::ErrorKind kind) const { Finished(elapsed, static_cast<ErrorKind>(kind)); }
 
  private:
   friend class Metrics;
-  prometheus::Histogram* duration_seconds_ = nullptr;                         // engine_db_call_duration_seconds
-  std::array<prometheus::Counter*, v1::ErrorKind_ARRAYSIZE> by_result_ = {};  // engine_db_calls_total
+  prometheus::Histogram* duration_seconds_ = nullptr;                 // engine_db_call_duration_seconds
+  std::array<prometheus::Counter*, kErrorKindCount> by_result_ = {};  // engine_db_calls_total
 };
 
 // Why a backend was closed.

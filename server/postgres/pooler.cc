@@ -5,7 +5,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/postgres/control_connection.h"
 
 namespace engine::db::postgres {
@@ -31,15 +31,14 @@ bool SharesConnections(const ConnectParameters& parameters, pqxx::nontransaction
   return shared.ok() ? *shared : ProcessId(session) != own;
 }
 
-absl::Status Refused(const ConnectParameters& parameters, const char* reason, const char* why, const char* hint) {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_CONNECTION);
-  detail.set_phase(v1::PHASE_CONNECTING);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_reason(reason);
-  detail.set_message(absl::StrCat("can't work with ", parameters.target_name(), ": ", why));
-  detail.set_hint(hint);
-  return MakeError(absl::StatusCode::kFailedPrecondition, std::move(detail));
+absl::Status Refused(const ConnectParameters& parameters, Reason reason, const char* why, const char* hint) {
+  return ToStatus({.code = absl::StatusCode::kFailedPrecondition,
+                   .reason = reason,
+                   .kind = ErrorKind::kConnection,
+                   .phase = Phase::kConnecting,
+                   .outcome = Outcome::kNotExecuted,
+                   .message = absl::StrCat("can't work with ", parameters.target_name(), ": ", why),
+                   .hint = hint});
 }
 
 }  // namespace
@@ -48,7 +47,7 @@ absl::Status CheckPooler(const ConnectParameters& parameters, pqxx::nontransacti
   if (ProcessId(session) == session.conn().backendpid()) return absl::OkStatus();
   if (SharesConnections(parameters, session)) {
     return Refused(
-        parameters, "TRANSACTION_POOLER",
+        parameters, Reason::kTransactionPooler,
         "behind this address is a pooler (PgBouncer, Supavisor, RDS Proxy...) that gives the transactions of "
         "one session to different server connections, so that prepared statements and session settings are "
         "lost or meet other clients",
@@ -62,7 +61,7 @@ absl::Status CheckPooler(const ConnectParameters& parameters, pqxx::nontransacti
       "AND current_setting('DateStyle') LIKE 'ISO%'");
   if (settings[0][0].as<bool>()) return absl::OkStatus();
   return Refused(
-      parameters, "POOLER_DROPS_SETTINGS",
+      parameters, Reason::kPoolerDropsSettings,
       "the pooler behind this address does not pass on the settings that the gateway logs in with (options), "
       "and the role's or the database's own write values in another form",
       "connect to PostgreSQL itself, or give the role standard_conforming_strings = on, IntervalStyle = "

@@ -3,16 +3,15 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <string>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/carried.h"
+#include "server/base/failure.h"
 #include "server/base/text.h"
 #include "server/postgres/condition_name.h"
 #include "server/postgres/hidden_values.h"
@@ -70,15 +69,6 @@ bool IsOfRawParser(std::string_view file) {
   return file == "scan.l" || file == "scan.c" || file == "gram.y" || file == "gram.c";
 }
 
-// What a command names is looked up before it begins; what its functions name is reported with their context. (An
-// error of an index expression's own, while the index is built, has none of these SQLSTATEs: all that it calls is
-// immutable.)
-bool IsRefusedByName(std::string_view sqlstate, std::string_view context) {
-  constexpr std::array<std::string_view, 10> kStates = {"0A000", "25001", "3F000", "42501", "42703",
-                                                        "42704", "42710", "42809", "42P01", "42P07"};
-  return context.empty() && std::find(kStates.begin(), kStates.end(), sqlstate) != kStates.end();
-}
-
 // Where a transaction fails when everything in it had worked: the check for serializability, and a foreign server that
 // was told to commit (postgres_fdw names the command that failed).
 bool IsAtCommit(std::string_view routine, std::string_view context) {
@@ -86,28 +76,8 @@ bool IsAtCommit(std::string_view routine, std::string_view context) {
          context.find("COMMIT TRANSACTION") != std::string_view::npos;
 }
 
-// What to do about it, where PostgreSQL does not say it.
-std::string_view HintFor(std::string_view sqlstate) {
-  if (sqlstate == "25P02") return "roll back, or roll back to a savepoint; nothing else runs in a failed transaction";
-  if (sqlstate == "25006") return "connect to the server that takes writes, or leave read_only out";
-  if (sqlstate == "26000" || sqlstate == "42P05") {
-    return "if a connection pooler stands before PostgreSQL, let it pool sessions, or connect past it";
-  }
-  if (sqlstate == "40001" || sqlstate == "40P01") return "repeat it: another transaction was in its way";
-  if (sqlstate == "40003" || sqlstate == "08007") return "look whether it took effect before repeating it";
-  if (sqlstate == "42501") return "grant the role what it needs, or use another data source";
-  if (sqlstate == "53100") return "the server's disk is full: nothing can be written until there is room";
-  if (sqlstate == "53200") return "the server is out of memory: ask for less, or lower work_mem";
-  if (sqlstate == "53400") return "a limit of the server's configuration was reached (temp_file_limit or the like)";
-  if (sqlstate == "55P03") return "another transaction holds the lock: repeat it later, or raise lock_timeout";
-  if (sqlstate == "57014") {
-    return "neither the caller nor the gateway cancelled it: statement_timeout did, or pg_cancel_backend()";
-  }
-  return "";
-}
-
 Shown WithoutText(std::string_view sqlstate) {
-  const std::string_view hint = HintFor(sqlstate);
+  const std::string_view hint = ConsequenceOf(sqlstate).hint;
   return {absl::StrCat(ConditionName(sqlstate), " (PostgreSQL's message is not shown, since it may hold data)"),
           absl::StrCat(ToAbsl(hint), hint.empty() ? "" : "; ",
                        "PostgreSQL's own log has the message, and the gateway's has it with errorDetail: log")};
@@ -131,21 +101,20 @@ Shown WhatToShow(const PGresult& result, std::string_view sqlstate, MessageKind 
   return {std::move(message), std::string(hint)};
 }
 
-void SetNames(const PGresult& result, size_t limit, v1::DatabaseError& detail) {
-  detail.set_constraint_name(Clipped(ErrorField(result, PG_DIAG_CONSTRAINT_NAME), limit));
-  detail.set_schema_name(Clipped(ErrorField(result, PG_DIAG_SCHEMA_NAME), limit));
-  detail.set_table_name(Clipped(ErrorField(result, PG_DIAG_TABLE_NAME), limit));
-  detail.set_column_name(Clipped(ErrorField(result, PG_DIAG_COLUMN_NAME), limit));
-  detail.set_data_type_name(Clipped(ErrorField(result, PG_DIAG_DATATYPE_NAME), limit));
+void SetNames(const PGresult& result, size_t limit, Failure& failure) {
+  failure.constraint_name = Clipped(ErrorField(result, PG_DIAG_CONSTRAINT_NAME), limit);
+  failure.schema_name = Clipped(ErrorField(result, PG_DIAG_SCHEMA_NAME), limit);
+  failure.table_name = Clipped(ErrorField(result, PG_DIAG_TABLE_NAME), limit);
+  failure.column_name = Clipped(ErrorField(result, PG_DIAG_COLUMN_NAME), limit);
+  failure.data_type_name = Clipped(ErrorField(result, PG_DIAG_DATATYPE_NAME), limit);
 }
 
 // What the author of a function wrote waits for whoever knows the parameters.
 void AttachRaised(const PGresult& result, absl::Status& status) {
-  v1::DatabaseError raised;
-  raised.set_message(Clipped(ErrorField(result, PG_DIAG_MESSAGE_PRIMARY), kMaxSearchedBytes));
-  raised.set_hint(Clipped(ErrorField(result, PG_DIAG_MESSAGE_HINT), kMaxSearchedBytes));
+  Failure raised = {.message = Clipped(ErrorField(result, PG_DIAG_MESSAGE_PRIMARY), kMaxSearchedBytes),
+                    .hint = Clipped(ErrorField(result, PG_DIAG_MESSAGE_HINT), kMaxSearchedBytes)};
   SetNames(result, kMaxSearchedBytes, raised);
-  status.SetPayload(kRaisedUrl, absl::Cord(raised.SerializeAsString()));
+  Carry(kRaisedUrl, std::move(raised), status);
 }
 
 std::string Hidden(const std::string& text, absl::Span<const std::string_view> values, std::string_view sql,
@@ -170,10 +139,18 @@ absl::Status StatusOfResult(const PGresult& result, std::string_view sql, const 
   const bool is_in_value = !ErrorField(result, PG_DIAG_CONTEXT).empty() && IsOfRawParser(file) && !MakesFunction(sql);
   const std::string_view position = is_in_value ? std::string_view() : ErrorField(result, PG_DIAG_STATEMENT_POSITION);
   const std::string_view routine = ErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+  const std::string_view context = ErrorField(result, PG_DIAG_CONTEXT);
   Consequence consequence = ConsequenceOf(sqlstate);
-  const bool stale_plan = MeansStalePlan(sqlstate, primary, routine);
-  if (stale_plan) {
-    consequence = {.code = StatusCode::kAborted, .outcome = v1::OUTCOME_NOT_EXECUTED, .retryable = true};
+  // Names are looked up before a command begins; what its functions name is reported with their context. (An error of
+  // an index expression's own, while the index is built, has none of these SQLSTATEs: all that it calls is immutable.)
+  const bool refused_by_name = consequence.of_names && context.empty();
+  const Cause stale_plan = StalePlanCause(sqlstate, primary, routine);
+  if (stale_plan != Cause::kOther) {
+    consequence = {.code = StatusCode::kAborted,
+                   .outcome = Outcome::kNotExecuted,
+                   .retryable = true,
+                   .cause = stale_plan,
+                   .hint = consequence.hint};
   } else if (texts.logged) {
     LogWholeError(result, sql, texts);
   }
@@ -182,28 +159,29 @@ absl::Status StatusOfResult(const PGresult& result, std::string_view sql, const 
   const MessageKind kind = is_fatal ? MessageKind::kQuotesNames : KindOfMessage({sqlstate, file, routine});
   const Shown shown = WhatToShow(result, sqlstate, kind, sql);
 
-  v1::DatabaseError detail;
-  detail.set_kind(consequence.kind);
-  const std::string_view context = ErrorField(result, PG_DIAG_CONTEXT);
-  detail.set_phase(IsAtCommit(routine, context)         ? v1::PHASE_COMMITTING
-                   : IsRefusedByName(sqlstate, context) ? v1::PHASE_VALIDATING
-                                                        : v1::PHASE_EXECUTING);
-  detail.set_outcome(consequence.outcome);
-  detail.set_retryable(consequence.retryable);
-  detail.set_sqlstate(std::string(sqlstate));
-  detail.set_reason(std::string(stale_plan ? "STALE_PLAN" : kPostgresError));
-  detail.set_message(Clipped(shown.message, kMaxMessageBytes));
-  if (detail.message().empty()) detail.set_message("PostgreSQL refused the statement without a message");
-  detail.set_hint(Clipped(shown.hint.empty() ? HintFor(sqlstate) : shown.hint, kMaxHintBytes));
+  Failure failure = {.code = consequence.code,
+                     .reason = stale_plan != Cause::kOther ? Reason::kStalePlan : Reason::kPostgresqlError,
+                     .kind = consequence.kind,
+                     .phase = IsAtCommit(routine, context) ? Phase::kCommitting
+                              : refused_by_name            ? Phase::kValidating
+                                                           : Phase::kExecuting,
+                     .outcome = consequence.outcome,
+                     .cause = consequence.cause,
+                     .retryable = consequence.retryable,
+                     .transaction_usable = false,
+                     .sqlstate = std::string(sqlstate),
+                     .message = Clipped(shown.message, kMaxMessageBytes),
+                     .hint = Clipped(shown.hint.empty() ? consequence.hint : shown.hint, kMaxHintBytes)};
+  if (failure.message.empty()) failure.message = "PostgreSQL refused the statement without a message";
   uint32_t at = 0;
-  if (absl::SimpleAtoi(ToAbsl(position), &at)) detail.set_position(at);
-  if (kind != MessageKind::kAuthored && kind != MessageKind::kData) SetNames(result, kMaxNameBytes, detail);
+  if (absl::SimpleAtoi(ToAbsl(position), &at)) failure.position = at;
+  if (kind != MessageKind::kAuthored && kind != MessageKind::kData) SetNames(result, kMaxNameBytes, failure);
   // A value that is refused while parameters are bound: the context's last line says whose.
   int parameter = position.empty() ? ParameterNumberIn(context.substr(context.rfind('\n') + 1)) : 0;
   if (parameter == 0 && sqlstate.substr(0, 2) == "42") parameter = ParameterNumberIn(primary);
-  if (parameter > 0) detail.set_field(absl::StrCat("$", parameter));
+  if (parameter > 0) failure.field = absl::StrCat("$", parameter);
 
-  absl::Status status = MakeError(consequence.code, std::move(detail));
+  absl::Status status = ToStatus(std::move(failure));
   // The session is over, even if the link should not be closed yet.
   if (is_fatal) return LinkLost(status);
   if (kind == MessageKind::kAuthored && !texts.hides_raised) AttachRaised(result, status);
@@ -212,26 +190,25 @@ absl::Status StatusOfResult(const PGresult& result, std::string_view sql, const 
 
 absl::Status WithoutValues(const absl::Status& status, absl::Span<const std::string_view> values,
                            std::string_view sql) {
-  const auto payload = status.GetPayload(kRaisedUrl);
-  v1::DatabaseError raised;
-  if (!payload || !raised.ParseFromString(std::string(*payload))) {
-    return WithDetail(status, [&](v1::DatabaseError& detail) {
-      detail.set_message(HideValues(detail.message(), values, sql, Search::kWhole));
-      detail.set_hint(HideValues(detail.hint(), values, sql, Search::kWhole));
+  const auto* raised = FindCarried<Failure>(kRaisedUrl, status);
+  if (raised == nullptr) {
+    return WithFailure(status, [&](Failure& failure) {
+      failure.message = HideValues(failure.message, values, sql, Search::kWhole);
+      failure.hint = HideValues(failure.hint, values, sql, Search::kWhole);
     });
   }
   const auto hidden = [&](const std::string& text, size_t limit = kMaxNameBytes) {
     return Hidden(text, values, sql, limit);
   };
-  absl::Status shown = WithDetail(status, [&](v1::DatabaseError& detail) {
-    detail.set_message(hidden(raised.message(), kMaxMessageBytes));
-    detail.set_hint(raised.hint().empty() ? std::string(HintFor(detail.sqlstate()))
-                                          : hidden(raised.hint(), kMaxHintBytes));
-    detail.set_constraint_name(hidden(raised.constraint_name()));
-    detail.set_schema_name(hidden(raised.schema_name()));
-    detail.set_table_name(hidden(raised.table_name()));
-    detail.set_column_name(hidden(raised.column_name()));
-    detail.set_data_type_name(hidden(raised.data_type_name()));
+  absl::Status shown = WithFailure(status, [&](Failure& failure) {
+    failure.message = hidden(raised->message, kMaxMessageBytes);
+    failure.hint =
+        raised->hint.empty() ? std::string(ConsequenceOf(failure.sqlstate).hint) : hidden(raised->hint, kMaxHintBytes);
+    failure.constraint_name = hidden(raised->constraint_name);
+    failure.schema_name = hidden(raised->schema_name);
+    failure.table_name = hidden(raised->table_name);
+    failure.column_name = hidden(raised->column_name);
+    failure.data_type_name = hidden(raised->data_type_name);
   });
   shown.ErasePayload(kRaisedUrl);
   return shown;

@@ -7,8 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
-#include "server/postgres/sqlstate.h"
+#include "server/base/failure.h"
 
 namespace engine::db::postgres {
 namespace {
@@ -91,15 +90,15 @@ void CollectedResult::OnEnd(const absl::StatusOr<Completion>& end) {
     response_.clear_column_batch();
   }
   // A link that broke leaves more in doubt than the size of a result.
-  if (overflowed_ && (end.ok() || ErrorDetail(end.status()).reason() != kLinkLost)) {
-    v1::DatabaseError detail;
-    detail.set_kind(v1::ERROR_KIND_EXECUTION);
-    detail.set_phase(v1::PHASE_EXECUTING);
-    detail.set_reason(std::string(kResultTooLarge));
-    detail.set_outcome(end.ok() ? v1::OUTCOME_COMMITTED : v1::OUTCOME_ROLLED_BACK);
-    detail.set_message(absl::StrCat("the result is larger than a unary call returns (", limits_.rows, " rows or ",
-                                    limits_.bytes, " bytes): call ExecuteStream, or add a LIMIT"));
-    end_(MakeError(absl::StatusCode::kResourceExhausted, std::move(detail)));
+  if (overflowed_ && ReasonOf(end.status()) != Reason::kLinkLost) {
+    end_(
+        ToStatus({.code = absl::StatusCode::kResourceExhausted,
+                  .reason = Reason::kResultTooLarge,
+                  .kind = ErrorKind::kExecution,
+                  .phase = Phase::kExecuting,
+                  .outcome = end.ok() ? Outcome::kCommitted : Outcome::kRolledBack,
+                  .message = absl::StrCat("the result is larger than a unary call returns (", limits_.rows, " rows or ",
+                                          limits_.bytes, " bytes): call ExecuteStream, or add a LIMIT")}));
     return;
   }
   if (!end.ok()) {
@@ -150,9 +149,9 @@ Flow StreamedResult::WriteMessage() {
 
 void StreamedResult::OnEnd(const absl::StatusOr<Completion>& end) {
   if (!end.ok()) {
-    end_(WithDetail(end.status(), [&](v1::DatabaseError& detail) {
-      if (encoder_.has_value()) detail.set_rows_delivered(encoder_->total_rows() - encoder_->rows());
-      if (detail.rows_delivered() > 0) detail.set_phase(v1::PHASE_STREAMING);
+    end_(WithFailure(end.status(), [&](Failure& failure) {
+      if (encoder_.has_value()) failure.rows_delivered = encoder_->total_rows() - encoder_->rows();
+      if (failure.rows_delivered > 0) failure.phase = Phase::kStreaming;
     }));
     return;
   }

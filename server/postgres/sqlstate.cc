@@ -1,11 +1,13 @@
 #include "server/postgres/sqlstate.h"
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
+#include <string>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
 #include "server/base/text.h"
 #include "server/postgres/hidden_values.h"
 #include "server/postgres/message_text.h"
@@ -46,54 +48,164 @@ std::string_view LoginHintFor(std::string_view sqlstate, std::string_view text) 
   return "";
 }
 
+// A row is a SQLSTATE, or a class (its first two characters) for those of it that have no row of their own. Sorted.
+struct Row {
+  std::string_view sqlstate;
+  Consequence consequence;
+};
+
+constexpr std::string_view kConflictHint = "repeat it: another transaction was in its way";
+constexpr std::string_view kUnknownHint = "look whether it took effect before repeating it";
+constexpr std::string_view kPoolerHint =
+    "if a connection pooler stands before PostgreSQL, let it pool sessions, or connect past it";
+
+// The statement is in order, but something that it found is not as it should be: a row, an object's state, what a
+// function of the application's insists on.
+constexpr Consequence kStateFound = {.code = StatusCode::kFailedPrecondition};
+constexpr Consequence kTransactionState = {.code = StatusCode::kFailedPrecondition, .kind = ErrorKind::kTransaction};
+// A server behind this one, a foreign one or one that a function asks, could not be reached, or went away.
+constexpr Consequence kUnreachable = {
+    .code = StatusCode::kUnavailable, .kind = ErrorKind::kConnection, .retryable = true};
+constexpr Consequence kConnectionBroke = {
+    .code = StatusCode::kUnknown, .kind = ErrorKind::kConnection, .outcome = Outcome::kUnknown};
+constexpr Consequence kInDoubt = {
+    .code = StatusCode::kUnknown, .kind = ErrorKind::kTransaction, .outcome = Outcome::kUnknown, .hint = kUnknownHint};
+constexpr Consequence kConflicted = {.code = StatusCode::kAborted,
+                                     .kind = ErrorKind::kTransaction,
+                                     .retryable = true,
+                                     .cause = Cause::kConflict,
+                                     .hint = kConflictHint};
+constexpr Consequence kServersFault = {.code = StatusCode::kInternal};
+constexpr Consequence kName = {.of_names = true};
+
+constexpr Consequence OutOf(std::string_view hint) {
+  return {.code = StatusCode::kResourceExhausted, .cause = Cause::kInsufficientResources, .hint = hint};
+}
+
+constexpr auto kRows = std::to_array<Row>({
+    {"02", kStateFound},
+    {"08", kConnectionBroke},
+    {"08001", kUnreachable},
+    {"08004", kUnreachable},
+    {"08007", kInDoubt},
+    {"08P01", kServersFault},
+    {"09", kStateFound},
+    {"0A", {.code = StatusCode::kUnimplemented}},
+    {"0A000", {.code = StatusCode::kUnimplemented, .of_names = true}},
+    {"0B", kTransactionState},
+    {"0L", {.code = StatusCode::kPermissionDenied}},
+    {"20", kStateFound},
+    {"23", kStateFound},
+    {"23505", {.code = StatusCode::kAlreadyExists}},
+    {"24", kStateFound},
+    {"25", kTransactionState},
+    {"25001", {.code = StatusCode::kFailedPrecondition, .kind = ErrorKind::kTransaction, .of_names = true}},
+    {"25006",
+     {.code = StatusCode::kUnavailable,
+      .kind = ErrorKind::kConnection,
+      .outcome = Outcome::kNotExecuted,
+      .retryable = true,
+      .cause = Cause::kReadOnly,
+      .hint = "connect to the server that takes writes, or leave read_only out"}},
+    {"25P02",
+     {.code = StatusCode::kFailedPrecondition,
+      .kind = ErrorKind::kTransaction,
+      .outcome = Outcome::kNotExecuted,
+      .hint = "roll back, or roll back to a savepoint; nothing else runs in a failed transaction"}},
+    {"25P03", kConnectionBroke},
+    {"26000", {.hint = kPoolerHint}},
+    {"27", kStateFound},
+    {"28", {.code = StatusCode::kFailedPrecondition, .cause = Cause::kCredentials}},
+    {"2B", kStateFound},
+    {"2D", kTransactionState},
+    {"2F", kStateFound},
+    {"34", kStateFound},
+    {"38", kStateFound},
+    {"39", kStateFound},
+    {"3B", kTransactionState},
+    {"3D000", {.cause = Cause::kCredentials}},
+    {"3F000", kName},
+    {"40", {.code = StatusCode::kAborted, .kind = ErrorKind::kTransaction}},
+    {"40001", kConflicted},
+    {"40003", kInDoubt},
+    {"40P01", kConflicted},
+    {"42501",
+     {.code = StatusCode::kPermissionDenied,
+      .cause = Cause::kPermissionDenied,
+      .of_names = true,
+      .hint = "grant the role what it needs, or use another data source"}},
+    {"42703", kName},
+    {"42704", kName},
+    {"42710", kName},
+    {"42803", {.cause = Cause::kNotGrouped}},
+    {"42804", {.cause = Cause::kTypeMismatch}},
+    {"42809", kName},
+    {"42883", {.cause = Cause::kTypeMismatch}},
+    {"42P01", kName},
+    {"42P05", {.hint = kPoolerHint}},
+    {"42P07", kName},
+    {"42P08", {.cause = Cause::kUnknownParameterType}},
+    {"42P10", {.cause = Cause::kNotSelected}},
+    {"42P18", {.cause = Cause::kUnknownParameterType}},
+    {"44", kStateFound},
+    {"53", OutOf("")},
+    {"53100", OutOf("the server's disk is full: nothing can be written until there is room")},
+    {"53200", OutOf("the server is out of memory: ask for less, or lower work_mem")},
+    {"53300",
+     {.code = StatusCode::kUnavailable,
+      .kind = ErrorKind::kConnection,
+      .retryable = true,
+      .cause = Cause::kInsufficientResources}},
+    {"53400", OutOf("a limit of the server's configuration was reached (temp_file_limit or the like)")},
+    {"55", kStateFound},
+    {"55P03",
+     {.code = StatusCode::kAborted,
+      .kind = ErrorKind::kTimeout,
+      .retryable = true,
+      .hint = "another transaction holds the lock: repeat it later, or raise lock_timeout"}},
+    {"57", kStateFound},
+    {"57014",
+     {.code = StatusCode::kCancelled,
+      .kind = ErrorKind::kTimeout,
+      .cause = Cause::kCancelled,
+      .hint = "neither the caller nor the gateway cancelled it: statement_timeout did, or pg_cancel_backend()"}},
+    {"57P01", kConnectionBroke},
+    {"57P02", kConnectionBroke},
+    {"57P03", kUnreachable},
+    {"57P04", kConnectionBroke},
+    {"57P05", kConnectionBroke},
+    {"58", kServersFault},
+    {"72000", {.code = StatusCode::kAborted, .retryable = true}},  // the snapshot was too old
+    {"F0", kServersFault},
+    {"HV", kStateFound},
+    {"HV001", {.code = StatusCode::kResourceExhausted}},
+    {"HV00N", kUnreachable},
+    {"P0", kStateFound},
+    {"P0004", kServersFault},
+    {"XX", kServersFault},
+});
+
+constexpr bool IsSorted() {
+  for (size_t i = 1; i < kRows.size(); ++i) {
+    if (!(kRows[i - 1].sqlstate < kRows[i].sqlstate)) return false;
+  }
+  return true;
+}
+static_assert(IsSorted(), "the table is searched by halves");
+
+const Consequence* FindConsequence(std::string_view key) {
+  const auto* row = std::lower_bound(kRows.begin(), kRows.end(), key,
+                                     [](const Row& r, std::string_view wanted) { return r.sqlstate < wanted; });
+  return row != kRows.end() && row->sqlstate == key ? &row->consequence : nullptr;
+}
+
 }  // namespace
 
-Consequence ConsequenceOf(std::string_view sqlstate) {
-  const std::string_view cls = sqlstate.substr(0, 2);
-  const auto is = [sqlstate](auto... codes) { return ((sqlstate == codes) || ...); };
-  const auto in = [cls](auto... classes) { return ((cls == classes) || ...); };
-
-  if (is("40001", "40P01")) {
-    return {.code = StatusCode::kAborted, .kind = v1::ERROR_KIND_TRANSACTION, .retryable = true};
-  }
-  if (is("40003", "08007")) {
-    return {.code = StatusCode::kUnknown, .kind = v1::ERROR_KIND_TRANSACTION, .outcome = v1::OUTCOME_UNKNOWN};
-  }
-  if (in("40")) return {.code = StatusCode::kAborted, .kind = v1::ERROR_KIND_TRANSACTION};
-  // A server behind this one, a foreign one or one that a function asks, could not be reached, or went away.
-  if (is("08001", "08004", "53300", "57P03", "HV00N")) {
-    return {.code = StatusCode::kUnavailable, .kind = v1::ERROR_KIND_CONNECTION, .retryable = true};
-  }
-  if (is("08P01")) return {.code = StatusCode::kInternal};
-  if (in("08") || is("57P01", "57P02", "57P04", "57P05", "25P03")) {
-    return {.code = StatusCode::kUnknown, .kind = v1::ERROR_KIND_CONNECTION, .outcome = v1::OUTCOME_UNKNOWN};
-  }
-  if (is("57014")) return {.code = StatusCode::kCancelled, .kind = v1::ERROR_KIND_TIMEOUT};
-  if (is("55P03")) return {.code = StatusCode::kAborted, .kind = v1::ERROR_KIND_TIMEOUT, .retryable = true};
-  if (is("25006")) {
-    return {.code = StatusCode::kUnavailable,
-            .kind = v1::ERROR_KIND_CONNECTION,
-            .outcome = v1::OUTCOME_NOT_EXECUTED,
-            .retryable = true};
-  }
-  if (is("25P02")) {
-    return {.code = StatusCode::kFailedPrecondition,
-            .kind = v1::ERROR_KIND_TRANSACTION,
-            .outcome = v1::OUTCOME_NOT_EXECUTED};
-  }
-  if (in("25", "0B", "2D", "3B")) return {.code = StatusCode::kFailedPrecondition, .kind = v1::ERROR_KIND_TRANSACTION};
-  if (is("72000")) return {.code = StatusCode::kAborted, .retryable = true};  // the snapshot was too old
-  if (is("HV001") || in("53")) return {.code = StatusCode::kResourceExhausted};
-  if (is("23505")) return {.code = StatusCode::kAlreadyExists};
-  if (is("42501") || in("0L")) return {.code = StatusCode::kPermissionDenied};
-  if (in("0A")) return {.code = StatusCode::kUnimplemented};
-  if (is("P0004") || in("58", "F0", "XX")) return {.code = StatusCode::kInternal};
-  // The statement is in order, but something that it found is not as it should be: a row, an object's state, what a
-  // function of the application's insists on.
-  if (in("02", "09", "20", "23", "24", "27", "28", "2B", "2F", "34", "38", "39", "44", "55", "57", "HV", "P0")) {
-    return {.code = StatusCode::kFailedPrecondition};
-  }
-  return {};
+const Consequence& ConsequenceOf(std::string_view sqlstate) {
+  static constexpr Consequence kOther;
+  if (const Consequence* own = FindConsequence(sqlstate)) return *own;
+  const Consequence* of_class = FindConsequence(sqlstate.substr(0, 2));
+  return of_class != nullptr ? *of_class : kOther;
 }
 
 bool IsPermanentRefusal(std::string_view sqlstate) {
@@ -104,33 +216,40 @@ bool IsPermanentRefusal(std::string_view sqlstate) {
 
 bool MayMeanOldSecret(std::string_view sqlstate) { return sqlstate.substr(0, 2) == "28" || sqlstate == "3D000"; }
 
-bool MeansStalePlan(std::string_view sqlstate, std::string_view message, std::string_view function) {
+Cause StalePlanCause(std::string_view sqlstate, std::string_view message, std::string_view function) {
+  const auto says = [message](std::string_view words) { return message.find(words) != std::string_view::npos; };
+  const auto is = [](bool stale, Cause cause) { return stale ? cause : Cause::kOther; };
   if (sqlstate == "0A000") {
-    return function == "RevalidateCachedQuery" || message.find("cached plan") != std::string_view::npos;
+    return is(function == "RevalidateCachedQuery" || says("cached plan"), Cause::kStalePlan);
   }
   // Found while values are bound: the type of a parameter was dropped since, and perhaps made again.
-  if (sqlstate == "XX000" && (function == "getTypeInputInfo" || function == "getTypeBinaryInputInfo")) return true;
+  if (sqlstate == "XX000") {
+    return is(function == "getTypeInputInfo" || function == "getTypeBinaryInputInfo", Cause::kStalePlan);
+  }
   // A caller may PREPARE, EXECUTE and DEALLOCATE under names of its own.
-  return (sqlstate == "26000" || sqlstate == "42P05") && message.find(kPreparedNames) != std::string_view::npos;
+  return is((sqlstate == "26000" || sqlstate == "42P05") && says(kPreparedNames), Cause::kMissingPlan);
 }
 
 absl::Status LinkLost(const absl::Status& cause) {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_CONNECTION);
-  detail.set_phase(v1::PHASE_EXECUTING);
-  detail.set_outcome(v1::OUTCOME_UNKNOWN);
-  detail.set_reason(std::string(kLinkLost));
-  detail.set_message("the connection to PostgreSQL was lost");
+  Failure failure = {.code = StatusCode::kUnknown,
+                     .reason = Reason::kLinkLost,
+                     .kind = ErrorKind::kConnection,
+                     .phase = Phase::kExecuting,
+                     .outcome = Outcome::kUnknown,
+                     .backend_usable = false,
+                     .transaction_usable = false,
+                     .message = "the connection to PostgreSQL was lost"};
   if (!cause.ok()) {
-    const v1::DatabaseError heard = ErrorDetail(cause);
-    detail.set_sqlstate(heard.sqlstate());
-    if (heard.reason() == kLinkLost) {
-      if (!heard.message().empty()) detail.set_message(heard.message());
-    } else if (!heard.message().empty()) {
-      detail.set_message(absl::StrCat("the connection to PostgreSQL was lost: ", heard.message()));
+    const Failure heard = FailureOf(cause);
+    failure.sqlstate = heard.sqlstate;
+    failure.cause = heard.cause;
+    if (heard.reason == Reason::kLinkLost) {
+      if (!heard.message.empty()) failure.message = heard.message;
+    } else if (!heard.message.empty()) {
+      absl::StrAppend(&failure.message, ": ", heard.message);
     }
   }
-  return MakeError(StatusCode::kUnknown, std::move(detail));
+  return ToStatus(std::move(failure));
 }
 
 absl::Status ConnectFailed(std::string_view target, std::string_view message, std::string_view password) {
@@ -151,19 +270,21 @@ absl::Status ConnectFailed(std::string_view target, std::string_view message, st
   text = text.substr(0, text.find('\n'));
 
   const bool permanent = IsPermanentRefusal(sqlstate);
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_CONNECTION);
-  detail.set_phase(v1::PHASE_CONNECTING);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_retryable(!permanent);
-  detail.set_sqlstate(std::string(sqlstate));
-  detail.set_reason(sqlstate.empty() ? "UNREACHABLE" : "LOGIN_REFUSED");
   const std::array<std::string_view, 1> secrets = {password};
-  detail.set_message(Clipped(absl::StrCat("can't connect to ", ToAbsl(target), ": ",
-                                          HideValues(text.substr(0, kMaxSearchedBytes), secrets, "", Search::kPieces)),
-                             kMaxMessageBytes));
-  detail.set_hint(std::string(LoginHintFor(sqlstate, text)));
-  return MakeError(permanent ? StatusCode::kFailedPrecondition : StatusCode::kUnavailable, std::move(detail));
+  return ToStatus(
+      {.code = permanent ? StatusCode::kFailedPrecondition : StatusCode::kUnavailable,
+       .reason = sqlstate.empty() ? Reason::kUnreachable : Reason::kLoginRefused,
+       .kind = ErrorKind::kConnection,
+       .phase = Phase::kConnecting,
+       .outcome = Outcome::kNotExecuted,
+       .cause = ConsequenceOf(sqlstate).cause,
+       .retryable = !permanent,
+       .backend_usable = false,
+       .sqlstate = std::string(sqlstate),
+       .message = Clipped(absl::StrCat("can't connect to ", ToAbsl(target), ": ",
+                                       HideValues(text.substr(0, kMaxSearchedBytes), secrets, "", Search::kPieces)),
+                          kMaxMessageBytes),
+       .hint = std::string(LoginHintFor(sqlstate, text))});
 }
 
 }  // namespace engine::db::postgres

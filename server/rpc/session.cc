@@ -123,20 +123,20 @@ void Session::StartCall(const std::shared_ptr<v1::SessionRequest>& request, cons
   auto call = std::make_shared<Call>(*this, request, message);
   absl::Status status;
   if (static_cast<size_t>(request->calls_size()) > limits::kMaxCallsInMessage) {
-    status = InvalidRequest("calls", "TOO_MANY_CALLS",
+    status = InvalidRequest("calls", Reason::kTooManyCalls,
                             absl::StrCat("a message holds at most ", limits::kMaxCallsInMessage, " calls"));
   } else if (message.call_case() == v1::SessionCall::CALL_NOT_SET) {
-    status = InvalidRequest("call", "MISSING_CALL", "unknown or missing call type");
+    status = InvalidRequest("call", Reason::kMissingCall, "unknown or missing call type");
   }
   Next next = Next::kNothing;
   {
     absl::MutexLock lock(&mutex_);
     if (status.ok() && !calls_.emplace(message.correlation_id(), call).second) {
-      status = InvalidRequest("correlation_id", "DUPLICATE_CORRELATION_ID",
+      status = InvalidRequest("correlation_id", Reason::kDuplicateCorrelationId,
                               "correlation_id is in use by a call that still runs");
     }
     if (!status.ok()) {
-      *call->reply->mutable_error() = ErrorDetail(status);
+      *call->reply->mutable_error() = ToProto(FailureOf(status));
       next = Send(std::move(call->reply));
     }
   }
@@ -216,7 +216,7 @@ void Session::OnCallDone(Call& call, const absl::Status& status) {
     if (answered) {
       next = WriteOrFinish();
     } else {
-      if (!status.ok()) *call.reply->mutable_error() = ErrorDetail(status);
+      if (!status.ok()) *call.reply->mutable_error() = ToProto(FailureOf(status));
       next = Send(std::move(call.reply));
     }
   }

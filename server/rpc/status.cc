@@ -11,7 +11,7 @@ namespace engine::db::rpc {
 
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  const v1::DatabaseError detail = ErrorDetail(status);
+  const v1::DatabaseError detail = ToProto(FailureOf(status));
 
   google::rpc::ErrorInfo info;
   info.set_reason(detail.reason());

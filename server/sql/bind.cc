@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "sdk/common/expression_text.h"
 #include "sdk/common/limits.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/sql/refusal_status.h"
 #include "server/sql/type_names.h"
 
@@ -23,7 +23,7 @@ using Parameters = google::protobuf::RepeatedPtrField<v1::Value>;
 // Longest text of a number, with its NUL: "-9223372036854775808", "-2.2250738585072014e-308".
 constexpr size_t kNumberBytes = 32;
 
-absl::Status Refuse(int index, std::string_view reason, std::string_view message) {
+absl::Status Refuse(int index, Reason reason, std::string_view message) {
   return InvalidRequest(absl::StrCat("parameters[", index, "]"), reason, message);
 }
 
@@ -50,18 +50,18 @@ absl::StatusOr<TypeReference> TypeOf(const v1::Value& value, int index, const St
   const auto field = [index] { return absl::StrCat("parameters[", index, "].type_name"); };
   if (name.size() > limits::kMaxTypeNameBytes) {
     return InvalidRequest(
-        field(), "TYPE_NAME_TOO_LONG",
+        field(), Reason::kTypeNameTooLong,
         absl::StrCat("the type name has ", name.size(), " bytes; at most ", limits::kMaxTypeNameBytes, " are allowed"));
   }
   std::optional<TypeReference> type = name.find('\0') == std::string::npos ? FindTypeReference(name) : std::nullopt;
   if (!type.has_value()) {
     return InvalidRequest(
-        field(), "UNKNOWN_TYPE",
+        field(), Reason::kUnknownType,
         absl::StrCat("\"", absl::CHexEscape(name),
                      "\" is not the name of a type; write it as in a cast of SQL: integer[], public.mood, \"Mood\""));
   }
   if (!type->cast.empty() && statement.numbered()) {
-    return InvalidRequest(field(), "TYPE_WITH_NUMBERED_PARAMETERS",
+    return InvalidRequest(field(), Reason::kTypeWithNumberedParameters,
                           absl::StrCat("in a statement with $1, $2… a type that is not built in is written into the "
                                        "text: $",
                                        index + 1, absl::CHexEscape(type->cast)));
@@ -179,21 +179,22 @@ absl::StatusOr<BoundStatement> Bind(std::shared_ptr<const Statement> statement, 
     if (value.kind_case() == v1::Value::kExpressionValue) {
       if (const auto refusal = CheckExpression(statement->facts(), i)) return ToStatus(*refusal);
       if (!value.type_name().empty()) {
-        return Refuse(i, "TYPED_EXPRESSION",
+        return Refuse(i, Reason::kTypedExpression,
                       "an expression has its own type: leave type_name empty, or write a cast (?::type)");
       }
       const std::string_view text = common::expression_text(value.expression_value());
-      if (text.empty()) return Refuse(i, "UNKNOWN_EXPRESSION", "the expression is not one of the contract's list");
+      if (text.empty())
+        return Refuse(i, Reason::kUnknownExpression, "the expression is not one of the contract's list");
       bound.expressions.resize(static_cast<size_t>(parameters.size()));
       bound.expressions[static_cast<size_t>(i)] = text;
       continue;
     }
     if (value.kind_case() == v1::Value::KIND_NOT_SET) {
-      return Refuse(i, "NO_VALUE", "the parameter has no value; for SQL's NULL set null_value");
+      return Refuse(i, Reason::kNoValue, "the parameter has no value; for SQL's NULL set null_value");
     }
     if (value.kind_case() == v1::Value::kTextValue &&
         std::memchr(value.text_value().data(), 0, value.text_value().size()) != nullptr) {
-      return Refuse(i, "NUL_BYTE",
+      return Refuse(i, Reason::kNulByte,
                     "the text has a NUL byte, which PostgreSQL's text can't hold; send it as bytes_value");
     }
     absl::StatusOr<TypeReference> type = TypeOf(value, i, *statement);
@@ -208,7 +209,7 @@ absl::StatusOr<BoundStatement> Bind(std::shared_ptr<const Statement> statement, 
   }
   if (bytes > kMaxParameterBytes) {
     return InvalidRequest(
-        "parameters", "PARAMETERS_TOO_LARGE",
+        "parameters", Reason::kParametersTooLarge,
         absl::StrCat("the parameters take ", bytes, " bytes; at most ", kMaxParameterBytes, " are allowed"));
   }
 

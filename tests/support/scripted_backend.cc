@@ -8,7 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/postgres/sqlstate.h"
 
 namespace engine::db::test {
@@ -64,16 +64,17 @@ ResultPtr MakeResult(const Answer& answer) {
 }
 
 absl::Status SqlError(std::string_view sqlstate, std::string_view message) {
-  const postgres::Consequence consequence = postgres::ConsequenceOf(sqlstate);
-  v1::DatabaseError detail;
-  detail.set_kind(consequence.kind);
-  detail.set_phase(v1::PHASE_EXECUTING);
-  detail.set_outcome(consequence.outcome);
-  detail.set_retryable(consequence.retryable);
-  detail.set_reason(std::string(postgres::kPostgresError));
-  detail.set_sqlstate(std::string(sqlstate));
-  detail.set_message(std::string(message));
-  return MakeError(consequence.code, std::move(detail));
+  const postgres::Consequence& consequence = postgres::ConsequenceOf(sqlstate);
+  return ToStatus({.code = consequence.code,
+                   .reason = Reason::kPostgresqlError,
+                   .kind = consequence.kind,
+                   .phase = Phase::kExecuting,
+                   .outcome = consequence.outcome,
+                   .cause = consequence.cause,
+                   .retryable = consequence.retryable,
+                   .transaction_usable = false,
+                   .sqlstate = std::string(sqlstate),
+                   .message = std::string(message)});
 }
 
 Answer Answer::Command(std::string tag, int64_t rows_affected) {
@@ -337,9 +338,8 @@ void ScriptedBackend::FailInFlight(const absl::Status& status) {
   paused_ = false;
   for (InFlight& entry : std::exchange(in_flight_, {})) {
     if (entry.receiver == nullptr) continue;
-    entry.receiver->OnEnd(entry.sent ? status : WithDetail(status, [](v1::DatabaseError& detail) {
-      detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-    }));
+    entry.receiver->OnEnd(
+        entry.sent ? status : WithFailure(status, [](Failure& failure) { failure.outcome = Outcome::kNotExecuted; }));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "client/cpp/src/convert.h"
 #include "client/cpp/src/recovery.h"
 #include "client/cpp/src/transaction_operations.h"
+#include "engine_db/reasons.h"
 #include "engine_db/repeat.h"
 
 namespace engine::db::internal {
@@ -26,7 +27,7 @@ std::shared_ptr<Session> Connection::session() {
     ErrorInfo info;
     info.kind = ErrorKind::kConnection;
     info.outcome = Outcome::kNotExecuted;
-    info.reason = "NOT_CONNECTED";
+    info.reason = reasons::kNotConnected;
     info.message = "the connector is not connected: call connect() first";
     throw_error(std::move(info));
   }
@@ -103,7 +104,7 @@ Async<void> Connection::close() {
 }
 
 void Connection::shut_down() {
-  for (const auto& session : detach_sessions()) session->end("CLOSED", "the connector was destroyed");
+  for (const auto& session : detach_sessions()) session->end(reasons::kClosed, "the connector was destroyed");
 }
 
 std::vector<std::shared_ptr<Session>> Connection::detach_sessions() {
@@ -123,7 +124,7 @@ Scope Connection::scope() {
   const absl::MutexLock lock(&mutex_);
   if (current_ && !current_->ended) return current_->scope;
   if (current_ || beginning_) {
-    throw_error(transaction_error("TRANSACTION_PENDING",
+    throw_error(transaction_error(reasons::kTransactionPending,
                                   "the transaction is just being begun or ended: wait for that first",
                                   Outcome::kNotExecuted));
   }
@@ -143,7 +144,7 @@ Async<void> Connection::begin(const TransactionOptions& options) {
   try {
     const absl::MutexLock lock(&mutex_);
     if (current_ || beginning_) {
-      throw_error(transaction_error("TRANSACTION_ACTIVE",
+      throw_error(transaction_error(reasons::kTransactionActive,
                                     "a transaction is active: commit or roll back before the next begin",
                                     Outcome::kNotExecuted));
     }
@@ -162,8 +163,9 @@ Async<void> Connection::begin(const TransactionOptions& options) {
           if (!error && self->closings_ == closings) {
             self->current_ = std::make_shared<OpenTransaction>(std::move(scope).value());
           } else if (!error) {  // Closed meanwhile.
-            error = make_error(transaction_error(
-                "TRANSACTION_LOST", "the connector was closed while the transaction began", Outcome::kRolledBack));
+            error = make_error(transaction_error(reasons::kTransactionLost,
+                                                 "the connector was closed while the transaction began",
+                                                 Outcome::kRolledBack));
           }
         }
         promise.complete(error ? Completion<void>(error) : Completion<void>(std::monostate{}));
@@ -186,8 +188,9 @@ Async<void> Connection::end(Async<void> (*operation)(const std::shared_ptr<OpenT
     ending = current_;
   }
   if (!ending) {
-    return Async<void>::completed(make_error(transaction_error(
-        "NO_TRANSACTION", std::string(name) + " without begin: no transaction is active", Outcome::kNotExecuted)));
+    return Async<void>::completed(make_error(
+        transaction_error(reasons::kNoTransaction, std::string(name) + " without begin: no transaction is active",
+                          Outcome::kNotExecuted)));
   }
   AsyncPromise<void> promise;
   Async<void> ended = promise.async();

@@ -6,17 +6,18 @@
 #include <variant>
 #include <vector>
 
+#include "engine_db/reasons.h"
 #include "sdk/common/utf8.h"
 
 namespace engine::db::internal {
 namespace {
 
-[[noreturn]] void throw_request_error(std::string reason, std::string field, std::string message) {
+[[noreturn]] void throw_request_error(std::string_view reason, std::string field, std::string message) {
   ErrorInfo info;
   info.kind = ErrorKind::kInvalidRequest;
   info.outcome = Outcome::kNotExecuted;
   info.phase = Phase::kValidating;
-  info.reason = std::move(reason);
+  info.reason = reason;
   info.field = std::move(field);
   info.message = std::move(message);
   throw DatabaseRequestError(std::move(info));
@@ -134,7 +135,7 @@ void write_value(const Value& value, v1::Value& message) {
 uint32_t checked_ms(std::chrono::milliseconds duration, int64_t max, const char* field) {
   if (duration.count() < 0 || duration.count() > max) {
     throw_request_error(
-        "OUT_OF_RANGE", field,
+        reasons::kOutOfRange, field,
         std::string(field) + ": is 0 to " + std::to_string(max) + " ms, not " + std::to_string(duration.count()));
   }
   return static_cast<uint32_t>(duration.count());
@@ -205,11 +206,11 @@ void write(const TransactionOptions& options, v1::TransactionOptions& message) {
 
 void require_text(std::string_view text, std::string_view field) {
   if (text.find('\0') != std::string_view::npos) {
-    throw_request_error("NUL_IN_TEXT", std::string(field),
+    throw_request_error(reasons::kNulInText, std::string(field),
                         std::string(field) + ": has a NUL byte, which PostgreSQL's text can't hold");
   }
   if (!common::is_utf8(text)) {
-    throw_request_error("INVALID_UTF8", std::string(field),
+    throw_request_error(reasons::kInvalidUtf8, std::string(field),
                         std::string(field) + ": is not valid UTF-8; pass other data as Bytes");
   }
 }

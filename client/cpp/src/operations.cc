@@ -8,6 +8,7 @@
 #include "client/cpp/src/convert.h"
 #include "client/cpp/src/operation_call.h"
 #include "client/cpp/src/transaction_operations.h"
+#include "engine_db/reasons.h"
 
 namespace engine::db::internal {
 namespace {
@@ -114,7 +115,7 @@ std::shared_ptr<StreamCall> execute_stream(const Scope& scope, std::string_view 
       info.kind = ErrorKind::kInvalidRequest;
       info.outcome = Outcome::kNotExecuted;
       info.phase = Phase::kValidating;
-      info.reason = "EXACTLY_ONCE_STREAM";
+      info.reason = reasons::kExactlyOnceStream;
       info.field = "exactly_once";
       info.message = "exactly_once: is not for streams; use execute()";
       throw_error(std::move(info));
@@ -207,7 +208,7 @@ Async<void> close(const std::shared_ptr<Session>& session) {
   call->timeout = kCloseTimeout;
   // Whatever the answer is: the handle ends with the session.
   call->async().then([session, promise = std::move(promise)](const Completion<void>& /*answer*/) mutable {
-    session->end("CLOSED", "the connector was closed");
+    session->end(reasons::kClosed, "the connector was closed");
     promise.complete(std::monostate{});
   });
   v1::SessionCall message;

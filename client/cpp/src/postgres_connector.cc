@@ -6,6 +6,7 @@
 
 #include "client/cpp/src/connection.h"
 #include "client/cpp/src/operations.h"
+#include "engine_db/reasons.h"
 
 namespace engine::db {
 
@@ -120,7 +121,7 @@ Result::Summary PostgresSyncConnector::execute_in_parts(std::string_view sql, co
     batch = stream->next_batch();
   } catch (const DatabaseError& error) {
     // What never left for a gateway that goes away goes to the next one, as execute() does.
-    const bool gone = error.reason() == "DRAINING" || error.reason() == "GATEWAY_LOST";
+    const bool gone = error.reason() == reasons::kDraining || error.reason() == reasons::kGatewayLost;
     if (!gone || error.outcome() != Outcome::kNotExecuted) throw;
     stream = execute_stream(sql, parameters, options);
     batch = stream->next_batch();

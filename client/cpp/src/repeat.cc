@@ -8,6 +8,8 @@
 #include <utility>
 #include <variant>
 
+#include "engine_db/reasons.h"
+
 namespace engine::db::internal {
 
 std::optional<std::chrono::milliseconds> pause_before_repeating(const RetryConfig& retry, int attempt,
@@ -16,7 +18,7 @@ std::optional<std::chrono::milliseconds> pause_before_repeating(const RetryConfi
   const bool nothing_left = error.outcome() != Outcome::kUnknown && error.outcome() != Outcome::kCommitted;
   const bool failed_as_a_whole = error.kind() == ErrorKind::kTransaction && error.retryable();
   // A statement of it was lost with the gateway; its Begin was, or its backend.
-  const bool lost = error.reason() == "GATEWAY_LOST" || error.reason() == "TRANSACTION_LOST";
+  const bool lost = error.reason() == reasons::kGatewayLost || error.reason() == reasons::kTransactionLost;
   if (!nothing_left || !(failed_as_a_whole || lost) || attempt >= retry.max_attempts) return std::nullopt;
   const std::chrono::milliseconds pause =
       std::max(random_pause(retry.max_delay_before(attempt + 1)), error.info().retry_after);

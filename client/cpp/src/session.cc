@@ -7,6 +7,7 @@
 #include "client/cpp/src/convert.h"
 #include "client/cpp/src/session_errors.h"
 #include "client/cpp/src/session_message.h"
+#include "engine_db/reasons.h"
 #include "engine_db/repeat.h"
 #include "sdk/common/limits.h"
 
@@ -350,13 +351,13 @@ void Session::deliver(const std::shared_ptr<Call>& call, v1::SessionReply& reply
   try {
     if (!reply.has_error()) return call->reply(reply);
     ErrorInfo info = read_error(*reply.mutable_error());
-    if (info.reason != kDraining) return call->end_with(std::move(info));
+    if (info.reason != reasons::kDraining) return call->end_with(std::move(info));
     progress_.draining.store(true, std::memory_order_release);
     lose(call, std::move(info));
   } catch (const std::exception& fault) {
     abandon(*call);
     ErrorInfo info = session_error(
-        ErrorKind::kConnection, "MALFORMED_REPLY",
+        ErrorKind::kConnection, reasons::kMalformedReply,
         "the gateway at " + opening_.gateway->address + " sent an answer that can't be read: " + fault.what());
     info.outcome = Outcome::kUnknown;
     info.phase = call->phase;
@@ -375,15 +376,15 @@ void Session::OnDone(const grpc::Status& status) {
   fail_all();
 }
 
-void Session::end(std::string reason, std::string message) {
-  end(session_error(ErrorKind::kConnection, std::move(reason), std::move(message)));
+void Session::end(std::string_view reason, std::string message) {
+  end(session_error(ErrorKind::kConnection, reason, std::move(message)));
 }
 
 void Session::end(ErrorInfo info) {
   {
     const absl::MutexLock lock(&mutex_);
     progress_.ended.store(true, std::memory_order_release);
-    if (info.reason == kGatewayUnreachable || info.reason == kDraining) {
+    if (info.reason == reasons::kGatewayUnreachable || info.reason == reasons::kDraining) {
       progress_.unreachable.store(true, std::memory_order_release);
     }
     if (!end_info_) end_info_ = std::move(info);
@@ -429,12 +430,13 @@ ErrorInfo Session::deadline_error(const Call& call) const {
   const std::string gateway = "the gateway at " + opening_.gateway->address;
   const std::string within = " within " + std::to_string(call.timeout.count()) + " ms";
   if (progress_.connected) {
-    return session_error(ErrorKind::kTimeout, "NO_ANSWER", gateway + " gave no answer" + within);
+    return session_error(ErrorKind::kTimeout, reasons::kNoAnswer, gateway + " gave no answer" + within);
   }
   if (!progress_.reached) {
-    return session_error(ErrorKind::kConnection, kGatewayUnreachable, "can't reach " + gateway + within);
+    return session_error(ErrorKind::kConnection, reasons::kGatewayUnreachable, "can't reach " + gateway + within);
   }
-  return session_error(ErrorKind::kTimeout, "CONNECT_TIMEOUT", "no database was reached through " + gateway + within);
+  return session_error(ErrorKind::kTimeout, reasons::kConnectTimeout,
+                       "no database was reached through " + gateway + within);
 }
 
 ErrorInfo Session::expire(const Call& call) {

@@ -89,7 +89,7 @@ class Session final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::Sessi
   [[nodiscard]] bool gives_tokens() const { return progress_.gives_tokens.load(std::memory_order_relaxed); }
 
   // Fails every call with DatabaseConnectionError, and ends the stream.
-  void end(std::string reason, std::string message);
+  void end(std::string_view reason, std::string message);
 
   // Throws std::logic_error on a thread that is delivering answers: to wait for another answer there is to wait for
   // ever.

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "engine_db/reasons.h"
+
 namespace engine::db::internal {
 
 ErrorInfo session_error(ErrorKind kind, std::string_view reason, std::string message) {
@@ -14,33 +16,34 @@ ErrorInfo session_error(ErrorKind kind, std::string_view reason, std::string mes
 }
 
 ErrorInfo cancelled_error() {
-  return session_error(ErrorKind::kTimeout, "CANCELLED", "the call was cancelled before it was sent");
+  return session_error(ErrorKind::kTimeout, reasons::kCancelled, "the call was cancelled before it was sent");
 }
 
 ErrorInfo too_large_error(size_t bytes, size_t limit) {
-  return session_error(ErrorKind::kInvalidRequest, "REQUEST_TOO_LARGE",
+  return session_error(ErrorKind::kInvalidRequest, reasons::kRequestTooLarge,
                        "the statement with its parameters has " + std::to_string(bytes) + " bytes; at most " +
                            std::to_string(limit) + " go in a call");
 }
 
 ErrorInfo too_many_calls_error(size_t limit) {
   ErrorInfo info = session_error(
-      ErrorKind::kConnection, "TOO_MANY_CALLS",
+      ErrorKind::kConnection, reasons::kTooManyCalls,
       "this connector has " + std::to_string(limit) + " calls in flight, its limit; wait for some to end");
   info.retryable = true;
   return info;
 }
 
 bool is_loss_of_gateway(const ErrorInfo& info) {
-  return info.reason == kGatewayLost || info.reason == kGatewayUnreachable || info.reason == kDraining;
+  return info.reason == reasons::kGatewayLost || info.reason == reasons::kGatewayUnreachable ||
+         info.reason == reasons::kDraining;
 }
 
 ErrorInfo stream_error(bool connected, const std::string& address, const std::string& message) {
   std::string text =
       connected ? "the link to the gateway at " + address + " was lost" : "can't reach the gateway at " + address;
   if (!message.empty()) text += ": " + message;
-  ErrorInfo info =
-      session_error(ErrorKind::kConnection, connected ? kGatewayLost : kGatewayUnreachable, std::move(text));
+  ErrorInfo info = session_error(ErrorKind::kConnection,
+                                 connected ? reasons::kGatewayLost : reasons::kGatewayUnreachable, std::move(text));
   info.retryable = true;
   return info;
 }

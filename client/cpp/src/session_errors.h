@@ -10,10 +10,6 @@
 
 namespace engine::db::internal {
 
-inline constexpr char kGatewayLost[] = "GATEWAY_LOST";
-inline constexpr char kGatewayUnreachable[] = "GATEWAY_UNREACHABLE";
-inline constexpr char kDraining[] = "DRAINING";
-
 // Outcome kNotExecuted.
 [[nodiscard]] ErrorInfo session_error(ErrorKind kind, std::string_view reason, std::string message);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "client/cpp/src/convert.h"
+#include "engine_db/reasons.h"
 
 namespace engine::db::internal {
 namespace {
@@ -112,7 +113,7 @@ void StreamCall::abandon() {
     arrived_.clear();
     ErrorInfo info;
     info.kind = ErrorKind::kTimeout;
-    info.reason = "CANCELLED";
+    info.reason = reasons::kCancelled;
     info.message = "the stream was destroyed before its end";
     error_ = std::move(info);
   }

@@ -8,6 +8,7 @@
 #include "client/cpp/src/connection.h"
 #include "client/cpp/src/convert.h"
 #include "client/cpp/src/operation_call.h"
+#include "engine_db/reasons.h"
 
 namespace engine::db::internal {
 namespace {
@@ -16,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 // Whether a commit that failed so has left the transaction open, or in the dark where a repeated commit brings light.
 bool may_be_open(const ErrorInfo& info) {
-  if (info.reason == "STREAM_OPEN") return true;
+  if (info.reason == reasons::kStreamOpen) return true;
   return info.kind != ErrorKind::kTransaction &&
          (info.outcome == Outcome::kUnknown || info.outcome == Outcome::kNotExecuted);
 }
@@ -52,7 +53,7 @@ Async<void> send_rollback(const Scope& scope) {
 
 void mark_ended(OpenTransaction& transaction) {
   if (!transaction.ended.exchange(true)) return;
-  throw_error(transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome::kUnspecified));
+  throw_error(transaction_error(reasons::kNoTransaction, "the transaction has ended already", Outcome::kUnspecified));
 }
 
 // What became of a transaction whose session ended after COMMIT had been asked for. Fails when that isn't told by
@@ -102,7 +103,8 @@ Async<void> commit_marked(std::shared_ptr<OpenTransaction> transaction) {
     if (loss.outcome == Outcome::kNotExecuted && !first) loss = still_in_doubt(std::move(loss));
     // Never sent, and the end of the session was the transaction's too.
     if (!commit_sent && scope.session->ended()) throw_error(transaction_lost());
-    const bool lost = loss.outcome == Outcome::kUnknown && (scope.session->ended() || loss.reason == "DRAINING");
+    const bool lost =
+        loss.outcome == Outcome::kUnknown && (scope.session->ended() || loss.reason == reasons::kDraining);
     if (!lost) {
       transaction->ended = !may_be_open(loss);
       throw_error(std::move(loss));
@@ -136,8 +138,8 @@ Async<void> rollback_marked(std::shared_ptr<OpenTransaction> transaction) {
   }
   if (outcome == Outcome::kRolledBack) co_return;
   if (outcome != Outcome::kCommitted) throw_error(commit_in_doubt(Outcome::kUnknown));
-  throw_error(transaction_error("TRANSACTION_COMMITTED", "the transaction is committed: there is nothing to roll back",
-                                Outcome::kCommitted));
+  throw_error(transaction_error(reasons::kTransactionCommitted,
+                                "the transaction is committed: there is nothing to roll back", Outcome::kCommitted));
 }
 
 // One of the methods that take a savepoint's name: how its request is set, and its answer seen and read.
@@ -177,7 +179,7 @@ ErrorInfo transaction_error(std::string_view reason, std::string_view message, O
 
 ErrorInfo transaction_lost() {
   ErrorInfo info =
-      transaction_error("TRANSACTION_LOST",
+      transaction_error(reasons::kTransactionLost,
                         "the link to the gateway broke, which rolled the transaction back: roll back and run it again",
                         Outcome::kRolledBack);
   info.retryable = true;
@@ -186,8 +188,8 @@ ErrorInfo transaction_lost() {
 
 ErrorInfo commit_in_doubt(Outcome outcome) {
   return transaction_error(
-      "COMMIT_IN_DOUBT", "COMMIT was sent, and its answer was lost: whether the transaction is committed is not known",
-      outcome);
+      reasons::kCommitInDoubt,
+      "COMMIT was sent, and its answer was lost: whether the transaction is committed is not known", outcome);
 }
 
 void require_open(const Scope& scope) {

@@ -1,5 +1,6 @@
 """PostgreSQL for pipeline engines, through the Engine DB gateway. README.md is the manual."""
 
+from engine_db_postgres import reasons
 from engine_db_postgres.async_connector import PostgresAsyncConnector
 from engine_db_postgres.async_stream import AsyncRowStream
 from engine_db_postgres.async_transaction import AsyncTransaction
@@ -29,4 +30,5 @@ __all__ = [
     "Jsonb", "LOCALTIME", "LOCALTIMESTAMP", "LocalGateway", "Outcome", "Parameters", "Phase", "PoolConfig",
     "PostgresAsyncConnector", "PostgresSyncConnector", "Result", "RetryConfig", "Row", "RowStream", "Statement",
     "StatementDescription", "TlsMode", "Transaction", "TransactionOptions", "Typed", "currentdate", "currentdatetime",
+    "reasons",
 ]

@@ -11,7 +11,7 @@ import weakref
 from types import FrameType
 from typing import Any, Iterator, List, Optional, Set, Tuple
 
-from engine_db_postgres import _wire
+from engine_db_postgres import _wire, reasons
 from engine_db_postgres._operation import Operation, send
 from engine_db_postgres._transaction import OpenTransaction, Scope, savepoint
 from engine_db_postgres.errors import DatabaseError, Outcome, transaction_error
@@ -117,7 +117,7 @@ class _Entered:
 
 def _elsewhere(what: str) -> DatabaseError:
     return transaction_error(
-        "TRANSACTION_ELSEWHERE", "a transaction's block was entered in another context (by a thread pool, a generator, a task that has"
+        reasons.TRANSACTION_ELSEWHERE, "a transaction's block was entered in another context (by a thread pool, a generator, a task that has"
         f" ended), so that {what} outside of it: enter the block where its statements run, or keep its object (`with"
         " connector.transaction() as t`) and call that", Outcome.NOT_EXECUTED)
 
@@ -142,7 +142,7 @@ class Blocks:
         self._inside.set(None)  # It is nobody's any more: who is told below is told once.
         if not inside.was_entered_here():
             raise transaction_error(
-                "NO_TRANSACTION", "the transaction's block has ended in which this task was started, so that this statement,"
+                reasons.NO_TRANSACTION, "the transaction's block has ended in which this task was started, so that this statement,"
                 " which was not executed, would run outside of it, as those after it do", Outcome.NOT_EXECUTED)
         return None
 
@@ -228,7 +228,7 @@ class Savepoints:
             return  # By the block itself.
         Scope(self._transaction.session, self._transaction).require_open()
         if nested.undone:
-            raise transaction_error("SAVEPOINT_UNDONE", "what this block did was undone by an overlapping block of the same"
+            raise transaction_error(reasons.SAVEPOINT_UNDONE, "what this block did was undone by an overlapping block of the same"
                                     " transaction, which began before it and failed", Outcome.ROLLED_BACK)
         nested.done = True
         self._release_done()
@@ -294,7 +294,7 @@ class AnyBlock:
         transaction, entered, outer, nested = self._transaction, self._entered, self._outer, self._nested
         self._transaction = self._entered = self._outer = self._nested = None
         if transaction is None or entered is None:
-            raise transaction_error("NO_TRANSACTION", "the block has not been entered", Outcome.NOT_EXECUTED)
+            raise transaction_error(reasons.NO_TRANSACTION, "the block has not been entered", Outcome.NOT_EXECUTED)
         if outer is None or nested is None:
             if not self._blocks.leave(entered) and not failed and not entered.has_handle and not transaction.used:
                 self._misplaced = True

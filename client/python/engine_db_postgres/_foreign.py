@@ -8,6 +8,7 @@ import datetime
 from collections.abc import Mapping, Set
 from typing import Any, List, Sequence
 
+from engine_db_postgres import reasons
 from engine_db_postgres.errors import DatabaseRequestError, request_error
 
 
@@ -50,7 +51,7 @@ def _plain_scalar(value: Any) -> Any:
             found = value.astype(_microseconds(value.dtype)).item()
         if found is None or isinstance(found, (datetime.date, datetime.timedelta)):
             return found
-        raise ValueError("OUT_OF_RANGE", "is a moment that Python's datetime can't hold")
+        raise ValueError(reasons.OUT_OF_RANGE, "is a moment that Python's datetime can't hold")
     if kind == "f":
         return float(value)  # item() leaves a long double as it is.
     if kind in "biuSU":
@@ -102,7 +103,7 @@ def as_row(parameters: Any, path: str) -> Sequence[Any]:
 
 
 def _no_list(parameters: Any, path: str) -> DatabaseRequestError:
-    return request_error("UNSUPPORTED_TYPE", path, "is a list with a value for each \"?\", not a " + type(parameters).__name__)
+    return request_error(reasons.UNSUPPORTED_TYPE, path, "is a list with a value for each \"?\", not a " + type(parameters).__name__)
 
 
 def rows_of(table: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Optional
 
+from engine_db_postgres import reasons
 from engine_db_postgres._proto import config_pb2, connector_pb2, error_pb2
 from engine_db_postgres.config import ChannelBinding, ConnectTarget, DataSource, RetryConfig, TlsMode
 from engine_db_postgres.errors import ErrorInfo, ErrorKind, Outcome, Phase, request_error
@@ -106,16 +107,16 @@ def checked_ms(duration: Optional[int], field: str, limit: int = _DAY_MS) -> int
     if duration is None:
         return 0
     if type(duration) is not int:
-        raise request_error("OUT_OF_RANGE", field, "is a whole number of milliseconds, not a " + type(duration).__name__)
+        raise request_error(reasons.OUT_OF_RANGE, field, "is a whole number of milliseconds, not a " + type(duration).__name__)
     if not 0 <= duration <= limit:
-        raise request_error("OUT_OF_RANGE", field, f"is 0 to {limit} ms, not {duration}")
+        raise request_error(reasons.OUT_OF_RANGE, field, f"is 0 to {limit} ms, not {duration}")
     return duration
 
 
 def checked_bool(value: bool, field: str) -> bool:
     """A bool, and nothing that merely counts as one."""
     if type(value) is not bool:
-        raise request_error("UNSUPPORTED_TYPE", field, f"is a bool, not a {type(value).__name__}")
+        raise request_error(reasons.UNSUPPORTED_TYPE, field, f"is a bool, not a {type(value).__name__}")
     return value
 
 

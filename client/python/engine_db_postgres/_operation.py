@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Generic, TypeVar
 
-from engine_db_postgres import _wire
+from engine_db_postgres import _wire, reasons
 from engine_db_postgres._messages import read_error
 from engine_db_postgres._session import Call, Reply, Session
 from engine_db_postgres.errors import DatabaseError, ErrorInfo, ErrorKind, Outcome, Phase, make_error, request_error
@@ -51,7 +51,7 @@ class Operation(Generic[T]):
 def malformed(session: Session, phase: Phase, fault: str) -> DatabaseError:
     """An answer that no gateway of this contract sends."""
     return make_error(ErrorInfo(f"the gateway at {session.address} sent an answer that can't be read: {fault}",
-                                ErrorKind.CONNECTION, Outcome.UNKNOWN, phase, "MALFORMED_REPLY"))
+                                ErrorKind.CONNECTION, Outcome.UNKNOWN, phase, reasons.MALFORMED_REPLY))
 
 
 def nothing(_: bytes) -> None:
@@ -61,13 +61,13 @@ def nothing(_: bytes) -> None:
 
 def require_text(text: str, field: str) -> bytes:
     if not isinstance(text, str):
-        raise request_error("UNSUPPORTED_TYPE", field, f"is a str, not a {type(text).__name__}")
+        raise request_error(reasons.UNSUPPORTED_TYPE, field, f"is a str, not a {type(text).__name__}")
     if "\0" in text:
-        raise request_error("NUL_IN_TEXT", field, "has a NUL character, which PostgreSQL's text can't hold")
+        raise request_error(reasons.NUL_IN_TEXT, field, "has a NUL character, which PostgreSQL's text can't hold")
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise request_error("INVALID_UTF8", field, "has a lone surrogate, which no UTF-8 text can hold") from None
+        raise request_error(reasons.INVALID_UTF8, field, "has a lone surrogate, which no UTF-8 text can hold") from None
 
 
 class _DiscardedReply(Call):

@@ -7,7 +7,7 @@ import random
 import time
 from typing import Any, Callable, Collection, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from engine_db_postgres import _wire
+from engine_db_postgres import _wire, reasons
 from engine_db_postgres._foreign import as_row, rows_of
 from engine_db_postgres._messages import checked_bool, checked_ms, connect_request, error_info, retry_settings
 from engine_db_postgres._operation import Operation, nothing, require_text, send
@@ -109,11 +109,11 @@ def _once(scope: Scope, options: CallOptions) -> bytes:
     if options.idempotency_key is not None:
         key = require_text(options.idempotency_key, "idempotency_key")
         if not 1 <= len(key) <= _MAX_IDEMPOTENCY_KEY_BYTES:
-            raise request_error("MALFORMED_KEY", "idempotency_key",
+            raise request_error(reasons.MALFORMED_KEY, "idempotency_key",
                                 f"is 1 to {_MAX_IDEMPOTENCY_KEY_BYTES} bytes, not {len(key)}")
         encoded += _wire.field(b"\x5a", key)
     if scope.transaction is not None:
-        raise _once_error("EXACTLY_ONCE_IN_TRANSACTION", options,
+        raise _once_error(reasons.EXACTLY_ONCE_IN_TRANSACTION, options,
                           "is for autocommit: a transaction's commit always knows as much")
     return encoded
 
@@ -182,7 +182,7 @@ def execute_batch(scope: Scope, statements: Sequence[Statement], atomic: bool,
     elif atomic:
         parts.append(b"\x30\x01")
     elif options.exactly_once or options.idempotency_key is not None:
-        raise _once_error("EXACTLY_ONCE_NOT_ATOMIC", options, "is for a batch that is one transaction of its own: set atomic")
+        raise _once_error(reasons.EXACTLY_ONCE_NOT_ATOMIC, options, "is for a batch that is one transaction of its own: set atomic")
     parts += (_wire.COLUMN_FORMAT, _options(scope, options))
 
     def read_result(response: connector_pb2.ExecuteResponse, answered_before: bool) -> Result:
@@ -284,7 +284,7 @@ def close(session: Session) -> Operation[None]:
 def may_ask_again(error: DatabaseError) -> bool:
     """Whether the next gateway may be asked the same question: it changes nothing, so that it does not matter how far it had
     come."""
-    return error.retryable or error.reason in ("GATEWAY_LOST", "GATEWAY_UNREACHABLE")
+    return error.retryable or error.reason in (reasons.GATEWAY_LOST, reasons.GATEWAY_UNREACHABLE)
 
 
 def pause_before_repeating(retry: RetryConfig, attempt: int, began: float, error: DatabaseError) -> Optional[float]:

@@ -16,7 +16,7 @@ from typing import Deque, Dict, List, Optional, Set, Tuple, Union, cast
 
 from google.protobuf.message import DecodeError
 
-from engine_db_postgres import _wire
+from engine_db_postgres import _wire, reasons
 from engine_db_postgres._gateway import detach, endpoint, open_socket
 from engine_db_postgres._http2 import Http2Stream, ProtocolError
 from engine_db_postgres._messages import rollback_of
@@ -107,11 +107,11 @@ class Session:
             raise make_error(self._failure(call))
         self._require_writable()
         if len(request) > MAX_REQUEST_BYTES:
-            raise request_error("REQUEST_TOO_LARGE", "sql", f"the statement with its parameters has {len(request)} "
+            raise request_error(reasons.REQUEST_TOO_LARGE, "sql", f"the statement with its parameters has {len(request)} "
                                 f"bytes; at most {MAX_REQUEST_BYTES} go in a call")
         # What was given up leaves its place in _outgoing only when the socket takes something again.
         if len(self._calls) >= _MAX_CALLS_IN_FLIGHT or len(self._outgoing) >= _MAX_CALLS_IN_FLIGHT:
-            raise connection_error("TOO_MANY_CALLS", f"this connector has {_MAX_CALLS_IN_FLIGHT} calls in flight, its "
+            raise connection_error(reasons.TOO_MANY_CALLS, f"this connector has {_MAX_CALLS_IN_FLIGHT} calls in flight, its "
                                    "limit; wait for some to end", retryable=True)
         call.id = next(self._ids)
         call.request, call.sent = [_wire.session_call(call.id, kind, request)], True
@@ -158,7 +158,7 @@ class Session:
             outcome = Outcome.UNSPECIFIED
         kind = ErrorKind.CONNECTION if call.phase is Phase.CONNECTING else ErrorKind.TIMEOUT
         return ErrorInfo(f"the gateway at {self.address} gave no answer within {timeout_ms} ms", kind, outcome,
-                         call.phase, "NO_ANSWER", retryable=call.repeatable or outcome is Outcome.NOT_EXECUTED)
+                         call.phase, reasons.NO_ANSWER, retryable=call.repeatable or outcome is Outcome.NOT_EXECUTED)
 
     def end(self, reason: str, message: str) -> None:
         """Fails every call with DatabaseConnectionError, and ends the stream."""
@@ -171,7 +171,7 @@ class Session:
         self._outgoing.clear()
         self._calls.clear()
         self._set_end(ErrorInfo("this process was forked, and the connection is its parent's", ErrorKind.CONNECTION,
-                                reason="FORKED"))
+                                reason=reasons.FORKED))
 
     def _set_end(self, info: ErrorInfo) -> None:
         if self._end is None:
@@ -236,7 +236,7 @@ class Session:
                         self.discard_reply((kind, body))
         except (ProtocolError, ValueError, IndexError, DecodeError) as fault:
             self._set_end(ErrorInfo(f"the gateway at {self.address} sent an answer that can't be read: {fault}",
-                                    ErrorKind.CONNECTION, reason="MALFORMED_REPLY"))
+                                    ErrorKind.CONNECTION, reason=reasons.MALFORMED_REPLY))
             return False
         if self._http2.ended is not None:
             self._lost(self._http2.ended)
@@ -246,7 +246,7 @@ class Session:
     def _lost(self, details: str) -> None:
         if self.connection_id:
             self._set_end(ErrorInfo(f"the link to the gateway at {self.address} was lost: {details}", ErrorKind.CONNECTION,
-                                    retryable=True, reason="GATEWAY_LOST"))
+                                    retryable=True, reason=reasons.GATEWAY_LOST))
         else:
             self._set_end(unreachable(self.address, details).info)
 
@@ -266,14 +266,14 @@ def unreachable(address: str, details: str) -> DatabaseConnectionError:
     """There is no gateway, or it does not take the stream."""
     return DatabaseConnectionError(ErrorInfo(
         f"can't reach the gateway at {address}: {details}", ErrorKind.CONNECTION, Outcome.NOT_EXECUTED, Phase.CONNECTING,
-        "GATEWAY_UNREACHABLE", retryable=True))
+        reasons.GATEWAY_UNREACHABLE, retryable=True))
 
 
 def not_opened(address: str, timeout_s: float) -> DatabaseConnectionError:
     """There is no session yet, and the caller can't wait for it any longer."""
     return DatabaseConnectionError(ErrorInfo(
         f"no connection could be opened through the gateway at {address} within {timeout_s * 1000:.0f} ms",
-        ErrorKind.CONNECTION, Outcome.NOT_EXECUTED, Phase.CONNECTING, "NO_ANSWER", retryable=True))
+        ErrorKind.CONNECTION, Outcome.NOT_EXECUTED, Phase.CONNECTING, reasons.NO_ANSWER, retryable=True))
 
 
 class ThreadSession(Session):
@@ -293,7 +293,7 @@ class ThreadSession(Session):
 
     def _require_writable(self) -> None:
         if threading.get_ident() in self._flushing:
-            raise connection_error("INTERRUPTED_SENDER", "a signal's handler, or a destructor, uses the connector on the thread that"
+            raise connection_error(reasons.INTERRUPTED_SENDER, "a signal's handler, or a destructor, uses the connector on the thread that"
                                    " it interrupts while it sends: nothing can be sent before it returns; let another thread do"
                                    " it, or do it later", retryable=True)
 

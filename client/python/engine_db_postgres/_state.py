@@ -10,6 +10,7 @@ import time
 import weakref
 from typing import Callable, Optional
 
+from engine_db_postgres import reasons
 from engine_db_postgres._blocks import Blocks
 from engine_db_postgres._gateway import gateway_address
 from engine_db_postgres._messages import checked_ms
@@ -84,7 +85,7 @@ class ConnectorState:
             except BaseException:
                 if thread.ident is None:  # There are too many threads, or it was interrupted.
                     self._opening = None
-                    opening.set_exception(connection_error("NOT_OPENED", "no thread could be started to open a connection"))
+                    opening.set_exception(connection_error(reasons.NOT_OPENED, "no thread could be started to open a connection"))
                 raise
             return opening
 
@@ -97,7 +98,7 @@ class ConnectorState:
             return opening.set_exception(fault)
         existing, self._opening = self.session, None
         if existing is not None and not existing.ended:  # A signal's handler has come in between, and opened one, too.
-            session.end("CLOSED", "another connection was opened at the same time")
+            session.end(reasons.CLOSED, "another connection was opened at the same time")
             return opening.set_result(existing)
         self.session = session
         if self.wanted:
@@ -121,7 +122,7 @@ class ConnectorState:
         if current is None and not self._beginning:
             return None
         if current is None or current.ended:
-            raise transaction_error("TRANSACTION_PENDING", "the transaction is just being begun or ended: wait for that"
+            raise transaction_error(reasons.TRANSACTION_PENDING, "the transaction is just being begun or ended: wait for that"
                                     " first", Outcome.NOT_EXECUTED)
         return current
 
@@ -140,7 +141,7 @@ class ConnectorState:
         self._refuse_in_block("begin")
         with self._lock:
             if self._current is not None or self._beginning:
-                raise transaction_error("TRANSACTION_ACTIVE", "a transaction is active: commit or roll back before the"
+                raise transaction_error(reasons.TRANSACTION_ACTIVE, "a transaction is active: commit or roll back before the"
                                         " next begin", Outcome.NOT_EXECUTED)
             self._beginning = True
 
@@ -153,7 +154,7 @@ class ConnectorState:
             if self.session is begun.session:
                 self._current = begun
                 return
-        raise transaction_error("TRANSACTION_LOST", "the connector was closed while the transaction began",
+        raise transaction_error(reasons.TRANSACTION_LOST, "the connector was closed while the transaction began",
                                 Outcome.ROLLED_BACK)
 
     def current(self, operation: str) -> OpenTransaction:
@@ -161,7 +162,7 @@ class ConnectorState:
         self._refuse_in_block(operation)
         current = self._current
         if current is None:
-            raise transaction_error("NO_TRANSACTION", f"{operation} without begin: no transaction is active",
+            raise transaction_error(reasons.NO_TRANSACTION, f"{operation} without begin: no transaction is active",
                                     Outcome.NOT_EXECUTED)
         return current
 
@@ -173,7 +174,7 @@ class ConnectorState:
 
     def _refuse_in_block(self, operation: str) -> None:
         if self.blocks.inside() is not None:
-            raise transaction_error("TRANSACTION_ACTIVE", f"{operation}() inside a transaction's `with` block, which ends"
+            raise transaction_error(reasons.TRANSACTION_ACTIVE, f"{operation}() inside a transaction's `with` block, which ends"
                                     " the transaction itself", Outcome.NOT_EXECUTED)
 
     def take_session(self) -> Optional[Session]:
@@ -188,11 +189,11 @@ class ConnectorState:
         """Ends the session without waiting."""
         session = self.take_session()
         if session is not None:
-            session.end("CLOSED", "the connector was destroyed")
+            session.end(reasons.CLOSED, "the connector was destroyed")
 
 
 def _not_connected() -> DatabaseError:
-    return connection_error("NOT_CONNECTED", "the connector is not connected: call connect() first")
+    return connection_error(reasons.NOT_CONNECTED, "the connector is not connected: call connect() first")
 
 
 _states: weakref.WeakSet[ConnectorState] = weakref.WeakSet()

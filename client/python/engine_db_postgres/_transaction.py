@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Optional, Union
 
-from engine_db_postgres import _wire
+from engine_db_postgres import _wire, reasons
 from engine_db_postgres._messages import begin_request, checked_ms, read_outcome
 from engine_db_postgres._operation import Operation, nothing, require_text, send
 from engine_db_postgres._proto import connector_pb2
@@ -41,7 +41,7 @@ class OpenTransaction:
         try:
             self._may_end.pop()
         except IndexError:
-            raise transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome.UNSPECIFIED) from None
+            raise transaction_error(reasons.NO_TRANSACTION, "the transaction has ended already", Outcome.UNSPECIFIED) from None
 
     def reopen(self) -> None:
         """The end has failed in a way that lets it be tried again."""
@@ -60,7 +60,7 @@ class Scope:
         if self.transaction is None:
             return
         if self.transaction.ended:
-            raise transaction_error("NO_TRANSACTION", "the transaction has ended already", Outcome.NOT_EXECUTED)
+            raise transaction_error(reasons.NO_TRANSACTION, "the transaction has ended already", Outcome.NOT_EXECUTED)
         if self.session.ended:
             raise _in_doubt(Outcome.NOT_EXECUTED) if self.transaction.commits_sent else _lost()
         self.transaction.used = True
@@ -82,12 +82,12 @@ def _outcome_if_lost(transaction: OpenTransaction) -> Outcome:
 
 
 def _lost() -> DatabaseError:
-    return transaction_error("TRANSACTION_LOST", "the link to the gateway broke, which rolled the transaction back: roll"
+    return transaction_error(reasons.TRANSACTION_LOST, "the link to the gateway broke, which rolled the transaction back: roll"
                              " back and run it again", Outcome.ROLLED_BACK)
 
 
 def _in_doubt(outcome: Outcome) -> DatabaseError:
-    return transaction_error("COMMIT_IN_DOUBT", "COMMIT was sent, and its answer was lost: whether the transaction is"
+    return transaction_error(reasons.COMMIT_IN_DOUBT, "COMMIT was sent, and its answer was lost: whether the transaction is"
                              " committed is not known", outcome)
 
 
@@ -151,11 +151,11 @@ def end_failed(transaction: OpenTransaction, commit: bool, error: DatabaseError)
     if commit and not_executed:
         transaction.commits_sent -= 1
     failure = error
-    if not_executed and transaction.commits_sent and error.reason != "TRANSACTION_COMMITTED":
+    if not_executed and transaction.commits_sent and error.reason != reasons.TRANSACTION_COMMITTED:
         # That this one was not executed proves nothing about the commit before it.
         failure = make_error(replace(error.info, outcome=Outcome.UNKNOWN, retryable=False))
     # A repeated commit brings light, or does what this one has not done.
-    repeatable = (error.kind is not ErrorKind.TRANSACTION or error.reason == "STREAM_OPEN") if not_executed else (
+    repeatable = (error.kind is not ErrorKind.TRANSACTION or error.reason == reasons.STREAM_OPEN) if not_executed else (
         error.outcome is Outcome.UNKNOWN and error.kind is ErrorKind.TIMEOUT)
     if commit and repeatable and not transaction.session.ended and not can_be_asked_about(transaction, failure):
         transaction.reopen()
@@ -169,14 +169,14 @@ def _is_gone(transaction: OpenTransaction, error: DatabaseError) -> bool:
     if transaction.session.ended:
         return True
     may_be_committed = (error.outcome in (Outcome.UNKNOWN, Outcome.COMMITTED)
-                        or error.reason == "TRANSACTION_COMMITTED")
+                        or error.reason == reasons.TRANSACTION_COMMITTED)
     return error.kind is ErrorKind.TRANSACTION and not may_be_committed
 
 
 def can_be_asked_about(transaction: OpenTransaction, failure: DatabaseError) -> bool:
     """Whether the answer to a COMMIT went with the gateway, and PostgreSQL can be asked through the next one."""
     return (failure.outcome is Outcome.UNKNOWN and transaction.recovery_token != ""
-            and (transaction.session.ended or failure.reason == "DRAINING"))
+            and (transaction.session.ended or failure.reason == reasons.DRAINING))
 
 
 def conclude(commit: bool, outcome: Outcome, loss: DatabaseError) -> None:
@@ -186,7 +186,7 @@ def conclude(commit: bool, outcome: Outcome, loss: DatabaseError) -> None:
     if commit and outcome is Outcome.ROLLED_BACK:
         raise _lost() from loss
     if not commit and outcome is Outcome.COMMITTED:  # As the gateway says it.
-        raise transaction_error("TRANSACTION_COMMITTED", "the transaction was committed already",
+        raise transaction_error(reasons.TRANSACTION_COMMITTED, "the transaction was committed already",
                                 Outcome.NOT_EXECUTED) from loss
 
 
@@ -199,7 +199,7 @@ def transaction_outcome(session: Session, transaction: Union[OpenTransaction, st
         request.transaction_id = transaction.id
     else:
         if not require_text(transaction, "recovery_token"):
-            raise request_error("MALFORMED_TOKEN", "recovery_token", "is empty: there is none while only reads have run in a transaction")
+            raise request_error(reasons.MALFORMED_TOKEN, "recovery_token", "is empty: there is none while only reads have run in a transaction")
         request.recovery_token = transaction
 
     def read(body: bytes) -> Outcome:
@@ -213,7 +213,7 @@ def savepoint(transaction: OpenTransaction, name: str, kind: int) -> Operation[N
     """Sets a savepoint, goes back to one, or releases one."""
     Scope(transaction.session, transaction).require_open()
     if not isinstance(name, str) or "\0" in name:
-        raise request_error("SAVEPOINT_NAME", "name", "is a letter or \"_\", then letters, digits and \"_\", at most 63")
+        raise request_error(reasons.SAVEPOINT_NAME, "name", "is a letter or \"_\", then letters, digits and \"_\", at most 63")
     # The other two's requests have the same fields.
     request = connector_pb2.SavepointRequest(connection_id=transaction.session.connection_id,
                                              transaction_id=transaction.id, name=name)

@@ -10,6 +10,7 @@ import time
 import weakref
 from typing import Any, Awaitable, Callable, Collection, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar
 
+from engine_db_postgres import reasons
 from engine_db_postgres import _operations as operations
 from engine_db_postgres import _transaction as transactions
 from engine_db_postgres import _wire
@@ -102,9 +103,9 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
 
     def _leave_loop(self, session: Session) -> None:
         if self._on_loop is not None and not self._on_loop.loop.is_closed():
-            raise connection_error("OTHER_EVENT_LOOP", "the connector is connected on another event loop: close it there, or"
+            raise connection_error(reasons.OTHER_EVENT_LOOP, "the connector is connected on another event loop: close it there, or"
                                    " make a connector for each loop")
-        session.end("CLOSED", "the event loop was closed")
+        session.end(reasons.CLOSED, "the event loop was closed")
 
     def _opened(self, opening: asyncio.Task[Session]) -> None:
         if self._opening is opening:
@@ -123,7 +124,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
             await session.open(patience.for_session_s)
             await self._run(operations.connect(session, self._state.target, patience.left_ms(session)))
         except BaseException:
-            session.end("CLOSED", "the connection could not be opened")
+            session.end(reasons.CLOSED, "the connection could not be opened")
             raise
         self._state.session = session
         if not self._state.wanted:  # Closed meanwhile.
@@ -135,7 +136,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         """Sends a request and waits for its answer."""
         watch = self._watch
         if watch is None:  # Not before a session, whose operation this is, was opened.
-            raise connection_error("NOT_CONNECTED", "the connector is not connected: call async_connect() first")
+            raise connection_error(reasons.NOT_CONNECTED, "the connector is not connected: call async_connect() first")
         call = AwaitedCall(operation, watch.loop)
         operation.session.submit(call, operation.kind, operation.request)
         watch.add(call)
@@ -365,7 +366,7 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
                     await self._run(operations.close(session))
                 except DatabaseError:
                     pass  # The handle ends with the session.
-            session.end("CLOSED", "the connector was closed")
+            session.end(reasons.CLOSED, "the connector was closed")
         if self._local is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._local.close)
 

@@ -18,6 +18,8 @@ import enum
 from dataclasses import dataclass
 from typing import Dict, Tuple, Type
 
+from engine_db_postgres import reasons
+
 
 class ErrorKind(str, enum.Enum):
     """The kinds of failure that a caller tells apart."""
@@ -59,7 +61,7 @@ class ErrorInfo:
     kind: ErrorKind = ErrorKind.EXECUTION
     outcome: Outcome = Outcome.UNSPECIFIED
     phase: Phase = Phase.UNSPECIFIED
-    reason: str = ""  # A short constant for programs, in capitals: "POOL_EXHAUSTED", "PARAMETER_COUNT".
+    reason: str = ""  # A short constant for programs, one of reasons.py: "POOL_EXHAUSTED".
     sqlstate: str = ""  # PostgreSQL's, five characters; empty where PostgreSQL did not find the fault.
     hint: str = ""  # PostgreSQL's hint, if any.
     field: str = ""  # The field that is wrong, as a path ("parameters[0]"), for INVALID_REQUEST.
@@ -202,7 +204,7 @@ def configuration_error(field: str, message: str) -> ConfigurationError:
     """``field`` of the configuration is wrong."""
     return ConfigurationError(ErrorInfo(
         f"the configuration is wrong: {field}: {message}", ErrorKind.INVALID_REQUEST, Outcome.NOT_EXECUTED,
-        Phase.VALIDATING, "INVALID_CONFIGURATION", field=field))
+        Phase.VALIDATING, reasons.INVALID_CONFIGURATION, field=field))
 
 
 def connection_error(reason: str, message: str, *, retryable: bool = False) -> DatabaseConnectionError:

@@ -14,6 +14,7 @@ import time
 import weakref
 from typing import IO, Deque, List, Optional, cast
 
+from engine_db_postgres import reasons
 from engine_db_postgres._gateway import detach, open_socket
 from engine_db_postgres.errors import DatabaseConnectionError, configuration_error, connection_error
 
@@ -184,7 +185,7 @@ class LocalGateway:
             gateway = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE, start_new_session=True)
         except OSError as fault:
-            raise connection_error("GATEWAY_NOT_STARTED", f"{self._program} can't be started: {fault.strerror}") from None
+            raise connection_error(reasons.GATEWAY_NOT_STARTED, f"{self._program} can't be started: {fault.strerror}") from None
         watchdog = subprocess.Popen(["/bin/sh", "-c", _WATCHDOG, "sh", str(gateway.pid), self._folder],
                                     stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                     start_new_session=True)
@@ -211,13 +212,13 @@ class LocalGateway:
         while b"ready: " not in output or not output.endswith(b"\n"):
             left_ms = (deadline - time.monotonic()) * 1000
             if left_ms <= 0:
-                raise connection_error("GATEWAY_NOT_STARTED",
+                raise connection_error(reasons.GATEWAY_NOT_STARTED,
                                        f"the gateway was not ready within {self._start_timeout_ms} ms")
             if not poll.poll(left_ms):
                 continue
             piece = os.read(stdout.fileno(), 4096)
             if not piece:
-                raise connection_error("GATEWAY_NOT_STARTED", "the gateway ended before it was ready")
+                raise connection_error(reasons.GATEWAY_NOT_STARTED, "the gateway ended before it was ready")
             output += piece
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
-from engine_db_postgres import _wire
+from engine_db_postgres import _wire, reasons
 from engine_db_postgres._loaders import Loader, loader_for
 from engine_db_postgres.errors import (DatabaseRequestError, ErrorInfo, ErrorKind, Outcome, Phase)
 
@@ -86,7 +86,7 @@ class Schema:
         known = {column.name for column in self.columns}
         for name in names:
             if name != "*" and name not in known:
-                raise _request_error("UNKNOWN_COLUMN", "text_columns", f'there is no column "{name}"; those are '
+                raise _request_error(reasons.UNKNOWN_COLUMN, "text_columns", f'there is no column "{name}"; those are '
                                      + ", ".join(sorted(known)))
         return Schema(self.columns, names)
 
@@ -106,7 +106,7 @@ class Schema:
         except (ValueError, OverflowError, ArithmeticError, RecursionError):  # The last for JSON that is nested very deeply.
             column = self.columns[index]
             raise _request_error(
-                "VALUE_OUT_OF_RANGE", column.name,
+                reasons.VALUE_OUT_OF_RANGE, column.name,
                 f'column "{column.name}" of type {column.type_name} has a value that Python\'s type can\'t hold; read'
                 f' it as text with text_columns=["{column.name}"]') from None
 
@@ -115,7 +115,7 @@ class Schema:
         if self._make_rows is None:
             if self._repeated:
                 raise _request_error(
-                    "AMBIGUOUS_COLUMN", self._repeated[0],
+                    reasons.AMBIGUOUS_COLUMN, self._repeated[0],
                     "several columns are named " + ", ".join(f'"{name}"' for name in self._repeated)
                     + ": name them apart with AS, or read the rows as tuples")
             self._make_rows = _row_maker(tuple(column.name for column in self.columns))

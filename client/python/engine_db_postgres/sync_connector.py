@@ -9,6 +9,7 @@ import time
 import weakref
 from typing import Any, Callable, Collection, Iterable, List, Optional, Sequence, Tuple, Type, TypeVar
 
+from engine_db_postgres import reasons
 from engine_db_postgres import _operations as operations
 from engine_db_postgres import _transaction as transactions
 from engine_db_postgres._foreign import as_row
@@ -85,7 +86,7 @@ class PostgresSyncConnector(DatabaseConnector):
         try:
             run(operations.connect(session, self._state.target, patience.left_ms(session)))
         except BaseException:
-            session.end("CLOSED", "the connection could not be opened")
+            session.end(reasons.CLOSED, "the connection could not be opened")
             raise
         return session
 
@@ -276,7 +277,7 @@ class PostgresSyncConnector(DatabaseConnector):
                 run(operations.close(session))
             except DatabaseError:
                 pass  # The handle ends with the session.
-            session.end("CLOSED", "the connector was closed")
+            session.end(reasons.CLOSED, "the connector was closed")
         if self._local is not None:
             self._local.close()
 

@@ -39,6 +39,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Callable, ClassVar, Dict, Iterable, List, Optional, Protocol, Sequence, Tuple, Type, Union
 
+from engine_db_postgres import reasons
 from engine_db_postgres import _foreign
 from engine_db_postgres.errors import DatabaseRequestError, request_error
 
@@ -143,11 +144,11 @@ def _float(value: float) -> bytes:
 
 def _text(value: str) -> bytes:
     if "\0" in value:
-        raise ValueError("NUL_IN_TEXT", "has a NUL character, which PostgreSQL's text can't hold")
+        raise ValueError(reasons.NUL_IN_TEXT, "has a NUL character, which PostgreSQL's text can't hold")
     try:
         encoded = value.encode()
     except UnicodeEncodeError:
-        raise ValueError("INVALID_UTF8", "has a lone surrogate, which no UTF-8 text can hold") from None
+        raise ValueError(reasons.INVALID_UTF8, "has a lone surrogate, which no UTF-8 text can hold") from None
     return b"\x2a" + varint(len(encoded)) + encoded
 
 
@@ -167,7 +168,7 @@ def _decimal(value: Decimal) -> bytes:
 
 def _decimal_text(value: Decimal) -> str:
     if value.is_snan():
-        raise ValueError("OUT_OF_RANGE", "is a signalling NaN, which PostgreSQL does not have")
+        raise ValueError(reasons.OUT_OF_RANGE, "is a signalling NaN, which PostgreSQL does not have")
     return "NaN" if value.is_nan() else Decimal.__str__(value)
 
 
@@ -188,7 +189,7 @@ def _date(value: datetime.date) -> bytes:
 
 def _time(value: datetime.time) -> bytes:
     if value.tzinfo is not None and value.utcoffset() is None:
-        raise ValueError("OUT_OF_RANGE", "is a time whose zone has no fixed offset")
+        raise ValueError(reasons.OUT_OF_RANGE, "is a time whose zone has no fixed offset")
     return _typed("time" if value.tzinfo is None else "timetz", datetime.time.isoformat(value))
 
 
@@ -213,7 +214,7 @@ def _json_text(value: Any) -> str:
             return json.dumps(value)
         return text
     except (TypeError, ValueError):
-        raise ValueError("UNSUPPORTED_TYPE", "can't be written as JSON") from None
+        raise ValueError(reasons.UNSUPPORTED_TYPE, "can't be written as JSON") from None
 
 
 def _inet(value: Any) -> bytes:
@@ -248,7 +249,7 @@ def _encode_derived(value: Any) -> bytes:
     try:
         return _int(int(operator.index(value)))
     except TypeError:
-        raise ValueError("UNSUPPORTED_TYPE", f"is of type {type(value).__name__}, which has no PostgreSQL type; convert"
+        raise ValueError(reasons.UNSUPPORTED_TYPE, f"is of type {type(value).__name__}, which has no PostgreSQL type; convert"
                          " it, or wrap it in Json") from None
 
 
@@ -263,12 +264,12 @@ def _wrapped(value: Typed) -> bytes:
     except EmptyList:
         inner = _text("{}")
     if inner.startswith(b"\x38"):
-        raise ValueError("UNSUPPORTED_TYPE", "is an expression, which takes no type")
+        raise ValueError(reasons.UNSUPPORTED_TYPE, "is an expression, which takes no type")
     name = value.type_name.encode()
     if not name or len(name) > 128 or b"\0" in name:
-        raise ValueError("TYPE_NAME", "has a type name of 1 to 128 bytes")
+        raise ValueError(reasons.TYPE_NAME, "has a type name of 1 to 128 bytes")
     if isinstance(value.value, (Typed, Json, Jsonb)):
-        raise ValueError("TYPE_NAME", "has two type names")
+        raise ValueError(reasons.TYPE_NAME, "has two type names")
     # The last type_name counts.
     return inner + b"\x7a" + varint(len(name)) + name
 
@@ -356,7 +357,7 @@ def _element(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, Expression):
-        raise ValueError("UNSUPPORTED_TYPE", "has an expression in an array")
+        raise ValueError(reasons.UNSUPPORTED_TYPE, "has an expression in an array")
     if isinstance(value, enum.Enum):
         return _element(value.value) if _has_mixin(value) else _quoted(value.name)
     if not _foreign.is_missing(value):
@@ -374,7 +375,7 @@ def _element(value: Any) -> str:
     try:
         return int.__repr__(operator.index(value))
     except TypeError:
-        raise ValueError("UNSUPPORTED_TYPE",
+        raise ValueError(reasons.UNSUPPORTED_TYPE,
                          f"has an element of type {type(value).__name__}, which has no PostgreSQL type") from None
 
 
@@ -437,7 +438,7 @@ def encode_parameters(parameters: Parameters, tag: bytes, path: str = "parameter
     except ValueError as fault:
         raise _bad_parameter(fault, f"{path}[{index}]") from None
     except RecursionError:
-        raise request_error("UNSUPPORTED_TYPE", f"{path}[{index}]", "is nested too deeply") from None
+        raise request_error(reasons.UNSUPPORTED_TYPE, f"{path}[{index}]", "is nested too deeply") from None
     return parts
 
 
@@ -445,4 +446,4 @@ def _bad_parameter(fault: ValueError, path: str) -> DatabaseRequestError:
     details: Tuple[Any, ...] = fault.args
     if len(details) == 2:
         return request_error(str(details[0]), path, str(details[1]))
-    return request_error("UNSUPPORTED_TYPE", path, "can't be converted")
+    return request_error(reasons.UNSUPPORTED_TYPE, path, "can't be converted")

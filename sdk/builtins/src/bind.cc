@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine_db/builtins/values.h"
+#include "engine_db/reasons.h"
 #include "sdk/builtins/src/failure.h"
 #include "sdk/builtins/src/suggestion.h"
 
@@ -37,7 +38,7 @@ Parameters bind_parameters(const DatabaseStep& step, const Json& outputs, const 
         Place at = place;
         at.line = parameter.line;
         at.field = "parameters[" + std::to_string(parameters.size()) + "]";
-        throw_request_error(at, "PARAMETER_PATH", path->text() + ": " + error.what());
+        throw_request_error(at, reasons::kParameterPath, path->text() + ": " + error.what());
       }
     } else if (const auto* expression = std::get_if<Expression>(&parameter.source)) {
       parameters.emplace_back(*expression);

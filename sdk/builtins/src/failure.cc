@@ -11,12 +11,12 @@ void throw_at(const Place& place, const DatabaseError& error) {
   throw_error(std::move(info));
 }
 
-void throw_request_error(const Place& place, std::string reason, const std::string& message) {
+void throw_request_error(const Place& place, std::string_view reason, const std::string& message) {
   ErrorInfo info;
   info.kind = ErrorKind::kInvalidRequest;
   info.outcome = Outcome::kNotExecuted;
   info.phase = Phase::kValidating;
-  info.reason = std::move(reason);
+  info.reason = reason;
   info.field = place.field;
   info.message = place.to_string() + ": " + message;
   throw_error(std::move(info));

@@ -3,6 +3,7 @@
 #define ENGINE_DB_BUILTINS_SRC_FAILURE_H_
 
 #include <string>
+#include <string_view>
 
 #include "engine_db/builtins/pipeline.h"
 #include "engine_db/error.h"
@@ -13,7 +14,7 @@ namespace engine::db::builtins {
 [[noreturn]] void throw_at(const Place& place, const DatabaseError& error);
 
 // The step itself is wrong, or got something wrong: nothing was sent to the database.
-[[noreturn]] void throw_request_error(const Place& place, std::string reason, const std::string& message);
+[[noreturn]] void throw_request_error(const Place& place, std::string_view reason, const std::string& message);
 
 }  // namespace engine::db::builtins
 

@@ -4,9 +4,11 @@
 #include <array>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "engine_db/builtins/bind.h"
+#include "engine_db/reasons.h"
 #include "sdk/builtins/src/failure.h"
 #include "sdk/builtins/src/result_json.h"
 #include "sdk/builtins/src/suggestion.h"
@@ -75,7 +77,8 @@ class ExecuteSql final : public Operation {
     } catch (const DatabaseError& error) {
       throw_at(place_of(error, step, context.place), error);
     }
-    if (!problem.empty()) fail(step, output, with_field(context.place, "query", step.query_line), "RESULT", problem);
+    if (!problem.empty())
+      fail(step, output, with_field(context.place, "query", step.query_line), reasons::kResult, problem);
     return std::move(json).finish(output.rowcount);
   }
 
@@ -102,7 +105,7 @@ class ExecuteSql final : public Operation {
         return {.rowcount = result.rowcount(), .command_tag = result.command_tag()};
       } catch (const DatabaseError& error) {
         const bool had_no_effect = error.outcome() == Outcome::kUnspecified || error.outcome() == Outcome::kRolledBack;
-        if (error.reason() != "RESULT_TOO_LARGE" || !had_no_effect) throw;
+        if (error.reason() != reasons::kResultTooLarge || !had_no_effect) throw;
       }
     }
     return context.connector.execute_in_parts(step.query, parameters, context.call, take);
@@ -126,19 +129,20 @@ class ExecuteSql final : public Operation {
       try {
         response.add(field.name, select(field.path, whole));
       } catch (const PathError& error) {
-        fail(step, output, with_field(place, "response." + field.name, field.line), "RESPONSE_PATH", error.what());
+        fail(step, output, with_field(place, "response." + field.name, field.line), reasons::kResponsePath,
+             error.what());
       }
     }
     return response;
   }
 
   // It has run, and failed only afterwards.
-  [[noreturn]] static void fail(const DatabaseStep& step, const StepOutput& output, const Place& at, std::string reason,
-                                const std::string& message) {
+  [[noreturn]] static void fail(const DatabaseStep& step, const StepOutput& output, const Place& at,
+                                std::string_view reason, const std::string& message) {
     ErrorInfo info;
     info.kind = ErrorKind::kExecution;
     info.phase = Phase::kExecuting;
-    info.reason = std::move(reason);
+    info.reason = reason;
     info.field = at.field;
     info.message = at.to_string() + ": " + message;
     if (!step.in_transaction && output.may_have_written) info.outcome = Outcome::kCommitted;

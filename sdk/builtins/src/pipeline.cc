@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine_db/builtins/operation.h"
+#include "engine_db/reasons.h"
 #include "sdk/builtins/src/pipeline_check.h"
 #include "sdk/builtins/src/server_block.h"
 #include "sdk/builtins/src/step_block.h"
@@ -37,7 +38,7 @@ ErrorInfo error_info(const std::vector<PipelineFault>& faults) {
   info.kind = ErrorKind::kInvalidRequest;
   info.outcome = Outcome::kNotExecuted;
   info.phase = Phase::kValidating;
-  info.reason = "INVALID_PIPELINE";
+  info.reason = reasons::kInvalidPipeline;
   info.field = faults.front().place.field;
   info.message = all_faults(faults);
   return info;

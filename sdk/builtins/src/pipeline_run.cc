@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "engine_db/reasons.h"
 #include "sdk/builtins/src/failure.h"
 
 namespace engine::db::builtins {
@@ -57,7 +58,8 @@ PipelineRun::Connection& PipelineRun::connect(const Step& step, const Place& pla
   if (const auto found = connections_.find(name); found != connections_.end()) return found->second;
   const Place at{place.file, place.line, place.step, "server"};
   const auto server = std::ranges::find(pipeline_.servers, name, &DatabaseServer::name);
-  if (server == pipeline_.servers.end()) throw_request_error(at, "UNKNOWN_SERVER", "\"" + name + "\" is not defined");
+  if (server == pipeline_.servers.end())
+    throw_request_error(at, reasons::kUnknownServer, "\"" + name + "\" is not defined");
   try {
     Connection connection;
     connection.connector = make_connector_(*server);

@@ -50,7 +50,7 @@ struct ErrorInfo {
   Phase phase = Phase::kUnspecified;
   // What failed and what to do about it, for people.
   std::string message = {};
-  // A short constant for programs, in capitals: "POOL_EXHAUSTED", "PARAMETER_COUNT".
+  // A short constant for programs: one of reasons.h, "POOL_EXHAUSTED".
   std::string reason = {};
   // PostgreSQL's SQLSTATE, five characters; empty where PostgreSQL did not find the fault.
   std::string sqlstate = {};

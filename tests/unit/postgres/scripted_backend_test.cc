@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/postgres/command_text.h"
 #include "server/postgres/sqlstate.h"
 #include "tests/support/manual_clock.h"
@@ -42,8 +42,9 @@ class Recorder final : public ResultReceiver {
     if (end.ok()) {
       said_.push_back(absl::StrCat("end ", end->command_tag));
     } else {
-      const v1::DatabaseError detail = ErrorDetail(end.status());
-      said_.push_back(absl::StrCat("end ", detail.sqlstate().empty() ? detail.reason() : detail.sqlstate()));
+      const Failure failure = FailureOf(end.status());
+      const std::string_view reason = NameOf(failure.reason);
+      said_.push_back(absl::StrCat("end ", failure.sqlstate.empty() ? std::string(reason) : failure.sqlstate));
     }
   }
 
@@ -57,11 +58,11 @@ class ScriptedBackendTest : public ::testing::Test {
   std::unique_ptr<Backend> Open() {
     Backend::Events events;
     events.opened = [this](const absl::Status& status) {
-      said_.push_back(absl::StrCat("opened ", ErrorDetail(status).reason()));
+      said_.push_back(absl::StrCat("opened ", std::string(NameOf(ReasonOf(status)))));
     };
     events.drained = [this] { said_.push_back("drained"); };
     events.lost = [this](const absl::Status& status) {
-      said_.push_back(absl::StrCat("lost ", ErrorDetail(status).reason()));
+      said_.push_back(absl::StrCat("lost ", std::string(NameOf(ReasonOf(status)))));
     };
     return factory_->Open("secret", loop_.Now() + absl::Seconds(1), std::move(events));
   }
