@@ -119,6 +119,17 @@ TEST_F(RetryTest, AStalePlanThatIsStaleAgainIsTold) {
   EXPECT_EQ(call.end->attempts, 2);
 }
 
+// A function may run a prepared statement of the session's own, and meet it in the middle of its caller's result.
+TEST_F(RetryTest, AStalePlanAfterRowsIsTold) {
+  Answer fails = Answer::Rows({{"n"}}, {{"1"}, {"2"}});
+  fails.error = StalePlan();
+  server_.Once("SELECT n FROM t", fails);
+  const CallRecord& stream = Run(Stream("SELECT n FROM t"));
+  EXPECT_EQ(Told(stream), "ABORTED STALE_PLAN NOT_EXECUTED");
+  EXPECT_EQ(stream.streamed_rows, 2U);
+  EXPECT_EQ(stream.end->attempts, 1);
+}
+
 TEST_F(RetryTest, AStalePlanInATransactionIsTold) {
   const std::string transaction = Begin();
   server_.Once("UPDATE t", Answer::Fails(StalePlan()));
