@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/errors.h"
 #include "server/config/target.h"
 
@@ -16,14 +16,14 @@ constexpr uint32_t kMaxDurationMs = 86'400'000;
 
 absl::Status CheckOptions(const v1::TransactionOptions& options, const char* path) {
   if (!v1::IsolationLevel_IsValid(options.isolation_level())) {
-    return InvalidRequest(absl::StrCat(path, ".isolation_level"), "OUT_OF_RANGE", "unknown isolation_level");
+    return InvalidRequest(absl::StrCat(path, ".isolation_level"), Reason::kOutOfRange, "unknown isolation_level");
   }
   if (options.idle_timeout_ms() > kMaxIdleTimeoutMs) {
-    return InvalidRequest(absl::StrCat(path, ".idle_timeout_ms"), "OUT_OF_RANGE",
+    return InvalidRequest(absl::StrCat(path, ".idle_timeout_ms"), Reason::kOutOfRange,
                           absl::StrCat("idle_timeout_ms must be 0 to ", kMaxIdleTimeoutMs));
   }
   if (options.max_duration_ms() > kMaxDurationMs) {
-    return InvalidRequest(absl::StrCat(path, ".max_duration_ms"), "OUT_OF_RANGE",
+    return InvalidRequest(absl::StrCat(path, ".max_duration_ms"), Reason::kOutOfRange,
                           absl::StrCat("max_duration_ms must be 0 to ", kMaxDurationMs));
   }
   return absl::OkStatus();
@@ -32,32 +32,34 @@ absl::Status CheckOptions(const v1::TransactionOptions& options, const char* pat
 // How the call stands to a transaction: runs in one, begins one, ends it.
 absl::Status CheckTransaction(Needs needs, const CommonFields& fields) {
   if (needs == Needs::kTransaction && fields.transaction_id == nullptr) {
-    return call::TransactionError(absl::StatusCode::kFailedPrecondition, v1::OUTCOME_NOT_EXECUTED, "NO_TRANSACTION",
-                                  "transaction_id is empty: there is no transaction without Begin");
+    return ToStatus({.code = absl::StatusCode::kFailedPrecondition,
+                     .reason = Reason::kNoTransaction,
+                     .kind = ErrorKind::kTransaction,
+                     .outcome = Outcome::kNotExecuted,
+                     .message = "transaction_id is empty: there is no transaction without Begin"});
   }
   if (fields.begin != nullptr) {
     if (absl::Status status = CheckOptions(*fields.begin, fields.begin_field); !status.ok()) return status;
   }
   if (needs != Needs::kStatement) return absl::OkStatus();
   if (fields.transaction_id != nullptr && fields.transaction_id->empty()) {
-    return InvalidRequest("transaction_id", "EMPTY_TRANSACTION",
+    return InvalidRequest("transaction_id", Reason::kEmptyTransaction,
                           "transaction_id is empty: leave it out for autocommit");
   }
   if (fields.commit && fields.begin == nullptr && fields.transaction_id == nullptr) {
-    return InvalidRequest("commit", "COMMIT_WITHOUT_TRANSACTION", "commit needs transaction_id or begin");
+    return InvalidRequest("commit", Reason::kCommitWithoutTransaction, "commit needs transaction_id or begin");
   }
   return absl::OkStatus();
 }
 
 absl::Status TooManyTransactions(int limit) {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_TRANSACTION);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_retryable(true);
-  detail.set_retry_after_ms(100);
-  detail.set_reason("TOO_MANY_TRANSACTIONS");
-  detail.set_message(absl::StrCat("too many transactions are open (limit ", limit, ")"));
-  return MakeError(absl::StatusCode::kResourceExhausted, std::move(detail));
+  return ToStatus({.code = absl::StatusCode::kResourceExhausted,
+                   .reason = Reason::kTooManyTransactions,
+                   .kind = ErrorKind::kTransaction,
+                   .outcome = Outcome::kNotExecuted,
+                   .retryable = true,
+                   .retry_after = absl::Milliseconds(100),
+                   .message = absl::StrCat("too many transactions are open (limit ", limit, ")")});
 }
 
 bool StartsWork(Needs needs, const CommonFields& fields) {
@@ -109,7 +111,7 @@ absl::Status Admission::Decide(Needs needs, Admitted& call) const {
     call.connection.retry = *retry;
   }
   if (!v1::ResultFormat_IsValid(fields.result_format)) {
-    return InvalidRequest("result_format", "OUT_OF_RANGE", "unknown result_format");
+    return InvalidRequest("result_format", Reason::kOutOfRange, "unknown result_format");
   }
   const bool leaves_open = fields.begin != nullptr && !fields.commit;
   if (leaves_open && transactions_ >= static_cast<size_t>(settings_.limits.transactions)) {
@@ -122,8 +124,10 @@ absl::StatusOr<call::SessionId> Admission::BeginSession() {
   if (draining_) return call::Draining();
   if (sessions_.fetch_add(1) >= static_cast<size_t>(settings_.limits.sessions)) {
     --sessions_;
-    return MakeError(absl::StatusCode::kResourceExhausted, v1::ERROR_KIND_CONNECTION, "TOO_MANY_SESSIONS",
-                     absl::StrCat("too many sessions are open (limit ", settings_.limits.sessions, ")"));
+    return ToStatus({.code = absl::StatusCode::kResourceExhausted,
+                     .reason = Reason::kTooManySessions,
+                     .kind = ErrorKind::kConnection,
+                     .message = absl::StrCat("too many sessions are open (limit ", settings_.limits.sessions, ")")});
   }
   metrics_.sessions.Increment();
   return next_session_.fetch_add(1);

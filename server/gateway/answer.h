@@ -7,7 +7,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/loop/clock.h"
 #include "server/observe/metrics.h"
 
@@ -24,7 +24,10 @@ class Answer {
       : counted_(counted), clock_(&clock), arrived_(clock.Now()), done_(std::move(done)) {}
 
   void operator()(const absl::Status& status) {
-    if (counted_ != nullptr) counted_->Finished(clock_->Now() - arrived_, ErrorDetail(status).kind());
+    if (counted_ != nullptr) {
+      const ErrorKind kind = status.ok() ? ErrorKind::kUnspecified : FailureOf(status).kind;
+      counted_->Finished(clock_->Now() - arrived_, static_cast<v1::ErrorKind>(kind));
+    }
     std::exchange(done_, nullptr)(status);
   }
 

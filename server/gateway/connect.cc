@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/target.h"
 #include "server/config/target.h"
 #include "server/gateway/methods.h"
@@ -15,7 +15,7 @@ absl::StatusOr<config::TargetSettings> TargetOf(const config::GatewaySettings& s
   switch (request.target_case()) {
     case v1::ConnectRequest::kConfig: {
       if (!settings.allow_inline_targets) {
-        return InvalidRequest("config", "INLINE_TARGET_REFUSED",
+        return InvalidRequest("config", Reason::kInlineTargetRefused,
                               "this gateway takes only targets that it has as data sources: give data_source");
       }
       absl::StatusOr<config::TargetSettings> target = config::ValidateTarget(request.config(), "config");
@@ -25,11 +25,11 @@ absl::StatusOr<config::TargetSettings> TargetOf(const config::GatewaySettings& s
     case v1::ConnectRequest::kDataSource: {
       const auto found = settings.data_sources.find(request.data_source());
       if (found != settings.data_sources.end()) return found->second;
-      return InvalidRequest("data_source", "UNKNOWN_DATA_SOURCE",
+      return InvalidRequest("data_source", Reason::kUnknownDataSource,
                             "the gateway's configuration has no such data source");
     }
     default:
-      return InvalidRequest("target", "MISSING_TARGET", "give data_source or config");
+      return InvalidRequest("target", Reason::kMissingTarget, "give data_source or config");
   }
 }
 

@@ -3,19 +3,18 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/base/text.h"
 
 namespace engine::db::gateway {
 namespace {
 
-absl::Status TooMany(const char* reason, const char* what, size_t limit) {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_CONNECTION);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_reason(reason);
-  detail.set_message(absl::StrCat("too many ", what, " are open (limit ", limit, "): close some with Close"));
-  return MakeError(absl::StatusCode::kResourceExhausted, std::move(detail));
+absl::Status TooMany(Reason reason, const char* what, size_t limit) {
+  return ToStatus({.code = absl::StatusCode::kResourceExhausted,
+                   .reason = reason,
+                   .kind = ErrorKind::kConnection,
+                   .outcome = Outcome::kNotExecuted,
+                   .message = absl::StrCat("too many ", what, " are open (limit ", limit, "): close some with Close")});
 }
 
 }  // namespace
@@ -25,10 +24,11 @@ Connections::Connections(const call::HandleMaker& handles, size_t max_connection
 
 absl::StatusOr<Connections::Opening> Connections::Open(const config::TargetSettings& settings) {
   absl::MutexLock lock(&mutex_);
-  if (connections_.size() >= max_connections_) return TooMany("TOO_MANY_CONNECTIONS", "connections", max_connections_);
+  if (connections_.size() >= max_connections_)
+    return TooMany(Reason::kTooManyConnections, "connections", max_connections_);
   auto found = targets_.find(settings);
   if (found == targets_.end()) {
-    if (targets_.size() >= max_targets_) return TooMany("TOO_MANY_TARGETS", "pools", max_targets_);
+    if (targets_.size() >= max_targets_) return TooMany(Reason::kTooManyTargets, "pools", max_targets_);
     const call::TargetId id = next_target_++;
     found = targets_.emplace(settings, Target{id, id % shards_, 0}).first;
   }
@@ -57,17 +57,17 @@ absl::StatusOr<Connection> Connections::Find(std::string_view id) const {
     if (found != connections_.end()) return found->second;
   }
   if (id.empty())
-    return InvalidRequest("connection_id", "MISSING_CONNECTION", "connection_id is empty: call Connect first");
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_CONNECTION);
-  detail.set_phase(v1::PHASE_VALIDATING);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_field("connection_id");
-  detail.set_reason("UNKNOWN_CONNECTION");
-  detail.set_message(handles_.IsOfAnotherInstance(id)
-                         ? "connection_id is of an earlier run of the gateway, which was restarted: call Connect again"
-                         : "connection_id is unknown or was closed: call Connect again");
-  return MakeError(absl::StatusCode::kFailedPrecondition, std::move(detail));
+    return InvalidRequest("connection_id", Reason::kMissingConnection, "connection_id is empty: call Connect first");
+  return ToStatus({.code = absl::StatusCode::kFailedPrecondition,
+                   .reason = Reason::kUnknownConnection,
+                   .kind = ErrorKind::kConnection,
+                   .phase = Phase::kValidating,
+                   .outcome = Outcome::kNotExecuted,
+                   .message = handles_.IsOfAnotherInstance(id)
+                                  ? "connection_id is of an earlier run of the gateway, which was restarted: call "
+                                    "Connect again"
+                                  : "connection_id is unknown or was closed: call Connect again",
+                   .field = "connection_id"});
 }
 
 std::optional<Connections::Closing> Connections::Close(std::string_view id) {

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "sdk/common/limits.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/statement_error.h"
 #include "server/call/target.h"
 #include "server/call/work.h"
@@ -26,7 +26,7 @@ absl::Status PlanTransaction(const v1::ExecuteBatchRequest& request, call::Work&
   const bool exactly_once = request.exactly_once() || !request.idempotency_key().empty();
   if (request.atomic()) {
     if (!work.transaction_id.empty()) {
-      return InvalidRequest("atomic", "ATOMIC_IN_TRANSACTION",
+      return InvalidRequest("atomic", Reason::kAtomicInTransaction,
                             "atomic makes a transaction of its own: leave transaction_id out");
     }
     if (exactly_once && !work.begin.has_value()) {
@@ -37,7 +37,7 @@ absl::Status PlanTransaction(const v1::ExecuteBatchRequest& request, call::Work&
   }
   if (exactly_once && !work.exactly_once) {
     return InvalidRequest(
-        "exactly_once", "EXACTLY_ONCE_NOT_ATOMIC",
+        "exactly_once", Reason::kExactlyOnceNotAtomic,
         "exactly_once and idempotency_key are for a batch that is one transaction of its own: set atomic, and no "
         "begin");
   }
@@ -54,7 +54,8 @@ absl::Status PlanStatement(const Parts& parts, const v1::ExecuteBatchRequest& re
   place.statement_index = static_cast<uint32_t>(index);
   if (statement.parameters_size() > 0 && statement.parameter_lists_size() > 0) {
     return call::RequestError(
-        InvalidRequest("parameter_lists", "PARAMETERS_TWICE", "give parameters or parameter_lists, not both"), place);
+        InvalidRequest("parameter_lists", Reason::kParametersTwice, "give parameters or parameter_lists, not both"),
+        place);
   }
   const bool has_lists = statement.parameter_lists_size() > 0;
   for (int list = 0; list < std::max(1, statement.parameter_lists_size()); ++list) {
@@ -67,11 +68,13 @@ absl::Status PlanStatement(const Parts& parts, const v1::ExecuteBatchRequest& re
     run->statement_index = static_cast<uint32_t>(index);
     if (has_lists) run->parameter_list_index = list;
     run->receive = CollectInto(parts.settings.limits, request.result_format(), *result->mutable_response());
-    run->failed = [result](const absl::Status& status) { *result->mutable_error() = ErrorDetail(status); };
+    run->failed = [result, write = parts.write_error](const absl::Status& status) {
+      write(status, *result->mutable_error());
+    };
     work.runs.push_back(*std::move(run));
     parameters.push_back(has_lists ? &statement.parameter_lists(list).parameters() : &statement.parameters());
     if (work.runs.size() > kMaxBatchRuns) {
-      return InvalidRequest("statements", "BATCH_TOO_LARGE",
+      return InvalidRequest("statements", Reason::kBatchTooLarge,
                             absl::StrCat("a batch runs at most ", kMaxBatchRuns, " statements"));
     }
   }
@@ -103,7 +106,7 @@ absl::StatusOr<CallRef> ExecuteBatch(Parts& parts, Admitted& call, const v1::Exe
   for (int i = 0; i < request.statements_size(); ++i) {
     if (absl::Status status = PlanStatement(parts, request, i, work, response, parameters); !status.ok()) return status;
   }
-  if (work.runs.empty()) return InvalidRequest("statements", "EMPTY_BATCH", "the batch has no statements");
+  if (work.runs.empty()) return InvalidRequest("statements", Reason::kEmptyBatch, "the batch has no statements");
 
   work.finish = [&response, independent = work.independent,
                  answer = std::move(call.answer)](call::CallEnd end) mutable {

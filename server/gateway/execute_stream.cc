@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/attempt.h"
 #include "server/call/work.h"
 #include "server/gateway/methods.h"
@@ -58,7 +58,7 @@ void WriteSummary(const StreamProgress& progress, RowSink& sink, call::CallEnd& 
 absl::StatusOr<CallRef> ExecuteStream(Parts& parts, Admitted& call, const v1::ExecuteStreamRequest& request,
                                       RowSink& sink) {
   if (request.batch_rows() > kMaxBatchRows) {
-    return InvalidRequest("batch_rows", "OUT_OF_RANGE", absl::StrCat("batch_rows must be 0 to ", kMaxBatchRows));
+    return InvalidRequest("batch_rows", Reason::kOutOfRange, absl::StrCat("batch_rows must be 0 to ", kMaxBatchRows));
   }
   call::Work work = MakeWork(call);
   absl::StatusOr<call::Run> run = MakeRun(parts, work, request.sql());
@@ -80,9 +80,9 @@ absl::StatusOr<CallRef> ExecuteStream(Parts& parts, Admitted& call, const v1::Ex
     if (end.status.ok()) {
       WriteSummary(*progress, sink, end);
     } else if (progress->rows > 0) {
-      end.status = WithDetail(end.status, [&](v1::DatabaseError& detail) {
-        detail.set_rows_delivered(progress->rows);
-        if (detail.phase() == v1::PHASE_EXECUTING) detail.set_phase(v1::PHASE_STREAMING);
+      end.status = WithFailure(end.status, [&](Failure& failure) {
+        failure.rows_delivered = progress->rows;
+        if (failure.phase == Phase::kExecuting) failure.phase = Phase::kStreaming;
       });
     }
     answer(end.status);

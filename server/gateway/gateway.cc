@@ -1,6 +1,7 @@
 #include "server/gateway/gateway.h"
 
 #include <cstddef>
+#include <utility>
 
 #include "server/gateway/close.h"
 #include "server/gateway/drain.h"
@@ -14,17 +15,19 @@ constexpr size_t kMaxBlockingThreads = 64;
 
 }  // namespace
 
-Gateway::Gateway(const config::GatewaySettings& settings, observe::Metrics& metrics)
+Gateway::Gateway(const config::GatewaySettings& settings, observe::Metrics& metrics, ErrorWriter write_error,
+                 call::Servers servers)
     : settings_(settings),
       metrics_(metrics),
       executor_("blocking", kMaxBlockingThreads),
       server_query_executor_("server-queries", kMaxBlockingThreads),
-      context_{settings_, metrics_, handles_, executor_, server_query_executor_},
+      context_{settings_, metrics_, handles_, executor_, server_query_executor_, std::move(servers)},
       connections_(handles_, static_cast<size_t>(settings.limits.connections),
                    static_cast<size_t>(settings.limits.pools), static_cast<size_t>(settings.event_loops)),
       admission_(settings_, metrics_, clock_, connections_, context_.transactions),
       shards_(context_, connections_, clock_, static_cast<size_t>(settings.event_loops)),
-      parts_{settings_, metrics_, clock_, context_, connections_, statements_, shards_, admission_, clock_.Now()} {}
+      parts_{settings_,   metrics_, clock_,     context_,    connections_,
+             statements_, shards_,  admission_, write_error, clock_.Now()} {}
 
 Gateway::~Gateway() {
   admission_.StartDraining();

@@ -27,8 +27,10 @@ namespace engine::db::gateway {
 // Any thread may call it.
 class Gateway {
  public:
-  // The settings and metrics must outlive the gateway; the metrics count kCountedMethods.
-  Gateway(const config::GatewaySettings& settings, observe::Metrics& metrics);
+  // The settings and metrics must outlive the gateway; the metrics count kCountedMethods. `servers`: tests give their
+  // own.
+  Gateway(const config::GatewaySettings& settings, observe::Metrics& metrics, ErrorWriter write_error,
+          call::Servers servers = {});
   // Breaks off whatever still runs: see Drain().
   ~Gateway();
   Gateway(const Gateway&) = delete;

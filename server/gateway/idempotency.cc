@@ -8,7 +8,7 @@
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "engine/db/v1/connector.pb.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/attempt.h"
 #include "server/gateway/planning.h"
 #include "server/postgres/command_text.h"
@@ -63,17 +63,16 @@ std::unique_ptr<postgres::ResultReceiver> Ignore(call::Attempt&, postgres::EndCa
 // What the look-up found, if it was not this call that took the key.
 absl::Status ReadKept(const Lookup& lookup, IdempotentCall& call) {
   if (lookup.found.rows_size() == 0) {
-    v1::DatabaseError detail;
-    detail.set_kind(v1::ERROR_KIND_TRANSACTION);
-    detail.set_outcome(v1::OUTCOME_ROLLED_BACK);
-    detail.set_retryable(true);
-    detail.set_reason("IDEMPOTENCY_KEY_BUSY");
-    detail.set_message("the idempotency key was given up by another call just now: repeat the call");
-    return MakeError(absl::StatusCode::kAborted, std::move(detail));
+    return ToStatus({.code = absl::StatusCode::kAborted,
+                     .reason = Reason::kIdempotencyKeyBusy,
+                     .kind = ErrorKind::kTransaction,
+                     .outcome = Outcome::kRolledBack,
+                     .retryable = true,
+                     .message = "the idempotency key was given up by another call just now: repeat the call"});
   }
   const v1::Row& row = lookup.found.rows(0);
   if (row.values(0).int64_value() != call.digest) {
-    return InvalidRequest("idempotency_key", "IDEMPOTENCY_KEY_REUSED",
+    return InvalidRequest("idempotency_key", Reason::kIdempotencyKeyReused,
                           "idempotency_key was used for a call with another statement or other parameters");
   }
   call.answered_before(row.values(1).bytes_value());
@@ -91,7 +90,7 @@ int64_t DigestOf(std::string_view bytes) {
 
 absl::Status MakeExactlyOnce(call::Work& work) {
   if (work.begin.has_value() || !work.transaction_id.empty()) {
-    return InvalidRequest("exactly_once", "EXACTLY_ONCE_IN_TRANSACTION",
+    return InvalidRequest("exactly_once", Reason::kExactlyOnceInTransaction,
                           "exactly_once is for autocommit: a transaction's Commit always knows as much");
   }
   work.begin.emplace();
@@ -102,13 +101,16 @@ absl::Status MakeExactlyOnce(call::Work& work) {
 
 absl::Status CheckMarks(const call::Target& target, const call::Work& work) {
   if (!work.exactly_once || target.server().HasMarks()) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kUnimplemented, v1::ERROR_KIND_INVALID_REQUEST, "EXACTLY_ONCE_UNAVAILABLE",
-                   "exactly_once needs PostgreSQL 13 or later, and a role that may call pg_control_system()");
+  return ToStatus(
+      {.code = absl::StatusCode::kUnimplemented,
+       .reason = Reason::kExactlyOnceUnavailable,
+       .kind = ErrorKind::kInvalidRequest,
+       .message = "exactly_once needs PostgreSQL 13 or later, and a role that may call pg_control_system()"});
 }
 
 absl::Status MakeIdempotent(const Parts& parts, call::Work& work, IdempotentCall call) {
   if (call.key.size() > kMaxIdempotencyKeyBytes || call.key.find('\0') != std::string::npos) {
-    return InvalidRequest("idempotency_key", "MALFORMED_KEY",
+    return InvalidRequest("idempotency_key", Reason::kMalformedKey,
                           absl::StrCat("idempotency_key is 1 to ", kMaxIdempotencyKeyBytes, " bytes without NUL"));
   }
   auto lookup = std::make_shared<Lookup>();

@@ -2,7 +2,9 @@
 #ifndef ENGINE_DB_SERVER_GATEWAY_PARTS_H_
 #define ENGINE_DB_SERVER_GATEWAY_PARTS_H_
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "engine/db/v1/error.pb.h"
 #include "server/call/context.h"
 #include "server/config/settings.h"
 #include "server/gateway/admission.h"
@@ -14,6 +16,9 @@
 
 namespace engine::db::gateway {
 
+// Fills in an error that is a part of a response, of a batch: the wire's form of a failure is not the gateway's.
+using ErrorWriter = void (*)(const absl::Status& status, v1::DatabaseError& error);
+
 // Every part may be used from any thread.
 struct Parts {
   const config::GatewaySettings& settings;
@@ -24,6 +29,7 @@ struct Parts {
   sql::StatementCache& statements;
   Shards& shards;
   Admission& admission;
+  const ErrorWriter write_error;
   const absl::Time started;  // when the gateway did
 };
 

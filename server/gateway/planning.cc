@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/base/text.h"
 #include "server/call/attempt.h"
 #include "server/postgres/results.h"
@@ -18,7 +18,7 @@ absl::Status CheckSavepoint(const call::Work& work, const sql::Statement& statem
   if (!statement.is_about_savepoint() || work.begin.has_value() || !work.transaction_id.empty())
     return absl::OkStatus();
   return InvalidRequest(
-      "sql", "TRANSACTION_CONTROL",
+      "sql", Reason::kTransactionControl,
       absl::StrCat(ToAbsl(statement.summary()),
                    " needs a transaction: call Begin first (savepoints have methods of their own too: Savepoint, "
                    "RollbackToSavepoint and ReleaseSavepoint)"));
@@ -41,7 +41,7 @@ call::Work MakeWork(const Admitted& call) {
 absl::StatusOr<call::Run> MakeRun(const Parts& parts, const std::string& sql) {
   const auto limit = static_cast<size_t>(parts.settings.limits.statement_bytes);
   if (sql.size() > limit) {
-    return InvalidRequest("sql", "STATEMENT_TOO_LARGE",
+    return InvalidRequest("sql", Reason::kStatementTooLarge,
                           absl::StrCat("sql is ", sql.size(), " bytes long; the limit is ", limit));
   }
   absl::StatusOr<std::shared_ptr<const sql::Statement>> statement = parts.statements.Get(sql);

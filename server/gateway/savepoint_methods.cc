@@ -6,7 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/work.h"
 #include "server/gateway/methods.h"
 #include "server/gateway/planning.h"
@@ -23,7 +23,7 @@ absl::Status CheckSavepointName(std::string_view name) {
   bool plain = !name.empty() && name.size() <= kMaxSavepointName && !absl::ascii_isdigit(name[0]);
   for (const char c : name) plain = plain && (absl::ascii_isalnum(c) || c == '_');
   if (plain) return absl::OkStatus();
-  return InvalidRequest("name", "SAVEPOINT_NAME",
+  return InvalidRequest("name", Reason::kSavepointName,
                         "a savepoint's name is a letter or _, then letters, digits and _, at most 63 in all");
 }
 

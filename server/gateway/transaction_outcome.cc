@@ -1,11 +1,10 @@
 // GetTransactionOutcome: what became of a transaction, by its handle or by its recovery token.
 #include <cstddef>
 #include <optional>
-#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/errors.h"
 #include "server/call/target.h"
 #include "server/call/work.h"
@@ -34,8 +33,11 @@ CallRef AskByToken(Parts& parts, Admitted& call, const postgres::TransactionMark
   parts.shards.OnTarget(call.connection, [&response, mark, deadline = call.deadline,
                                           answer = std::move(call.answer)](call::Target* target) mutable {
     if (target == nullptr || target->resolver().size() >= kMaxTokensAskedFor) {
-      answer(MakeError(absl::StatusCode::kResourceExhausted, v1::ERROR_KIND_CONNECTION, "TOO_MANY_QUESTIONS",
-                       absl::StrCat("too many outcomes are being asked for (limit ", kMaxTokensAskedFor, ")")));
+      answer(ToStatus(
+          {.code = absl::StatusCode::kResourceExhausted,
+           .reason = Reason::kTooManyQuestions,
+           .kind = ErrorKind::kConnection,
+           .message = absl::StrCat("too many outcomes are being asked for (limit ", kMaxTokensAskedFor, ")")}));
       return;
     }
     target->AskOutcome(mark, deadline,
@@ -59,8 +61,8 @@ CallRef AskByHandle(Parts& parts, Admitted& call, v1::GetTransactionOutcomeRespo
       response.set_outcome(call::OutcomeOf(end.transaction->state()));
       *response.mutable_transaction() = *std::move(end.transaction);
       end.status = absl::OkStatus();
-    } else if (const std::string reason = ErrorDetail(end.status).reason();
-               reason == call::kCommitInDoubt || reason == call::kEffectsElsewhere) {
+    } else if (const Reason reason = ReasonOf(end.status);
+               reason == Reason::kCommitInDoubt || reason == Reason::kEffectsElsewhere) {
       response.set_outcome(v1::OUTCOME_UNKNOWN);
       end.status = absl::OkStatus();
     }
@@ -83,12 +85,12 @@ absl::StatusOr<CallRef> GetTransactionOutcome(Parts& parts, Admitted& call,
     const std::optional<postgres::TransactionMark> mark =
         postgres::TransactionMark::FromToken(request.recovery_token());
     if (!mark.has_value()) {
-      return InvalidRequest("recovery_token", "MALFORMED_TOKEN", "recovery_token is not valid");
+      return InvalidRequest("recovery_token", Reason::kMalformedToken, "recovery_token is not valid");
     }
     return AskByToken(parts, call, *mark, response);
   }
   if (request.transaction_id().empty()) {
-    return InvalidRequest("transaction", "MISSING_TRANSACTION", "give transaction_id or recovery_token");
+    return InvalidRequest("transaction", Reason::kMissingTransaction, "give transaction_id or recovery_token");
   }
   return AskByHandle(parts, call, response);
 }

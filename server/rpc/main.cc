@@ -21,6 +21,7 @@
 #include "server/observe/metrics_server.h"
 #include "server/postgres/libpq_environment.h"
 #include "server/rpc/server.h"
+#include "server/rpc/status.h"
 
 namespace {
 
@@ -55,7 +56,7 @@ int Run(const config::GatewaySettings& settings, const sigset_t& signals) {
   observe::Metrics metrics(kVersion, gateway::kCountedMethods);
   std::unique_ptr<observe::MetricsServer> metrics_server;
   std::string ready = "engine-db-gateway ready:";
-  gateway::Gateway gateway(settings, metrics);
+  gateway::Gateway gateway(settings, metrics, &rpc::WriteError);
   absl::StatusOr<std::unique_ptr<rpc::Server>> server = rpc::Server::Start(settings, gateway);
   if (!server.ok()) return Fail(server.status());
   for (const std::string& address : (*server)->addresses()) absl::StrAppend(&ready, " grpc=", address);

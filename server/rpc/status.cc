@@ -33,4 +33,6 @@ grpc::Status ToGrpc(const absl::Status& status) {
   return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message()), rich.SerializeAsString()};
 }
 
+void WriteError(const absl::Status& status, v1::DatabaseError& error) { error = ErrorDetail(status); }
+
 }  // namespace engine::db::rpc
