@@ -30,63 +30,43 @@ class RowSink {
 // answers there, by `call.answer`, which it takes along. An error that it returns is the answer, too: the method has
 // left `call.answer` where it is then, and begun nothing. Request and output live until the answer.
 template <typename Request, typename Output>
-using Handler = absl::StatusOr<CallRef> (*)(Parts& parts, Admitted& call, const Request& request, Output& output);
+using Handler = absl::StatusOr<CallRef>(Parts& parts, Admitted& call, const Request& request, Output& output);
 
 // A row of the list. `Output` is what the method fills in: its response, or the sink of a stream's rows.
 template <typename Request, typename Output>
 struct Method {
   std::string_view name;  // in the contract
   Needs needs;
-  Handler<Request, Output> handler;
+  Handler<Request, Output>* handler;
   // How a session carries the call, and its answer. CALL_NOT_SET: it does not. A stream's rows have no one response.
   v1::SessionCall::CallCase session_case = v1::SessionCall::CALL_NOT_SET;
   const Request& (v1::SessionCall::*session_request)() const = nullptr;
   Output* (v1::SessionReply::*session_response)() = nullptr;
 };
 template <typename Request, typename Output, typename... Session>
-Method(std::string_view, Needs, Handler<Request, Output>, Session...) -> Method<Request, Output>;
+Method(std::string_view, Needs, Handler<Request, Output>*, Session...) -> Method<Request, Output>;
 
 // --- the methods' handlers, each in the file named for it or its family
 
-absl::StatusOr<CallRef> Connect(Parts& parts, Admitted& call, const v1::ConnectRequest& request,
-                                v1::ConnectResponse& response);
-absl::StatusOr<CallRef> Execute(Parts& parts, Admitted& call, const v1::ExecuteRequest& request,
-                                v1::ExecuteResponse& response);
-absl::StatusOr<CallRef> ExecuteStream(Parts& parts, Admitted& call, const v1::ExecuteStreamRequest& request,
-                                      RowSink& sink);
-absl::StatusOr<CallRef> ExecuteBatch(Parts& parts, Admitted& call, const v1::ExecuteBatchRequest& request,
-                                     v1::ExecuteBatchResponse& response);
-absl::StatusOr<CallRef> Describe(Parts& parts, Admitted& call, const v1::DescribeRequest& request,
-                                 v1::DescribeResponse& response);
-absl::StatusOr<CallRef> Begin(Parts& parts, Admitted& call, const v1::BeginRequest& request,
-                              v1::BeginResponse& response);
-absl::StatusOr<CallRef> Commit(Parts& parts, Admitted& call, const v1::CommitRequest& request,
-                               v1::CommitResponse& response);
-absl::StatusOr<CallRef> Rollback(Parts& parts, Admitted& call, const v1::RollbackRequest& request,
-                                 v1::RollbackResponse& response);
-absl::StatusOr<CallRef> Savepoint(Parts& parts, Admitted& call, const v1::SavepointRequest& request,
-                                  v1::SavepointResponse& response);
-absl::StatusOr<CallRef> RollbackToSavepoint(Parts& parts, Admitted& call, const v1::RollbackToSavepointRequest& request,
-                                            v1::RollbackToSavepointResponse& response);
-absl::StatusOr<CallRef> ReleaseSavepoint(Parts& parts, Admitted& call, const v1::ReleaseSavepointRequest& request,
-                                         v1::ReleaseSavepointResponse& response);
-absl::StatusOr<CallRef> KeepAlive(Parts& parts, Admitted& call, const v1::KeepAliveRequest& request,
-                                  v1::KeepAliveResponse& response);
-absl::StatusOr<CallRef> GetTransactionOutcome(Parts& parts, Admitted& call,
-                                              const v1::GetTransactionOutcomeRequest& request,
-                                              v1::GetTransactionOutcomeResponse& response);
-absl::StatusOr<CallRef> Close(Parts& parts, Admitted& call, const v1::CloseRequest& request,
-                              v1::CloseResponse& response);
-absl::StatusOr<CallRef> GetStatus(Parts& parts, Admitted& call, const v1::GetStatusRequest& request,
-                                  v1::GetStatusResponse& response);
-absl::StatusOr<CallRef> ListPools(Parts& parts, Admitted& call, const v1::ListPoolsRequest& request,
-                                  v1::ListPoolsResponse& response);
-absl::StatusOr<CallRef> ListTransactions(Parts& parts, Admitted& call, const v1::ListTransactionsRequest& request,
-                                         v1::ListTransactionsResponse& response);
-absl::StatusOr<CallRef> ListStatements(Parts& parts, Admitted& call, const v1::ListStatementsRequest& request,
-                                       v1::ListStatementsResponse& response);
-absl::StatusOr<CallRef> CancelStatement(Parts& parts, Admitted& call, const v1::CancelStatementRequest& request,
-                                        v1::CancelStatementResponse& response);
+Handler<v1::ConnectRequest, v1::ConnectResponse> Connect;
+Handler<v1::ExecuteRequest, v1::ExecuteResponse> Execute;
+Handler<v1::ExecuteStreamRequest, RowSink> ExecuteStream;
+Handler<v1::ExecuteBatchRequest, v1::ExecuteBatchResponse> ExecuteBatch;
+Handler<v1::DescribeRequest, v1::DescribeResponse> Describe;
+Handler<v1::BeginRequest, v1::BeginResponse> Begin;
+Handler<v1::CommitRequest, v1::CommitResponse> Commit;
+Handler<v1::RollbackRequest, v1::RollbackResponse> Rollback;
+Handler<v1::SavepointRequest, v1::SavepointResponse> Savepoint;
+Handler<v1::RollbackToSavepointRequest, v1::RollbackToSavepointResponse> RollbackToSavepoint;
+Handler<v1::ReleaseSavepointRequest, v1::ReleaseSavepointResponse> ReleaseSavepoint;
+Handler<v1::KeepAliveRequest, v1::KeepAliveResponse> KeepAlive;
+Handler<v1::GetTransactionOutcomeRequest, v1::GetTransactionOutcomeResponse> GetTransactionOutcome;
+Handler<v1::CloseRequest, v1::CloseResponse> Close;
+Handler<v1::GetStatusRequest, v1::GetStatusResponse> GetStatus;
+Handler<v1::ListPoolsRequest, v1::ListPoolsResponse> ListPools;
+Handler<v1::ListTransactionsRequest, v1::ListTransactionsResponse> ListTransactions;
+Handler<v1::ListStatementsRequest, v1::ListStatementsResponse> ListStatements;
+Handler<v1::CancelStatementRequest, v1::CancelStatementResponse> CancelStatement;
 
 // --- the list
 
