@@ -27,30 +27,30 @@ Lease::~Lease() { Release(); }
 postgres::Backend& Lease::backend() const { return *slot_->backend; }
 
 void Lease::MarkSessionChanged() {
-  slot_->session_changed = true;
+  slot_->session.changed = true;
   slot_->backend->StopPreparing();
 }
 
 void Lease::ShieldSequences(OwnerId owner, bool reads) {
-  if (slot_->sequences_of == 0 || (slot_->sequences_of == owner && !reads)) return;
-  pool_->ForgetSequences(*slot_, /*sync=*/true);
+  if (slot_->session.sequences_of == 0 || (slot_->session.sequences_of == owner && !reads)) return;
+  pool_->cleaner_.ForgetSequences(*slot_, /*sync=*/true);
 }
 
 void Lease::WillRun(std::shared_ptr<const sql::Statement> statement, OwnerId owner) {
-  if (statement->changes_session()) slot_->session_changed = true;
-  if (statement->outlasts_reset()) slot_->outlasts_reset = true;
-  if (statement->statement_class() != sql::StatementClass::kRead) slot_->sequences_of = owner;
-  slot_->statement = std::move(statement);
+  if (statement->changes_session()) slot_->session.changed = true;
+  if (statement->outlasts_reset()) slot_->session.outlasts_reset = true;
+  if (statement->statement_class() != sql::StatementClass::kRead) slot_->session.sequences_of = owner;
+  slot_->use.statement = std::move(statement);
 }
 
 void Lease::HasSent(const sql::Statement& statement) {
   if (!statement.changes_meanings()) return;
   MarkSessionChanged();
   // What is temporary is nobody else's.
-  if (statement.changes_schema() && !statement.changes_session()) slot_->schema_changed = true;
+  if (statement.changes_schema() && !statement.changes_session()) slot_->session.schema_changed = true;
 }
 
-void Lease::OnDrained(absl::AnyInvocable<void()> callback) { slot_->drained = std::move(callback); }
+void Lease::OnDrained(absl::AnyInvocable<void()> callback) { slot_->use.drained = std::move(callback); }
 
 void Lease::Release() {
   ReleaseBackend();
@@ -58,7 +58,7 @@ void Lease::Release() {
 }
 
 void Lease::ReleaseBackend() {
-  if (slot_ != nullptr) pool_->Release(*std::exchange(slot_, nullptr));
+  if (slot_ != nullptr) pool_->GiveBack(*std::exchange(slot_, nullptr));
 }
 
 void Lease::TakeBackend(Lease other) {

@@ -1,31 +1,18 @@
-// Who gets which backend. pool_backends.cc has how they come and go.
 #include "server/pool/pool.h"
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "server/base/error.h"
-#include "server/loop/clock.h"
-#include "server/pool/errors.h"
-#include "server/pool/slot.h"
+#include "server/base/failure.h"
+#include "server/observe/log.h"
 
 namespace engine::db::pool {
 namespace {
 
-using postgres::Backend;
-
-// A read that has run for so long is slow: those behind it go elsewhere. Ten times what a point query takes on a loaded
-// server.
-constexpr absl::Duration kSlowRead = absl::Milliseconds(5);
-// Reads are put in line behind each other of choice while the last one waits no longer than this; measured, eight in
-// line give most of what there is to gain.
-constexpr absl::Duration kWaitInLine = absl::Milliseconds(1);
-constexpr int kMaxReadsTogether = 8;
-// How long a cancelled read may go on before its backend is given up.
-constexpr absl::Duration kCancelPatience = absl::Milliseconds(500);
-// A backend that was used so lately is not looked at before a read.
-constexpr absl::Duration kSurelyAlive = absl::Milliseconds(100);
+// Surplus backends close after so long without work.
+constexpr absl::Duration kIdleLifetime = absl::Minutes(5);
+constexpr absl::Duration kIdleCheckInterval = absl::Minutes(1);
 
 }  // namespace
 
@@ -33,31 +20,40 @@ Pool::Pool(loop::EventLoop& loop, loop::BlockingExecutor& executor, std::unique_
            const config::TargetSettings& settings, const config::SharedReads& shared_reads, size_t max_waiters,
            observe::PoolMetrics& metrics)
     : loop_(loop),
-      executor_(executor),
-      backends_(std::move(backends)),
       settings_(settings),
-      shared_reads_(shared_reads),
       max_waiters_(max_waiters),
       metrics_(metrics),
+      backends_(std::move(backends)),
       // One is left for those who need none for long.
       waiters_(static_cast<size_t>(std::max(1, settings.max_pool_size - 1))),
-      reopen_timer_(loop),
-      slow_read_timer_(loop),
+      slots_(loop, metrics),
+      cleaner_(slots_, metrics, [this] { Dispatch(); }),
+      opener_(loop, executor, *backends_, settings, metrics, slots_,
+              {.changed = [this] { Dispatch(); },
+               .failed = [this](const absl::Status& status) { FailWaiters(status); },
+               .drained = [this](Slot& slot) { OnDrained(slot); },
+               .lost = [this](Slot& slot, const absl::Status& status) { OnLost(slot, status); }}),
+      reads_(loop, shared_reads, metrics, slots_, cleaner_, opener_, [this] { Dispatch(); }),
       idle_timer_(loop) {
   metrics_.max_size.Set(settings_.max_pool_size);
 }
 
-Pool::~Pool() { Close(); }
+void Pool::Start() {
+  opener_.OpenMinimum();
+  idle_timer_.SetAfter(kIdleCheckInterval, [this] { CloseIdle(); });
+}
+
+// --- who wants one
 
 Ticket Pool::Acquire(Purpose purpose, OwnerId owner, const Patience& patience, LeaseCallback callback) {
-  const bool held_back = waiters_.HoldsBack(purpose, owner);
-  if (held_back && waiters_.held_back() >= max_waiters_) {
+  const auto refusal = [&]() -> absl::Status {
+    // Those who wait for a place of their own owner keep nobody else out, and the other way round.
+    if (closed_ || !waiters_.HoldsBack(purpose, owner)) return CheckQueue();
+    if (waiters_.held_back() < max_waiters_) return absl::OkStatus();
     metrics_.exhausted.Increment();
-    callback(TooManyWaitForPlace(waiters_.share(), max_waiters_));
-    return 0;
-  }
-  // Those who wait for a place of their own owner keep nobody else out.
-  if (absl::Status status = held_back ? CheckOpen() : CheckQueue(); !status.ok()) {
+    return TooManyWaitForShare(waiters_.share(), max_waiters_);
+  };
+  if (absl::Status status = refusal(); !status.ok()) {
     callback(std::move(status));
     return 0;
   }
@@ -70,13 +66,28 @@ Ticket Pool::Acquire(Purpose purpose, OwnerId owner, const Patience& patience, L
   return waiters_.Waits(ticket) ? ticket : 0;
 }
 
+absl::Status Pool::RunRead(SharedRead& read) {
+  if (absl::Status status = CheckQueue(); !status.ok()) return status;
+  reads_.Add(read);
+  Dispatch();
+  return absl::OkStatus();
+}
+
+absl::Status Pool::CheckQueue() const {
+  if (closed_) return PoolClosed();
+  if (Waiting() < max_waiters_) return absl::OkStatus();
+  metrics_.exhausted.Increment();
+  return PoolExhausted(max_waiters_, DescribeUse());
+}
+
 void Pool::Withdraw(Ticket ticket) {
-  if (waiters_.Withdraw(ticket) == WaitQueue::Position::kInLine) AdmitHeldBackSoon();
+  waiters_.Withdraw(ticket);
+  AdmitHeldBackSoon();
   Dispatch();
 }
 
 absl::Status Pool::WithdrawLate(Ticket ticket, absl::Duration waited) {
-  if (waiters_.Withdraw(ticket) == WaitQueue::Position::kHeldBack) return NoPlaceInTime(waiters_.share());
+  if (waiters_.Withdraw(ticket) == WaitQueue::Position::kHeldBack) return ShareExhausted(waiters_.share());
   AdmitHeldBackSoon();
   Dispatch();
   return WaitTimeout(waited);
@@ -84,11 +95,6 @@ absl::Status Pool::WithdrawLate(Ticket ticket, absl::Duration waited) {
 
 void Pool::RemoveOwner() {
   waiters_.RemoveOwner();  // those who are left may have more
-  AdmitHeldBackSoon();
-}
-
-void Pool::GiveBackPlace(OwnerId owner) {
-  waiters_.GiveBackPlace(owner);
   AdmitHeldBackSoon();
 }
 
@@ -100,281 +106,159 @@ void Pool::AdmitHeldBackSoon() {
   }));
 }
 
-absl::Status Pool::CheckOpen() const {
-  if (!closed_) return absl::OkStatus();
-  return MakeError(absl::StatusCode::kFailedPrecondition, v1::ERROR_KIND_CONNECTION, "CONNECTION_CLOSED",
-                   "the connection is closed: call Connect again");
-}
-
-absl::Status Pool::CheckQueue() {
-  if (absl::Status status = CheckOpen(); !status.ok()) return status;
-  if (Waiting() < max_waiters_) return absl::OkStatus();
-  metrics_.exhausted.Increment();
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_CONNECTION);
-  detail.set_phase(v1::PHASE_QUEUED);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_retryable(true);
-  detail.set_retry_after_ms(100);
-  detail.set_reason("POOL_EXHAUSTED");
-  detail.set_message(absl::StrCat("too many calls wait for a backend (limit ", max_waiters_, "): ", DescribeUse()));
-  return MakeError(absl::StatusCode::kResourceExhausted, std::move(detail));
-}
-
-absl::Status Pool::RunRead(SharedRead& read) {
-  if (absl::Status status = CheckQueue(); !status.ok()) return status;
-  read.asked_at = loop_.Now();
-  read.connect_failures = 0;
-  read.queued = true;
-  read_queue_.push_back(&read);
-  Dispatch();
-  return absl::OkStatus();
-}
-
-void Pool::AbandonRead(SharedRead& read) {
-  if (read.queued) {
-    read.queued = false;
-    std::erase(read_queue_, &read);
-    Dispatch();
-    return;
-  }
-  Slot* slot = std::exchange(read.slot, nullptr);
-  if (slot == nullptr) return;
-  slot->backend->Detach(read.operation);
-  std::erase(slot->reads, &read);
-  if (!slot->backend->usable() || slot->backend->in_flight() == 0) return;
-  if (slot->backend->front_id() == read.operation) {
-    // It is what the server works on: it is stopped there, after those behind it were brought out of the line of fire.
-    slot->draining = true;
-    MoveReads(*slot);
-    metrics_.cancels.Increment();
-    slot->backend->Cancel();
-  } else if (!slot->reads.empty()) {
-    return;  // others wait for the same
-  }
-  slot->draining = true;
-  slot->stopping = slot->backend->front_id();
-  CloseUnlessStopped(*slot);
-  WatchSoon();
-  Dispatch();  // those that were moved
-}
-
-// A server that does not react, or a link that has fallen silent, would keep the place for ever.
-void Pool::CloseUnlessStopped(Slot& slot) {
-  slot.cleaning_timer.Cancel();
-  slot.cleaning_timer.SetAfter(kCancelPatience, [this, &slot] {
-    CloseSlot(slot, observe::CloseReason::kUnclean);
-    Dispatch();
-  });
-}
+int Pool::BackendPid(const SharedRead& read) { return read.slot == nullptr ? 0 : read.slot->backend->pid(); }
 
 void Pool::ResumeRead(SharedRead& read) {
   if (read.slot != nullptr) read.slot->backend->ResumeReading();
 }
 
-int Pool::BackendPid(const SharedRead& read) { return read.slot == nullptr ? 0 : read.slot->backend->pid(); }
-
-void Pool::ReadEnded(SharedRead& read) {
-  Slot* slot = std::exchange(read.slot, nullptr);
-  if (slot == nullptr) return;
-  std::erase(slot->reads, &read);
-  read_time_ += (slot->backend->front_took() - read_time_) / 16;
-}
-
-// --- who gets what
+// --- who gets one
 
 void Pool::Dispatch() {
-  if (dispatching_) {  // a callback asked for more
-    dispatch_again_ = true;
+  if (dispatching_ != Dispatching::kNo) {  // a callback asked for more
+    dispatching_ = Dispatching::kAgain;
     return;
   }
-  dispatching_ = true;
   do {
-    dispatch_again_ = false;
+    dispatching_ = Dispatching::kYes;
     while (const Waiter* next = waiters_.Next()) {
-      Slot* slot = FindIdle(/*for_read=*/next->purpose == Purpose::kReads);
+      Slot* slot = slots_.FindIdle(/*guarded=*/next->purpose == Purpose::kReads);
       if (slot == nullptr) break;
       Grant(*slot, waiters_.Pop());
     }
-    while (!read_queue_.empty()) {
-      Slot* slot = FindForRead();
-      if (slot == nullptr) break;
-      SharedRead* read = read_queue_.front();
-      read_queue_.pop_front();
-      StartRead(*slot, *read);
-    }
+    reads_.Start(/*others_wait=*/waiters_.Next() != nullptr);
     const size_t exclusive = waiters_.eligible();
-    const size_t wanted = exclusive + read_queue_.size();
-    while (opening_ < wanted && OpenAnother()) {
+    const size_t wanted = exclusive + reads_.waiting();
+    while (slots_.count(SlotState::kOpening) < wanted && opener_.Open()) {
     }
-    DrainForWaiters(exclusive);
-  } while (dispatch_again_);
-  dispatching_ = false;
+    reads_.MakeRoom(exclusive);
+  } while (dispatching_ == Dispatching::kAgain);
+  dispatching_ = Dispatching::kNo;
   metrics_.waiting.Set(static_cast<double>(Waiting()));
 }
 
-// A backend that is in the right mode already, if there is one. One whose server has hung up is replaced without a
-// word.
-Slot* Pool::FindIdle(bool for_read) {
-  while (idle_ > 0) {
-    Slot* best = nullptr;
-    for (const auto& slot : slots_) {
-      if (slot->state != SlotState::kIdle) continue;
-      best = slot.get();
-      if (slot->guarded == for_read) break;
-    }
-    // If not, OnLost closes it. A read is simply repeated, so that a look each time costs more than it saves.
-    if (!for_read || loop_.Now() - best->since > kSurelyAlive) best->backend->CheckAlive();
-    if (best->state == SlotState::kIdle) return best;
-  }
-  return nullptr;
-}
-
 void Pool::Grant(Slot& slot, Waiter waiter) {
-  SetState(slot, SlotState::kLeased);
-  slot.purpose = waiter.purpose;
-  slot.session_changed = false;
-  slot.statement.reset();
+  slots_.Become(slot, SlotState::kLeased);
+  slot.use = {.purpose = waiter.purpose};
   const bool guard = waiter.purpose == Purpose::kReads;
-  if (slot.guarded != guard) SetGuard(slot, guard);
+  if (slot.session.guarded != guard) cleaner_.SetGuard(slot, guard);
   metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(loop_.Now() - waiter.asked_at));
   waiter.callback(Lease(this, &slot, waiter.purpose == Purpose::kTransaction ? waiter.owner : 0));
 }
 
-// An idle backend first, for then reads run side by side on the server; else the shortest pipeline that has room.
-Slot* Pool::FindForRead() {
-  // Those of one round leave together, while they are short: one system call and one wake-up of the server for all.
-  if (const size_t together = ReadsTogether(); together > 1) {
-    for (const auto& slot : slots_) {
-      if (slot->state == SlotState::kShared && !slot->draining && slot->backend->flush_planned() &&
-          slot->reads.size() < together) {
-        return slot.get();
-      }
-    }
-  }
-  // An idle backend belongs to those who need one for themselves, while such wait.
-  if (waiters_.Next() == nullptr) {
-    if (Slot* idle = FindIdle(/*for_read=*/true)) return idle;
-  }
-  if (!shared_reads_.enabled) return nullptr;
-  Slot* best = nullptr;
-  for (const auto& slot : slots_) {
-    if (slot->state != SlotState::kShared || slot->draining) continue;
-    if (slot->reads.size() >= static_cast<size_t>(shared_reads_.depth)) continue;
-    if (best == nullptr || slot->reads.size() < best->reads.size()) best = slot.get();
-  }
-  return best;
-}
-
-// How many may stand in line for one backend before another is the better choice.
-size_t Pool::ReadsTogether() const {
-  if (!shared_reads_.enabled) return 1;
-  const int64_t fit = kWaitInLine / std::max(read_time_, absl::Microseconds(1));
-  return static_cast<size_t>(std::clamp<int64_t>(fit, 1, std::min(kMaxReadsTogether, shared_reads_.depth)));
-}
-
-void Pool::StartRead(Slot& slot, SharedRead& read) {
-  if (slot.state != SlotState::kShared) {
-    SetState(slot, SlotState::kShared);
-    slot.draining = false;
-    if (!slot.guarded) {
-      // In one go with the guard. Behind a guard nothing advances a sequence.
-      if (slot.sequences_of != 0) ForgetSequences(slot, /*sync=*/false);
-      SetGuard(slot, true);
-    }
-  }
-  read.queued = false;
-  read.slot = &slot;
-  slot.reads.push_back(&read);
-  metrics_.wait_seconds.Observe(absl::ToDoubleSeconds(loop_.Now() - read.asked_at));
-  postgres::Operation operation;
-  operation.text = read.text;
-  operation.parameters = read.parameters;
-  operation.receiver = read.receiver;
-  read.operation = slot.backend->Run(operation);
-  // Reads that stand in line could run side by side.
-  if (slot.reads.size() > ReadsTogether() && opening_ == 0 && idle_ == 0) OpenAnother();
-  if (slot.reads.size() > 1) WatchSoon();
-}
-
-// As many shared backends stop taking reads as calls wait for a backend of their own; the emptiest first.
-void Pool::DrainForWaiters(size_t count) {
-  if (shared_ == 0) return;
-  size_t coming = opening_ + cleaning_;
-  for (const auto& slot : slots_) {
-    if (slot->state == SlotState::kShared && slot->draining) ++coming;
-  }
-  while (coming < count) {
-    Slot* best = nullptr;
-    for (const auto& slot : slots_) {
-      if (slot->state != SlotState::kShared || slot->draining) continue;
-      if (best == nullptr || slot->reads.size() < best->reads.size()) best = slot.get();
-    }
-    if (best == nullptr) return;
-    best->draining = true;
-    ++coming;
-  }
-}
-
-// --- reads behind slow ones
-
-void Pool::WatchSoon() {
-  if (slow_read_timer_.is_set()) return;
-  slow_read_timer_.SetAfter(kSlowRead, [this] { WatchSlowReads(); });
-}
-
-void Pool::WatchSlowReads() {
+// While the pool has other backends, a waiter will get one of those.
+void Pool::FailWaiters(const absl::Status& status) {
+  if (slots_.open() > 0) return;
+  const bool permanent = status.code() == absl::StatusCode::kFailedPrecondition;
   const absl::Time now = loop_.Now();
-  bool crowded = false;
-  bool moved = false;
-  for (const auto& slot : slots_) {
-    if (slot->state != SlotState::kShared) continue;
-    if (slot->reads.empty() && slot->backend->in_flight() > 0) {
-      crowded = true;
-      StopAbandoned(*slot, now);
-    }
-    if (slot->reads.size() < 2) continue;
-    crowded = true;
-    if (now - slot->backend->front_since() < kSlowRead || !HasRoomBeside(*slot, now)) continue;
+  const auto gives_up = [&](auto& waiter) {
+    ++waiter.connect_failures;
+    return permanent || waiter.connect_failures >= waiter.patience.max_attempts || now >= waiter.patience.until;
+  };
+  std::vector<Waiter> failed = waiters_.RemoveIf(gives_up);
+  AdmitHeldBackSoon();
+  for (SharedRead* read : reads_.RemoveIf(gives_up)) read->receiver->OnEnd(status);
+  for (Waiter& waiter : failed) waiter.callback(status);
+}
+
+// --- how they come back, and go
+
+void Pool::GiveBack(Slot& slot) {
+  slot.use.drained = nullptr;
+  if (slot.use.purpose == Purpose::kTransaction) waiters_.TransactionEnded();
+  if (closed_) {
+    slots_.Close(slot, observe::CloseReason::kPoolClosed);
+  } else {
+    cleaner_.Begin(slot);
+  }
+}
+
+void Pool::GiveBackPlace(OwnerId owner) {
+  waiters_.GiveBackPlace(owner);
+  AdmitHeldBackSoon();
+}
+
+void Pool::OnDrained(Slot& slot) {
+  slot.commands.clear();
+  switch (slot.state) {
+    case SlotState::kShared:
+      cleaner_.AfterReads(slot);
+      return;
+    case SlotState::kCleaning:
+      cleaner_.Continue(slot);
+      return;
+    case SlotState::kLeased:
+      if (slot.use.drained) std::exchange(slot.use.drained, nullptr)();
+      return;
+    case SlotState::kOpening:
+    case SlotState::kIdle:
+    case SlotState::kClosed:
+      return;
+  }
+}
+
+void Pool::OnLost(Slot& slot, const absl::Status& status) {
+  observe::LogWarning(
+      "backend lost",
+      {{"pool", metrics_.name()}, {"sqlstate", FailureOf(status).sqlstate}, {"backend_pid", slot.backend->pid()}});
+  // The holder finds out from its statements, or at the next one; the lease stays valid until it is given back.
+  if (slot.state == SlotState::kLeased) {
+    if (slot.use.drained) std::exchange(slot.use.drained, nullptr)();
+    return;
+  }
+  slots_.Close(slot, observe::CloseReason::kLost);
+  Dispatch();
+}
+
+void Pool::CloseIdle() {
+  const absl::Time now = loop_.Now();
+  for (Slot* slot : slots_.All()) {
+    if (slots_.size() <= static_cast<size_t>(settings_.min_pool_size)) break;
+    if (slot->state != SlotState::kIdle || now - slot->since < kIdleLifetime) continue;
+    slots_.Close(*slot, observe::CloseReason::kIdle);
+  }
+  opener_.OpenMinimum();
+  idle_timer_.SetAt(now + kIdleCheckInterval, [this] { CloseIdle(); });
+}
+
+void Pool::RetireBackends() {
+  for (Slot* slot : slots_.All()) {
+    slot->retired = true;
     slot->draining = true;
-    MoveReads(*slot);
-    moved = true;
+    if (slot->state == SlotState::kIdle) slots_.Close(*slot, observe::CloseReason::kRetired);
   }
-  if (crowded) WatchSoon();
-  if (moved) Dispatch();
 }
 
-// Whether a read would be better off elsewhere: when every backend is as slow, waiting in line is as good as waiting in
-// the queue.
-bool Pool::HasRoomBeside(const Slot& slow, absl::Time now) const {
-  if (idle_ > 0 || Size() < static_cast<size_t>(settings_.max_pool_size)) return true;
-  return std::any_of(slots_.begin(), slots_.end(), [&](const std::unique_ptr<Slot>& slot) {
-    return slot.get() != &slow && slot->state == SlotState::kShared && !slot->draining &&
-           slot->reads.size() < static_cast<size_t>(shared_reads_.depth) &&
-           now - slot->backend->front_since() < kSlowRead;
-  });
+void Pool::BreakLinks() {
+  for (Slot* slot : slots_.All()) slot->backend->Close();
 }
 
-// What runs there runs for nobody, and so does all behind it: a slow one is stopped. Most end sooner by themselves.
-void Pool::StopAbandoned(Slot& slot, absl::Time now) {
-  slot.draining = true;
-  if (now - slot.backend->front_since() < kSlowRead || slot.backend->cancelling()) return;
-  if (std::exchange(slot.stopping, slot.backend->front_id()) != slot.backend->front_id()) CloseUnlessStopped(slot);
-  metrics_.cancels.Increment();
-  slot.backend->Cancel();
-}
-
-// Puts the reads behind the one that runs back to the head of the queue. The server still runs them here, for nobody.
-void Pool::MoveReads(Slot& slot) {
-  const Backend::OperationId running = slot.backend->in_flight() > 0 ? slot.backend->front_id() : 0;
-  while (!slot.reads.empty() && slot.reads.back()->operation != running) {
-    SharedRead* read = slot.reads.back();
-    slot.reads.pop_back();
-    slot.backend->Detach(read->operation);
-    read->slot = nullptr;
-    read->queued = true;
-    read_queue_.push_front(read);
+void Pool::Close() {
+  if (std::exchange(closed_, true)) return;
+  opener_.Stop();
+  reads_.Stop();
+  idle_timer_.Cancel();
+  const absl::Status closed = PoolClosed();
+  std::vector<Waiter> waiters = waiters_.RemoveAll();
+  for (SharedRead* read : reads_.RemoveIf([](SharedRead&) { return true; })) read->receiver->OnEnd(closed);
+  for (Waiter& waiter : waiters) waiter.callback(closed);
+  for (Slot* slot : slots_.All()) {
+    if (slot->state != SlotState::kLeased) slots_.Close(*slot, observe::CloseReason::kPoolClosed);
   }
+}
+
+// --- what it says of itself
+
+PoolCounts Pool::Counts() const { return CountsOf(slots_, static_cast<size_t>(settings_.max_pool_size), Waiting()); }
+
+std::string Pool::DescribeUse() const {
+  return pool::DescribeUse(metrics_.name(), Counts(), waiters_.transactions(), slots_, loop_.Now());
+}
+
+absl::Status Pool::WaitTimeout(absl::Duration waited) const {
+  metrics_.wait_timeouts.Increment();
+  if (!opener_.last_failure().ok() && slots_.open() == 0) return opener_.last_failure();
+  return PoolWaitTimeout(waited, DescribeUse());
 }
 
 }  // namespace engine::db::pool

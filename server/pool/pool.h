@@ -1,25 +1,16 @@
 // The backends of one target: who gets which, who waits, and in what state a backend comes back.
 //
-// A backend is either leased, to one transaction or statement that has it to itself, or shared: reads of several
-// callers stand in its pipeline, each proven read-only and outside a transaction, so that none waits for a lock and
-// each can be sent again elsewhere. A server-side guard (default_transaction_read_only) makes sure of that proof. Reads
-// behind one that takes long are moved to other backends.
+// A backend is either leased, to one transaction or statement that has it to itself, or shared by reads of several
+// callers (shared_reads.h).
 #ifndef ENGINE_DB_SERVER_POOL_POOL_H_
 #define ENGINE_DB_SERVER_POOL_POOL_H_
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <list>
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
-#include "absl/functional/any_invocable.h"
-#include "absl/random/random.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/config/settings.h"
 #include "server/config/target.h"
@@ -27,45 +18,26 @@
 #include "server/loop/event_loop.h"
 #include "server/loop/weak_self.h"
 #include "server/observe/metrics.h"
+#include "server/pool/cleaner.h"
 #include "server/pool/lease.h"
+#include "server/pool/opener.h"
+#include "server/pool/report.h"
+#include "server/pool/shared_reads.h"
+#include "server/pool/slots.h"
 #include "server/pool/wait_queue.h"
 #include "server/postgres/backend.h"
-#include "server/postgres/results.h"
 
 namespace engine::db::pool {
-
-struct Slot;
-
-// A read that may share a pipeline. Belongs to whoever runs it, and stays where it is until its receiver's OnEnd, or
-// AbandonRead(). The receiver tells the pool by ReadEnded(), first thing in OnEnd.
-struct SharedRead {
-  std::shared_ptr<const sql::BoundText> text;
-  const sql::BoundParameters* parameters = nullptr;
-  postgres::ResultReceiver* receiver = nullptr;
-  Patience patience;
-
-  // The pool's own.
-  Slot* slot = nullptr;
-  postgres::Backend::OperationId operation = 0;
-  bool queued = false;
-  absl::Time asked_at;
-  int connect_failures = 0;
-};
-
-// Counts for listings and errors.
-struct PoolCounts {
-  size_t max_size = 0, open = 0, opening = 0, idle = 0, leased = 0, shared = 0, waiting = 0;
-};
 
 // Loop thread only.
 class Pool {
  public:
-  // The executor reads the password's file.
+  // The executor reads the password's file. All but the factory must outlive the pool.
   Pool(loop::EventLoop& loop, loop::BlockingExecutor& executor, std::unique_ptr<postgres::BackendFactory> backends,
        const config::TargetSettings& settings, const config::SharedReads& shared_reads, size_t max_waiters,
        observe::PoolMetrics& metrics);
   // Nobody may wait or hold a lease any more: see Close().
-  ~Pool();
+  ~Pool() { Close(); }
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
@@ -91,15 +63,15 @@ class Pool {
   [[nodiscard]] absl::Status RunRead(SharedRead& read);
   // Its result is not wanted any more; its receiver hears nothing more. If it runs already, it is cancelled on the
   // server.
-  void AbandonRead(SharedRead& read);
-  void ReadEnded(SharedRead& read);
+  void AbandonRead(SharedRead& read) { reads_.Abandon(read); }
+  void ReadEnded(SharedRead& read) { reads_.Ended(read); }
   // Process id of the backend that it runs on; 0 while it waits.
   [[nodiscard]] static int BackendPid(const SharedRead& read);
   // After its receiver's kPause, which holds up everyone behind it.
   void ResumeRead(SharedRead& read);
 
   // A plan was out of date: so may be whatever is prepared, on every backend.
-  void ForgetPlans() { ForgetPlansBut(nullptr); }
+  void ForgetPlans() { cleaner_.ForgetPlansBut(nullptr); }
 
   // Closes every backend at once and fails whoever waits. Leases may still be given back.
   void Close();
@@ -113,93 +85,50 @@ class Pool {
   [[nodiscard]] PoolCounts Counts() const;
   // Cancel requests that may not have reached the server yet.
   [[nodiscard]] size_t cancels_under_way() const { return backends_->cancels_under_way(); }
-  // "10 of 10 backends in use (8 by transactions), 3 waiting; oldest holders: transaction 12.3s (a1b2c3), ..."
+  // For errors: see report.h.
   [[nodiscard]] std::string DescribeUse() const;
   // For a read or a Connect whose deadline passed while it waited: who has the backends, or why none can be opened.
   [[nodiscard]] absl::Status WaitTimeout(absl::Duration waited) const;
+  // Changes of a backend's state that should never have been tried: errors of the gateway's own.
+  [[nodiscard]] size_t internal_errors() const { return slots_.refused(); }
 
  private:
   friend class Lease;
 
-  enum class SlotState : uint8_t { kOpening, kIdle, kShared, kLeased, kCleaning, kClosed };
+  enum class Dispatching : uint8_t { kNo, kYes, kAgain };
 
-  friend struct Slot;
-
-  // Who gets what.
+  [[nodiscard]] size_t Waiting() const { return waiters_.in_line() + reads_.waiting(); }
+  [[nodiscard]] absl::Status CheckQueue() const;
+  // Gives backends to those who wait, and has more opened.
   void Dispatch();
   void Grant(Slot& slot, Waiter waiter);
-  [[nodiscard]] Slot* FindIdle(bool for_read);
-  [[nodiscard]] Slot* FindForRead();
-  [[nodiscard]] size_t ReadsTogether() const;
-  void StartRead(Slot& slot, SharedRead& read);
-  void DrainForWaiters(size_t count);
-  [[nodiscard]] absl::Status CheckOpen() const;
-  [[nodiscard]] absl::Status CheckQueue();
-  void GiveBackPlace(OwnerId owner);
-  void AdmitHeldBackSoon();
-  [[nodiscard]] size_t Waiting() const { return waiters_.in_line() + read_queue_.size(); }
-
-  // Opening and closing.
-  // Begins to open a backend; false when there is no room, or after a failure it is too early.
-  bool OpenAnother();
-  [[nodiscard]] size_t Size() const;
-  void OpenWithPassword(absl::StatusOr<std::string> password);
-  void OnOpened(Slot& slot, const absl::Status& status);
-  void OnOpenFailed(const absl::Status& status);
+  // For those who have waited as long as they would: no backend could be opened.
   void FailWaiters(const absl::Status& status);
-  void CloseSlot(Slot& slot, observe::CloseReason reason);
+  void AdmitHeldBackSoon();
+  // Closes backends that had nothing to do for long.
   void CloseIdle();
-  // For loops that close some of them.
-  [[nodiscard]] std::vector<Slot*> AllSlots() const;
 
-  // A backend's way back.
-  void Release(Slot& slot);
-  void Clean(Slot& slot);
-  void StartCleaning(Slot& slot);
-  void RunInternal(Slot& slot, postgres::Operation operation);
-  void Reset(Slot& slot);
-  void ForgetPlansBut(const Slot* slot);
-  void SetGuard(Slot& slot, bool on);
-  void ForgetSequences(Slot& slot, bool sync);
+  // From the leases.
+  void GiveBack(Slot& slot);
+  void GiveBackPlace(OwnerId owner);
+
+  // From the backends.
   void OnDrained(Slot& slot);
   void OnLost(Slot& slot, const absl::Status& status);
 
-  // Reads behind slow ones.
-  void WatchSoon();
-  void WatchSlowReads();
-  [[nodiscard]] bool HasRoomBeside(const Slot& slow, absl::Time now) const;
-  void MoveReads(Slot& slot);
-  void StopAbandoned(Slot& slot, absl::Time now);
-  void CloseUnlessStopped(Slot& slot);
-
-  // The one door for a slot's state; keeps the counts.
-  void SetState(Slot& slot, SlotState state);
-
   loop::EventLoop& loop_;
-  loop::BlockingExecutor& executor_;
-  const std::unique_ptr<postgres::BackendFactory> backends_;
   const config::TargetSettings& settings_;
-  const config::SharedReads shared_reads_;
   const size_t max_waiters_;
   observe::PoolMetrics& metrics_;
-
-  std::list<std::unique_ptr<Slot>> slots_;
-  size_t idle_ = 0, leased_ = 0, shared_ = 0, opening_ = 0, cleaning_ = 0;
+  const std::unique_ptr<postgres::BackendFactory> backends_;
   WaitQueue waiters_;
-  std::deque<SharedRead*> read_queue_;
-  bool closed_ = false;
-  bool dispatching_ = false;
-  bool dispatch_again_ = false;
-
-  absl::Duration read_time_ = absl::ZeroDuration();  // of shared reads on the server, a running mean
-  int open_failures_ = 0;                            // in a row
-  bool secret_reloaded_ = false;                     // since a login was last refused for what may be an old secret
-  absl::Status last_open_failure_;
-  absl::Time next_open_at_ = absl::InfinitePast();
-  absl::BitGen random_;
-  loop::Timer reopen_timer_;
-  loop::Timer slow_read_timer_;
+  Slots slots_;
+  Cleaner cleaner_;
+  Opener opener_;
+  SharedReads reads_;
   loop::Timer idle_timer_;
+  Dispatching dispatching_ = Dispatching::kNo;
+  bool closed_ = false;
   loop::WeakSelf<Pool> self_{this};
 };
 
