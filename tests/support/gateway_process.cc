@@ -50,7 +50,8 @@ GatewayProcess::~GatewayProcess() {
   if (kSanitized) Terminate();
   process_->Kill();
   const std::string log = Log();
-  const size_t report = std::min(log.find("Sanitizer"), log.find("runtime error: "));
+  // The last is what the gateway says of a state that it should never have come to.
+  const size_t report = std::min({log.find("Sanitizer"), log.find("runtime error: "), log.find("internal error: ")});
   constexpr size_t kShown = 20'000;
   if (report != std::string::npos) {
     ADD_FAILURE() << "in the gateway:\n" << log.substr(log.rfind('\n', report) + 1, kShown);
