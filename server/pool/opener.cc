@@ -6,7 +6,6 @@
 #include "server/base/failure.h"
 #include "server/observe/log.h"
 #include "server/pool/backoff.h"
-#include "server/postgres/sqlstate.h"
 
 namespace engine::db::pool {
 namespace {
@@ -43,10 +42,8 @@ bool Opener::Open() {
     self.slots_.Unreserve();
     if (!self.stopped_) self.Connect(std::move(password));
   });
-  executor_.Run([connect = std::move(connect), mailbox = loop_.mailbox(), settings = settings_]() mutable {
-    mailbox->Post(
-        [connect = std::move(connect), password = settings.ReadPassword()]() mutable { connect(std::move(password)); });
-  });
+  executor_.RunAndTell(
+      loop_, [settings = settings_] { return settings.ReadPassword(); }, std::move(connect));
   return true;
 }
 
@@ -102,7 +99,7 @@ void Opener::OnFailed(const absl::Status& status) {
   failures_.next_attempt_at =
       loop_.Now() + std::min(kLongestDelay, BackoffDelay(settings_.retry, failures_.count, random_));
   // The file may have been about to change when it was read: nobody hears of the first refusal.
-  const bool may_be_old = !settings_.password_file.empty() && postgres::MayMeanOldSecret(failure.sqlstate);
+  const bool may_be_old = !settings_.password_file.empty() && failure.cause == Cause::kCredentials;
   if (!may_be_old || std::exchange(failures_.may_have_been_old_secret, true)) events_.failed(status);
   events_.changed();
 }
