@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/statement_error.h"
 #include "server/call/target.h"
 #include "server/call/transaction.h"
@@ -20,7 +20,7 @@ constexpr absl::Duration kSlowCommit = absl::Seconds(2);
 
 // Status of an operation that the server skipped after an earlier failure in the pipeline: no error of its own.
 bool WasSkipped(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kAborted && ErrorDetail(status).reason().empty();
+  return status.code() == absl::StatusCode::kAborted && ReasonOf(status) == Reason::kUnspecified;
 }
 
 bool IsReadOnlyAsked(const Attempt::Of& of) {
@@ -236,7 +236,7 @@ void Attempt::OnStepEnd(Step step, size_t index, const absl::StatusOr<postgres::
       return;
     }
     // The cancel came too late for the statements, but not for the transaction.
-    result_.error = Stopped(stop_reason_, v1::PHASE_EXECUTING, v1::OUTCOME_ROLLED_BACK);
+    result_.error = Stopped(stop_reason_, Phase::kExecuting, Outcome::kRolledBack);
   }
   Finish();
 }
@@ -253,7 +253,7 @@ void Attempt::OnEndingWorked(const postgres::Completion& end) {
   result_.committed = end.command_tag == "COMMIT";
   if (result_.committed && record_.mark.has_value()) target_.resolver().NoteCommitted(*record_.mark);
   if (!result_.committed && result_.error.ok()) {
-    result_.error = TransactionError(absl::StatusCode::kAborted, v1::OUTCOME_ROLLED_BACK, kTransactionFailed,
+    result_.error = TransactionError(absl::StatusCode::kAborted, Outcome::kRolledBack, Reason::kTransactionFailed,
                                      "the transaction was rolled back, because one of its statements had failed");
   }
 }
@@ -267,22 +267,22 @@ void Attempt::OnStepFailed(Step step, size_t index, const absl::Status& error) {
     end.error = status;
     end.may_commit_itself = MayCommitItself(work_.runs[index]);
     result_.failures[index] = Verdict(end);
-    const v1::DatabaseError detail = ErrorDetail(status);
+    const Failure failure = FailureOf(status);
     const bool concerns_all =
-        work_.runs.size() == 1 || LinkWasLost(detail) || (detail.sqlstate() == "25006" && circumstances_.guarded);
+        work_.runs.size() == 1 || LinkWasLost(failure) || (failure.cause == Cause::kReadOnly && circumstances_.guarded);
     if (concerns_all && result_.error.ok()) result_.error = status;
     return;
   }
   if (!result_.error.ok()) return;
-  result_.error = step != Step::kEnding ? status : WithDetail(status, [this](v1::DatabaseError& detail) {
-    detail.set_phase(v1::PHASE_COMMITTING);
-    if (work_.streams) detail.set_rows_delivered(result_.last.rows_received);
+  result_.error = step != Step::kEnding ? status : WithFailure(status, [this](Failure& failure) {
+    failure.phase = Phase::kCommitting;
+    if (work_.streams) failure.rows_delivered = result_.last.rows_received;
   });
 }
 
 void Attempt::LearnFrom(const absl::Status& error, Step step, size_t index) {
-  const v1::DatabaseError detail = ErrorDetail(error);
-  const bool refused = detail.sqlstate() == "25006";
+  const Failure failure = FailureOf(error);
+  const bool refused = failure.cause == Cause::kReadOnly;
   // The server says that it takes no writes. If that holds for everyone there, it is no longer the one to write to: its
   // backends go, and the next ones look its name up again.
   if (refused && !circumstances_.guarded && lease().held() && lease().backend().server_is_read_only()) {
@@ -292,7 +292,7 @@ void Attempt::LearnFrom(const absl::Status& error, Step step, size_t index) {
   if (step != Step::kStatement) return;
   const sql::Statement* statement = work_.runs[index].bound.statement.get();
   // The other kinds are of a session that was swapped: nothing is out of date.
-  const bool stale = detail.reason() == "STALE_PLAN" && detail.sqlstate() != "26000" && detail.sqlstate() != "42P05";
+  const bool stale = failure.cause == Cause::kStalePlan;
   if (stale) {
     target_.pool().ForgetPlans();
     const bool in_transaction = transaction_ != nullptr || work_.begin.has_value();
@@ -431,7 +431,7 @@ void Attempt::Finish() {
 
 bool Attempt::IsCommitInDoubt() const {
   return progress_.ending_sent && work_.ending == Ending::kCommit && !result_.error.ok() &&
-         ErrorDetail(result_.error).outcome() == v1::OUTCOME_UNKNOWN;
+         FailureOf(result_.error).outcome == Outcome::kUnknown;
 }
 
 void Attempt::Settle(postgres::CommitFate fate) {
@@ -443,12 +443,12 @@ void Attempt::Settle(postgres::CommitFate fate) {
     result_.committed = true;
     result_.error = absl::OkStatus();
   } else if (fate == postgres::CommitFate::kAborted && record_.reach.at_most() != postgres::Elsewhere::kNothing) {
-    result_.error = EffectsElsewhere(v1::PHASE_COMMITTING);
+    result_.error = EffectsElsewhere(Phase::kCommitting);
   } else if (fate == postgres::CommitFate::kAborted) {
-    result_.error = WithDetail(TransactionHasEnded(v1::TRANSACTION_STATE_LOST), [this](v1::DatabaseError& detail) {
-      detail.set_phase(v1::PHASE_COMMITTING);
-      detail.set_retryable(true);
-      if (work_.streams) detail.set_rows_delivered(result_.last.rows_received);
+    result_.error = WithFailure(TransactionHasEnded(v1::TRANSACTION_STATE_LOST), [this](Failure& failure) {
+      failure.phase = Phase::kCommitting;
+      failure.retryable = true;
+      if (work_.streams) failure.rows_delivered = result_.last.rows_received;
     });
   }
 }

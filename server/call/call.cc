@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/handle.h"
 #include "server/call/shard.h"
 #include "server/call/target.h"
@@ -59,7 +59,7 @@ void Call::MoveTo(CallState state) {
 void Call::Start() {
   if (work_.deadline <= started_) {
     stop_reason_ = StopReason::kDeadline;
-    End(Stopped(StopReason::kDeadline, v1::PHASE_VALIDATING, v1::OUTCOME_NOT_EXECUTED));
+    End(Stopped(StopReason::kDeadline, Phase::kValidating, Outcome::kNotExecuted));
     return;
   }
   deadline_timer_.SetAt(work_.deadline, [this] { Stop(StopReason::kDeadline); });
@@ -185,18 +185,18 @@ absl::Duration Call::DelayBeforeRetry() const {
 }
 
 void Call::RunAgain(const Decision& decision) {
-  const v1::DatabaseError detail = ErrorDetail(decision.status);
+  const Failure failure = FailureOf(decision.status);
   tried_.stale_plan_retried |= decision.mended == Mended::kStalePlan;
   tried_.read_only_server_retried |= decision.mended == Mended::kReadOnlyServer;
-  tried_.in_doubt |= detail.outcome() == v1::OUTCOME_UNKNOWN;
+  tried_.in_doubt |= failure.outcome == Outcome::kUnknown;
   again_because_ = decision.status;
   attempt_->own_lease().Release();
   const bool at_once = decision.mended != Mended::kNothing || decision.next == Next::kRunAsWrite;
   const absl::Duration delay = at_once ? absl::ZeroDuration() : DelayBeforeRetry();
   target_.metrics().retries.Increment();
   observe::LogInfo("retrying", {{"pool", target_.metrics().name()},
-                                {"reason", detail.reason()},
-                                {"sqlstate", detail.sqlstate()},
+                                {"reason", NameOf(failure.reason)},
+                                {"sqlstate", failure.sqlstate},
                                 {"attempt", tried_.attempts},
                                 {"delay_seconds", delay}});
   MoveTo(CallState::kBackingOff);
@@ -236,13 +236,13 @@ void Call::ConcludeInTransaction(const absl::Status& status) {
 v1::TransactionStatus Call::EndOrLeave(Transaction& in, const absl::Status& status) {
   const bool lost = in.lost();
   const bool committed = attempt_->result().committed;
-  const v1::DatabaseError detail = ErrorDetail(status);
-  const bool unknown = !status.ok() && detail.outcome() == v1::OUTCOME_UNKNOWN;
+  const Failure failure = FailureOf(status);
+  const bool unknown = !status.ok() && failure.outcome == Outcome::kUnknown;
   const bool elsewhere =
-      detail.reason() == kEffectsElsewhere ||
-      (detail.reason() == postgres::kPostgresError && in.record().reach.at_most() != postgres::Elsewhere::kNothing);
+      failure.reason == Reason::kEffectsElsewhere ||
+      (failure.reason == Reason::kPostgresqlError && in.record().reach.at_most() != postgres::Elsewhere::kNothing);
   const absl::Status doubt = !unknown    ? absl::OkStatus()
-                             : elsewhere ? EffectsElsewhere(detail.phase())
+                             : elsewhere ? EffectsElsewhere(failure.phase)
                                          : CommitInDoubt();
   v1::TransactionStatus transaction;
   transaction.set_transaction_id(work_.transaction_id);
@@ -289,14 +289,14 @@ void Call::Answer(const absl::Status& status, std::optional<v1::TransactionStatu
     }
     end.last = result.last;
   }
-  const v1::DatabaseError detail = ErrorDetail(status);
-  if (tried_.in_doubt &&
-      (detail.outcome() == v1::OUTCOME_NOT_EXECUTED || detail.outcome() == v1::OUTCOME_ROLLED_BACK)) {
-    end.status = WithDetail(status, [](v1::DatabaseError& d) { d.set_outcome(v1::OUTCOME_UNKNOWN); });
+  const Failure failure = FailureOf(status);
+  if (tried_.in_doubt && (failure.outcome == Outcome::kNotExecuted || failure.outcome == Outcome::kRolledBack)) {
+    end.status = WithFailure(status, [](Failure& d) { d.outcome = Outcome::kUnknown; });
   }
   if (!status.ok() && transaction.has_value()) {
-    end.status = WithDetail(end.status,
-                            [state = transaction->state()](v1::DatabaseError& d) { d.set_transaction_state(state); });
+    end.status = WithFailure(end.status, [state = transaction->state()](Failure& d) {
+      d.transaction_state = static_cast<TransactionState>(state);
+    });
   }
   end.transaction = std::move(transaction);
   work_.finish(std::move(end));
@@ -316,12 +316,12 @@ void Call::End(const absl::Status& status, std::optional<v1::TransactionStatus> 
 
 void Call::StartReplay() {
   MoveTo(CallState::kReplaying);
-  const v1::DatabaseError detail = ErrorDetail(again_because_);
+  const Failure failure = FailureOf(again_because_);
   target_.metrics().retries.Increment();
   observe::LogInfo("running a transaction again", {{"pool", target_.metrics().name()},
                                                    {"transaction", HandlePrefix(transaction_->id())},
-                                                   {"reason", detail.reason()},
-                                                   {"sqlstate", detail.sqlstate()},
+                                                   {"reason", NameOf(failure.reason)},
+                                                   {"sqlstate", failure.sqlstate},
                                                    {"attempt", tried_.attempts}});
   transaction_->lease().ReleaseBackend();
   timer_.SetAfter(DelayBeforeRetry(), [this] {
@@ -334,8 +334,8 @@ void Call::StartReplay() {
 void Call::OnReplayed(absl::StatusOr<Replay::Replayed> replayed) {
   if (!replayed.ok()) {
     // The first reason is the telling one.
-    const v1::DatabaseError detail = ErrorDetail(replayed.status());
-    if (MayTryAgain() && (detail.retryable() || LinkWasLost(detail))) {
+    const Failure failure = FailureOf(replayed.status());
+    if (MayTryAgain() && (failure.retryable || LinkWasLost(failure))) {
       StartReplay();
     } else {
       ConcludeInTransaction(again_because_);
@@ -385,7 +385,7 @@ void Call::Stop(StopReason reason) {
     case CallState::kReplaying:
       timer_.Cancel();
       transaction_->replay()->Abandon();
-      ConcludeInTransaction(Stopped(reason, v1::PHASE_EXECUTING, v1::OUTCOME_ROLLED_BACK));
+      ConcludeInTransaction(Stopped(reason, Phase::kExecuting, Outcome::kRolledBack));
       return;
     case CallState::kResolving:
       AnswerUnlessCommitEnds();
@@ -402,7 +402,7 @@ void Call::StopWaiting() {
     return;
   }
   target_.pool().Withdraw(std::exchange(waiting_.ticket, 0));
-  End(Stopped(stop_reason_, v1::PHASE_QUEUED, v1::OUTCOME_NOT_EXECUTED));
+  End(Stopped(stop_reason_, Phase::kQueued, Outcome::kNotExecuted));
 }
 
 void Call::StopWaitingInTransaction() {
@@ -413,8 +413,8 @@ void Call::StopWaitingInTransaction() {
   std::optional<v1::TransactionStatus> status;
   if (!committing) status = in.Status();
   in.Remove(*this);
-  End(in_doubt ? Stopped(stop_reason_, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN)
-               : Stopped(stop_reason_, v1::PHASE_QUEUED, v1::OUTCOME_NOT_EXECUTED),
+  End(in_doubt ? Stopped(stop_reason_, Phase::kCommitting, Outcome::kUnknown)
+               : Stopped(stop_reason_, Phase::kQueued, Outcome::kNotExecuted),
       std::move(status));
 }
 
@@ -424,7 +424,7 @@ void Call::StopAttempt() {
     if (was_queued && stop_reason_ == StopReason::kDeadline) {
       End(target_.pool().WaitTimeout(target_.loop().Now() - waiting_.since));
     } else {
-      End(Stopped(stop_reason_, was_queued ? v1::PHASE_QUEUED : v1::PHASE_EXECUTING, v1::OUTCOME_NOT_EXECUTED));
+      End(Stopped(stop_reason_, was_queued ? Phase::kQueued : Phase::kExecuting, Outcome::kNotExecuted));
     }
     return;
   }
@@ -458,7 +458,7 @@ void Call::AnswerUnlessCommitEnds() {
   });
 }
 
-void Call::AnswerInDoubt() { Answer(Stopped(stop_reason_, v1::PHASE_COMMITTING, v1::OUTCOME_UNKNOWN), std::nullopt); }
+void Call::AnswerInDoubt() { Answer(Stopped(stop_reason_, Phase::kCommitting, Outcome::kUnknown), std::nullopt); }
 
 // --- what it tells of itself
 

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 
 namespace engine::db::call {
 namespace {
@@ -13,163 +13,168 @@ using absl::StatusCode;
 
 }  // namespace
 
-absl::Status Stopped(StopReason reason, v1::Phase phase, v1::Outcome outcome) {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_TIMEOUT);
-  detail.set_phase(phase);
-  detail.set_outcome(outcome);
+absl::Status Stopped(StopReason reason, Phase phase, Outcome outcome) {
+  Failure failure;
+  failure.kind = ErrorKind::kTimeout;
+  failure.phase = phase;
+  failure.outcome = outcome;
   StatusCode code = StatusCode::kCancelled;
   switch (reason) {
     case StopReason::kDeadline:
       code = StatusCode::kDeadlineExceeded;
-      detail.set_reason("DEADLINE_EXCEEDED");
-      detail.set_message(outcome == v1::OUTCOME_UNKNOWN ? "the deadline passed, and what became of it is not known"
-                         : phase == v1::PHASE_STREAMING ? "the deadline passed before all rows had been handed on"
-                                                        : "the deadline passed, and the statement was cancelled");
+      failure.reason = Reason::kDeadlineExceeded;
+      failure.message = outcome == Outcome::kUnknown ? "the deadline passed, and what became of it is not known"
+                        : phase == Phase::kStreaming ? "the deadline passed before all rows had been handed on"
+                                                     : "the deadline passed, and the statement was cancelled";
       break;
     case StopReason::kConnectionClosed:
-      detail.set_kind(v1::ERROR_KIND_CONNECTION);
-      detail.set_reason("CONNECTION_CLOSED");
-      detail.set_message("the connection was closed by its caller");
+      failure.kind = ErrorKind::kConnection;
+      failure.reason = Reason::kConnectionClosed;
+      failure.message = "the connection was closed by its caller";
       break;
     case StopReason::kDraining:
       code = StatusCode::kUnavailable;
-      detail.set_kind(v1::ERROR_KIND_CONNECTION);
-      detail.set_reason("DRAINING");
-      detail.set_message("the gateway shut down before the call was done");
+      failure.kind = ErrorKind::kConnection;
+      failure.reason = Reason::kDraining;
+      failure.message = "the gateway shut down before the call was done";
       break;
     case StopReason::kTransactionExpired:
-      detail.set_kind(v1::ERROR_KIND_TRANSACTION);
+      failure.kind = ErrorKind::kTransaction;
       code = StatusCode::kAborted;
-      detail.set_reason("TRANSACTION_EXPIRED");
-      detail.set_message("the transaction's lease ran out while the statement ran");
+      failure.reason = Reason::kTransactionExpired;
+      failure.message = "the transaction's lease ran out while the statement ran";
       break;
     case StopReason::kRolledBack:
-      detail.set_kind(v1::ERROR_KIND_TRANSACTION);
+      failure.kind = ErrorKind::kTransaction;
       code = StatusCode::kAborted;
-      detail.set_reason("TRANSACTION_ROLLED_BACK");
-      detail.set_message("the transaction was rolled back while its stream was open");
+      failure.reason = Reason::kTransactionRolledBack;
+      failure.message = "the transaction was rolled back while its stream was open";
       break;
     case StopReason::kAdmin:
-      detail.set_reason("CANCELLED_BY_OPERATOR");
-      detail.set_message("an operator cancelled the statement");
+      failure.reason = Reason::kCancelledByOperator;
+      failure.message = "an operator cancelled the statement";
       break;
     case StopReason::kNone:
     case StopReason::kCancelled:
-      detail.set_reason("CANCELLED");
-      detail.set_message("the caller cancelled the call");
+      failure.reason = Reason::kCancelled;
+      failure.message = "the caller cancelled the call";
       break;
   }
-  return MakeError(code, std::move(detail));
+  failure.code = code;
+  return ToStatus(std::move(failure));
 }
 
-absl::Status TransactionError(StatusCode code, v1::Outcome outcome, std::string_view reason, std::string_view message) {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_TRANSACTION);
-  detail.set_phase(v1::PHASE_VALIDATING);
-  detail.set_outcome(outcome);
-  detail.set_field("transaction_id");
-  detail.set_reason(std::string(reason));
-  detail.set_message(std::string(message));
-  return MakeError(code, std::move(detail));
+absl::Status TransactionError(StatusCode code, Outcome outcome, Reason reason, std::string_view message) {
+  Failure failure;
+  failure.kind = ErrorKind::kTransaction;
+  failure.phase = Phase::kValidating;
+  failure.outcome = outcome;
+  failure.field = "transaction_id";
+  failure.reason = reason;
+  failure.message = std::string(message);
+  failure.code = code;
+  return ToStatus(std::move(failure));
 }
 
 absl::Status TransactionHasEnded(v1::TransactionState state) {
   switch (state) {
     case v1::TRANSACTION_STATE_COMMITTED:
-      return TransactionError(StatusCode::kFailedPrecondition, v1::OUTCOME_NOT_EXECUTED, "TRANSACTION_COMMITTED",
+      return TransactionError(StatusCode::kFailedPrecondition, Outcome::kNotExecuted, Reason::kTransactionCommitted,
                               "the transaction was committed already");
     case v1::TRANSACTION_STATE_ROLLED_BACK:
-      return TransactionError(StatusCode::kFailedPrecondition, v1::OUTCOME_ROLLED_BACK, "TRANSACTION_ROLLED_BACK",
+      return TransactionError(StatusCode::kFailedPrecondition, Outcome::kRolledBack, Reason::kTransactionRolledBack,
                               "the transaction was rolled back already");
     case v1::TRANSACTION_STATE_EXPIRED:
       return TransactionError(
-          StatusCode::kFailedPrecondition, v1::OUTCOME_ROLLED_BACK, "TRANSACTION_EXPIRED",
+          StatusCode::kFailedPrecondition, Outcome::kRolledBack, Reason::kTransactionExpired,
           "the transaction was rolled back because its lease ran out (idle_timeout_ms or max_duration_ms)");
     default:
-      return TransactionError(StatusCode::kAborted, v1::OUTCOME_ROLLED_BACK, kTransactionLost,
+      return TransactionError(StatusCode::kAborted, Outcome::kRolledBack, Reason::kTransactionLost,
                               "the transaction's connection to PostgreSQL was lost, which rolled it back");
   }
 }
 
 absl::Status CommitInDoubt() {
   const absl::Status status =
-      TransactionError(StatusCode::kUnknown, v1::OUTCOME_UNKNOWN, kCommitInDoubt,
+      TransactionError(StatusCode::kUnknown, Outcome::kUnknown, Reason::kCommitInDoubt,
                        "COMMIT was sent, and the connection to PostgreSQL broke before its answer: whether the "
                        "transaction is committed is not known");
-  return WithDetail(status, [](v1::DatabaseError& detail) { detail.set_phase(v1::PHASE_COMMITTING); });
+  return WithFailure(status, [](Failure& failure) { failure.phase = Phase::kCommitting; });
 }
 
-absl::Status EffectsElsewhere(v1::Phase phase) {
+absl::Status EffectsElsewhere(Phase phase) {
   const absl::Status status = TransactionError(
-      StatusCode::kUnknown, v1::OUTCOME_UNKNOWN, kEffectsElsewhere,
+      StatusCode::kUnknown, Outcome::kUnknown, Reason::kEffectsElsewhere,
       "the connection to PostgreSQL was lost, and the transaction was rolled back there; but it may have "
       "taken effect elsewhere, through foreign tables or functions that act outside of the server");
-  return WithDetail(status, [phase](v1::DatabaseError& detail) {
-    detail.set_phase(phase);
-    detail.clear_field();
-    detail.set_hint("look there before repeating it");
+  return WithFailure(status, [phase](Failure& failure) {
+    failure.phase = phase;
+    failure.field.clear();
+    failure.hint = "look there before repeating it";
   });
 }
 
-v1::Outcome OutcomeOf(v1::TransactionState state) {
+Outcome OutcomeOf(v1::TransactionState state) {
   switch (state) {
     case v1::TRANSACTION_STATE_COMMITTED:
-      return v1::OUTCOME_COMMITTED;
+      return Outcome::kCommitted;
     case v1::TRANSACTION_STATE_ROLLED_BACK:
     case v1::TRANSACTION_STATE_EXPIRED:
     case v1::TRANSACTION_STATE_LOST:
-      return v1::OUTCOME_ROLLED_BACK;
+      return Outcome::kRolledBack;
     default:
-      return v1::OUTCOME_UNSPECIFIED;
+      return Outcome::kUnspecified;
   }
 }
 
 absl::Status StreamOpen() {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_TRANSACTION);
-  detail.set_phase(v1::PHASE_QUEUED);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_reason("STREAM_OPEN");
-  detail.set_message(
+  Failure failure;
+  failure.kind = ErrorKind::kTransaction;
+  failure.phase = Phase::kQueued;
+  failure.outcome = Outcome::kNotExecuted;
+  failure.reason = Reason::kStreamOpen;
+  failure.message =
       "a stream of the same transaction is open, and its rows are not being read: the backend runs one statement at a "
-      "time");
-  detail.set_hint(
+      "time";
+  failure.hint =
       "read the stream to its end or cancel it first; to run statements between its rows, collect them before "
       "(Execute), or "
-      "stream them in another transaction");
-  return MakeError(StatusCode::kFailedPrecondition, std::move(detail));
+      "stream them in another transaction";
+  failure.code = StatusCode::kFailedPrecondition;
+  return ToStatus(std::move(failure));
 }
 
 absl::Status ReadingSettingChanged() {
-  return WithDetail(
-      TransactionError(StatusCode::kFailedPrecondition, v1::OUTCOME_NOT_EXECUTED, "SETTING_NOT_SUPPORTED",
+  return WithFailure(
+      TransactionError(StatusCode::kFailedPrecondition, Outcome::kNotExecuted, Reason::kSettingNotSupported,
                        "an earlier statement of the transaction has changed standard_conforming_strings or "
                        "client_encoding, by which PostgreSQL would read this one otherwise than the gateway"),
-      [](v1::DatabaseError& detail) { detail.set_hint("roll back, and leave these settings as they are"); });
+      [](Failure& failure) { failure.hint = "roll back, and leave these settings as they are"; });
 }
 
 absl::Status StillInProgress() {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_TIMEOUT);
-  detail.set_phase(v1::PHASE_EXECUTING);
-  detail.set_outcome(v1::OUTCOME_UNKNOWN);
-  detail.set_retryable(true);
-  detail.set_reason("DEADLINE_EXCEEDED");
-  detail.set_message("the deadline passed before the transaction's outcome could be found out: ask again");
-  return MakeError(StatusCode::kDeadlineExceeded, std::move(detail));
+  Failure failure;
+  failure.kind = ErrorKind::kTimeout;
+  failure.phase = Phase::kExecuting;
+  failure.outcome = Outcome::kUnknown;
+  failure.retryable = true;
+  failure.reason = Reason::kDeadlineExceeded;
+  failure.message = "the deadline passed before the transaction's outcome could be found out: ask again";
+  failure.code = StatusCode::kDeadlineExceeded;
+  return ToStatus(std::move(failure));
 }
 
 absl::Status Draining() {
-  v1::DatabaseError detail;
-  detail.set_kind(v1::ERROR_KIND_CONNECTION);
-  detail.set_phase(v1::PHASE_VALIDATING);
-  detail.set_outcome(v1::OUTCOME_NOT_EXECUTED);
-  detail.set_retryable(true);
-  detail.set_retry_after_ms(500);
-  detail.set_reason("DRAINING");
-  detail.set_message("the gateway is shutting down: only open transactions may go on");
-  return MakeError(StatusCode::kUnavailable, std::move(detail));
+  Failure failure;
+  failure.kind = ErrorKind::kConnection;
+  failure.phase = Phase::kValidating;
+  failure.outcome = Outcome::kNotExecuted;
+  failure.retryable = true;
+  failure.retry_after = absl::Milliseconds(500);
+  failure.reason = Reason::kDraining;
+  failure.message = "the gateway is shutting down: only open transactions may go on";
+  failure.code = StatusCode::kUnavailable;
+  return ToStatus(std::move(failure));
 }
 
 }  // namespace engine::db::call

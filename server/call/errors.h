@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "engine/db/v1/connector.pb.h"
-#include "engine/db/v1/error.pb.h"
+#include "server/base/failure.h"
 
 namespace engine::db::call {
 
@@ -25,29 +25,25 @@ enum class StopReason : uint8_t {
 };
 
 // The error of a call that was stopped.
-[[nodiscard]] absl::Status Stopped(StopReason reason, v1::Phase phase, v1::Outcome outcome);
+[[nodiscard]] absl::Status Stopped(StopReason reason, Phase phase, Outcome outcome);
 
 // A transaction handle that can't be used: `reason` and `message` say why.
-[[nodiscard]] absl::Status TransactionError(absl::StatusCode code, v1::Outcome outcome, std::string_view reason,
+[[nodiscard]] absl::Status TransactionError(absl::StatusCode code, Outcome outcome, Reason reason,
                                             std::string_view message);
 
-inline constexpr std::string_view kTransactionLost = "TRANSACTION_LOST";
 // COMMIT found that a statement of the transaction had failed.
-inline constexpr std::string_view kTransactionFailed = "TRANSACTION_FAILED";
 
 // What a finished transaction answers to whoever goes on using it.
 [[nodiscard]] absl::Status TransactionHasEnded(v1::TransactionState state);
 
 // The same for one whose COMMIT was sent and never answered.
-inline constexpr std::string_view kCommitInDoubt = "COMMIT_IN_DOUBT";
 [[nodiscard]] absl::Status CommitInDoubt();
 
 // One that was rolled back here, and may have taken effect elsewhere (postgres::Elsewhere).
-inline constexpr std::string_view kEffectsElsewhere = "EFFECTS_ELSEWHERE";
-[[nodiscard]] absl::Status EffectsElsewhere(v1::Phase phase);
+[[nodiscard]] absl::Status EffectsElsewhere(Phase phase);
 
 // What a transaction in that state has left behind; UNSPECIFIED while it is open.
-[[nodiscard]] v1::Outcome OutcomeOf(v1::TransactionState state);
+[[nodiscard]] Outcome OutcomeOf(v1::TransactionState state);
 
 // Another call of the same transaction is a stream that nobody reads.
 [[nodiscard]] absl::Status StreamOpen();

@@ -27,22 +27,22 @@ std::string_view NameOf(uint32_t type) {
 
 }  // namespace
 
-std::string_view ParameterHint(const v1::DatabaseError& error, const sql::BoundStatement& bound) {
-  const std::string& state = error.sqlstate();
-  if ((state == "42P18" || state == "42P08") && bound.statement->parameter_count() > 0) {
+std::string_view ParameterHint(const Failure& error, const sql::BoundStatement& bound) {
+  if (error.cause == Cause::kUnknownParameterType && bound.statement->parameter_count() > 0) {
     return "nothing tells PostgreSQL the type of this parameter: name it in the value (type_name), or write a cast "
            "(?::type)";
   }
   // GROUP BY and SELECT DISTINCT … ORDER BY want the same expression as the select list has.
-  const bool compares = state == "42803" || (state == "42P10" && bound.statement->summary() == "SELECT");
+  const bool compares = error.cause == Cause::kNotGrouped ||
+                        (error.cause == Cause::kNotSelected && bound.statement->summary() == "SELECT");
   if (compares && bound.statement->placeholders().count() > 1) {
     return "each ? is a parameter of its own, which PostgreSQL can't know to be equal to another: write $1, $2... in "
            "the place of all of them, and the same one where the same value is meant";
   }
-  if (state == "42883" || state == "42804") {
+  if (error.cause == Cause::kTypeMismatch) {
     const auto& types = bound.text->parameter_types;
     const bool named = std::any_of(types.begin(), types.end(), [&error](uint32_t type) {
-      return !NameOf(type).empty() && error.message().find(NameOf(type)) != std::string::npos;
+      return !NameOf(type).empty() && error.message.find(NameOf(type)) != std::string::npos;
     });
     if (named) {
       return "a parameter that is sent as a number or a boolean has that type: send it as text, which takes the type "

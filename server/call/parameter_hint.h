@@ -4,13 +4,13 @@
 
 #include <string_view>
 
-#include "engine/db/v1/error.pb.h"
+#include "server/base/failure.h"
 #include "server/sql/bind.h"
 
 namespace engine::db::call {
 
 // "" where the parameters are not at fault, as far as one can tell.
-[[nodiscard]] std::string_view ParameterHint(const v1::DatabaseError& error, const sql::BoundStatement& bound);
+[[nodiscard]] std::string_view ParameterHint(const Failure& error, const sql::BoundStatement& bound);
 
 }  // namespace engine::db::call
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/shard.h"
 #include "server/call/target.h"
 #include "server/postgres/command_text.h"
@@ -107,8 +107,10 @@ void Replay::OnStepEnd(const absl::Status& status) {
   if (!error_.ok()) {
     Finish(error_);
   } else if (differs_) {
-    Finish(MakeError(absl::StatusCode::kAborted, v1::ERROR_KIND_TRANSACTION, "REPLAY_DIFFERED",
-                     "the transaction came to other results when it was run again"));
+    Finish(ToStatus({.code = absl::StatusCode::kAborted,
+                     .reason = Reason::kReplayDiffered,
+                     .kind = ErrorKind::kTransaction,
+                     .message = "the transaction came to other results when it was run again"}));
   } else {
     Finish(Replayed{std::move(lease_), std::move(mark_)});
   }

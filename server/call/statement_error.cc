@@ -7,7 +7,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/base/text.h"
 #include "server/call/parameter_hint.h"
 #include "server/postgres/result_error.h"
@@ -60,23 +60,24 @@ absl::Status StatementError(const absl::Status& status, absl::Span<const Run> ru
   // What one statement has written, a trigger of the next one may repeat.
   const absl::Status shown =
       postgres::WithoutValues(status, ValuesOf(independent ? runs.subspan(index, 1) : runs), sql);
-  return WithDetail(shown, [&](v1::DatabaseError& detail) {
+  return WithFailure(shown, [&](Failure& failure) {
     if (run.internal) {  // nothing that the caller wrote is at fault
-      detail.clear_position();
-      detail.set_field("idempotency_key");
-      if (detail.sqlstate() == "42501") detail.set_hint("the user needs CREATE on the database, or engine_db.calls");
+      failure.position = 0;
+      failure.field = "idempotency_key";
+      if (failure.cause == Cause::kPermissionDenied)
+        failure.hint = "the user needs CREATE on the database, or engine_db.calls";
     }
-    detail.set_statement_index(run.statement_index);
+    failure.statement_index = run.statement_index;
     if (is_own) return;
-    if (detail.position() > 0) detail.set_position(run.bound.PositionInCallerText(detail.position()));
-    if (const std::string_view hint = ParameterHint(detail, run.bound); !hint.empty()) {
-      const bool alone = detail.hint().empty();
-      detail.set_hint(alone ? std::string(hint) : absl::StrCat(detail.hint(), " (", ToAbsl(hint), ")"));
+    if (failure.position > 0) failure.position = run.bound.PositionInCallerText(failure.position);
+    if (const std::string_view hint = ParameterHint(failure, run.bound); !hint.empty()) {
+      const bool alone = failure.hint.empty();
+      failure.hint = alone ? std::string(hint) : absl::StrCat(failure.hint, " (", ToAbsl(hint), ")");
     }
     int number = 0;
-    if (detail.field().starts_with('$') && absl::SimpleAtoi(detail.field().substr(1), &number)) {
+    if (failure.field.starts_with('$') && absl::SimpleAtoi(failure.field.substr(1), &number)) {
       const int parameter = ParameterIndex(run.bound, number);
-      detail.set_field(FromRoot(run, absl::StrCat("parameters[", parameter, "]")));
+      failure.field = FromRoot(run, absl::StrCat("parameters[", parameter, "]"));
     }
   });
 }
@@ -87,9 +88,9 @@ absl::Status EndingError(const absl::Status& status, absl::Span<const Run> runs)
 
 absl::Status RequestError(const absl::Status& status, const Run& run) {
   if (!run.in_batch) return status;
-  return WithDetail(status, [&](v1::DatabaseError& detail) {
-    detail.set_statement_index(run.statement_index);
-    detail.set_field(FromRoot(run, detail.field()));
+  return WithFailure(status, [&](Failure& failure) {
+    failure.statement_index = run.statement_index;
+    failure.field = FromRoot(run, failure.field);
   });
 }
 

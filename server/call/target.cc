@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/call/call.h"
 #include "server/call/errors.h"
 #include "server/call/shard.h"
@@ -118,12 +118,13 @@ absl::StatusOr<Transaction*> Target::FindTransaction(const std::string& id, cons
   if (found != transactions_.end() && found->second->connection_id() == connection_id) return found->second.get();
   if (const Tombstone* tombstone = tombstones_.Find(id, connection_id)) {
     if (!tombstone->doubt.ok()) return tombstone->doubt;
-    return WithDetail(TransactionHasEnded(tombstone->state),
-                      [&](v1::DatabaseError& detail) { detail.set_transaction_state(tombstone->state); });
+    return WithFailure(TransactionHasEnded(tombstone->state), [&](Failure& failure) {
+      failure.transaction_state = static_cast<TransactionState>(tombstone->state);
+    });
   }
   const bool restarted = context().handles.IsOfAnotherInstance(id);
-  return TransactionError(absl::StatusCode::kFailedPrecondition,
-                          restarted ? v1::OUTCOME_UNKNOWN : v1::OUTCOME_NOT_EXECUTED, "UNKNOWN_TRANSACTION",
+  return TransactionError(absl::StatusCode::kFailedPrecondition, restarted ? Outcome::kUnknown : Outcome::kNotExecuted,
+                          Reason::kUnknownTransaction,
                           restarted ? "transaction_id is of an earlier run of the gateway, which was restarted: "
                                       "GetTransactionOutcome tells by its recovery_token"
                                     : "transaction_id is unknown on this connection: call Begin first");
@@ -133,8 +134,9 @@ absl::Status Target::WithTransactionState(const absl::Status& status, const Work
   if (work.transaction_id.empty()) return status;
   const absl::StatusOr<Transaction*> found = FindTransaction(work.transaction_id, work.connection_id);
   if (!found.ok()) return status;
-  return WithDetail(status,
-                    [&](v1::DatabaseError& detail) { detail.set_transaction_state((*found)->Status().state()); });
+  return WithFailure(status, [&](Failure& failure) {
+    failure.transaction_state = static_cast<TransactionState>((*found)->Status().state());
+  });
 }
 
 void Target::EndTransaction(Transaction& transaction, v1::TransactionState state, const absl::Status& doubt) {
