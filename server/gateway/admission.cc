@@ -32,11 +32,8 @@ absl::Status CheckOptions(const v1::TransactionOptions& options, const char* pat
 // How the call stands to a transaction: runs in one, begins one, ends it.
 absl::Status CheckTransaction(Needs needs, const CommonFields& fields) {
   if (needs == Needs::kTransaction && fields.transaction_id == nullptr) {
-    return ToStatus({.code = absl::StatusCode::kFailedPrecondition,
-                     .reason = Reason::kNoTransaction,
-                     .kind = ErrorKind::kTransaction,
-                     .outcome = Outcome::kNotExecuted,
-                     .message = "transaction_id is empty: there is no transaction without Begin"});
+    return call::TransactionError(absl::StatusCode::kFailedPrecondition, Outcome::kNotExecuted, Reason::kNoTransaction,
+                                  "transaction_id is empty: there is no transaction without Begin");
   }
   if (fields.begin != nullptr) {
     if (absl::Status status = CheckOptions(*fields.begin, fields.begin_field); !status.ok()) return status;

@@ -58,7 +58,7 @@ CallRef AskByHandle(Parts& parts, Admitted& call, v1::GetTransactionOutcomeRespo
   work.asks_outcome = true;
   work.finish = [&response, answer = std::move(call.answer)](call::CallEnd end) mutable {
     if (end.transaction.has_value()) {
-      response.set_outcome(call::OutcomeOf(end.transaction->state()));
+      response.set_outcome(static_cast<v1::Outcome>(call::OutcomeOf(end.transaction->state())));
       *response.mutable_transaction() = *std::move(end.transaction);
       end.status = absl::OkStatus();
     } else if (const Reason reason = ReasonOf(end.status);

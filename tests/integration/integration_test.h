@@ -12,6 +12,7 @@
 
 #include "engine_db/postgres_connector.h"
 #include "tests/support/gateway_process.h"
+#include "tests/support/machine_delay.h"
 #include "tests/support/postgres_cluster.h"
 #include "tests/support/wait.h"
 
@@ -20,8 +21,6 @@ namespace engine::db::test {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How much later than promised something may happen on a loaded machine.
-inline constexpr milliseconds kSlack{1500};
 // For what should happen soon, however loaded the machine is.
 inline constexpr seconds kSoon{15};
 
