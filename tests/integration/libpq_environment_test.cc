@@ -9,8 +9,7 @@
 #include <cstdlib>
 #include <set>
 
-#include "server/postgres/connect_parameters.h"
-#include "server/postgres/control_connection.h"
+#include "tests/integration/control_session.h"
 #include "tests/integration/gateway_calls.h"
 #include "tests/support/certificates.h"
 
@@ -205,20 +204,11 @@ TEST_F(LibpqEnvironment, TheConfigurationMayNameAVariable) {
 
 // The second wall: what a process that does not forget its variables comes to.
 TEST_F(LibpqEnvironment, HasNoSayInTheParameters) {
-  config::TargetSettings settings;
-  settings.host = "127.0.0.1";
-  settings.port = static_cast<uint16_t>(Tls().port());
-  settings.user = Tls().user();
-  settings.dbname = Tls().dbname();
-  settings.tls_mode = v1::TLS_MODE_REQUIRE;
-  settings.application_name = name();
   const auto session = [&](const std::string& password) {
-    return postgres::WithControlConnection(
-        postgres::ConnectParameters(settings, password), absl::Seconds(10),
-        [](pqxx::nontransaction& work) { return work.exec(kSession)[0][0].as<std::string>(); });
+    return AskControlSession({Tls().user(), Tls().dbname(), name(), Tls().port()}, password, kSession);
   };
-  const auto usual = session(Tls().password());
-  ASSERT_TRUE(usual.ok()) << usual.status();
+  const std::optional<std::string> usual = session(Tls().password());
+  ASSERT_TRUE(usual.has_value());
   const ElsewhereListener elsewhere(Tls().port());
   // Of these libpq has no parameter that says that there is none.
   const std::set<std::string> beyond = {
@@ -231,10 +221,9 @@ TEST_F(LibpqEnvironment, HasNoSayInTheParameters) {
       if (const char* old = std::getenv(variable.c_str())) before[variable] = old;
       setenv(variable.c_str(), value.c_str(), 1);
     }
-    const auto now = session(Tls().password());
-    EXPECT_EQ(now.ok() ? *now : now.status().ToString(), *usual);
+    EXPECT_EQ(session(Tls().password()), usual);
     setenv("PGPASSWORD", Tls().password().c_str(), 1);
-    EXPECT_FALSE(session("").ok());
+    EXPECT_EQ(session(""), std::nullopt);
     unsetenv("PGPASSWORD");
     for (const auto& [variable, value] : variables) unsetenv(variable.c_str());
     for (const auto& [variable, value] : before) setenv(variable.c_str(), value.c_str(), 1);
