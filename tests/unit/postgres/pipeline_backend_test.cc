@@ -450,7 +450,7 @@ TEST_F(CancelTest, AFewRequestsAreUnderWayAndTheOthersWait) {
     accept();
     return requests.size() == 2;
   }));
-  EXPECT_EQ(factory_->cancels_under_way(), 2U);
+  EXPECT_TRUE(Until([&] { return factory_->cancels_under_way() == 2; }));
   requests.clear();
   EXPECT_TRUE(Until([&] { return !backend_->cancelling(); }));
 }
