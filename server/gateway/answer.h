@@ -26,7 +26,7 @@ class Answer {
   void operator()(const absl::Status& status) {
     if (counted_ != nullptr) {
       const ErrorKind kind = status.ok() ? ErrorKind::kUnspecified : FailureOf(status).kind;
-      counted_->Finished(clock_->Now() - arrived_, static_cast<v1::ErrorKind>(kind));
+      counted_->Finished(clock_->Now() - arrived_, kind);
     }
     std::exchange(done_, nullptr)(status);
   }

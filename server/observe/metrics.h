@@ -36,8 +36,6 @@ class MethodMetrics {
  public:
   // Counts a call that took `elapsed`. kUnspecified: it succeeded.
   void Finished(absl::Duration elapsed, ErrorKind kind) const;
-  // For code that has not moved to ErrorKind yet.
-  void Finished(absl::Duration elapsed, v1::ErrorKind kind) const { Finished(elapsed, static_cast<ErrorKind>(kind)); }
 
  private:
   friend class Metrics;

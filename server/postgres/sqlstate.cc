@@ -210,11 +210,9 @@ const Consequence& ConsequenceOf(std::string_view sqlstate) {
 
 bool IsPermanentRefusal(std::string_view sqlstate) {
   const std::string_view cls = sqlstate.substr(0, 2);
-  return MayMeanOldSecret(sqlstate) || cls == "0A" || cls == "22" || cls == "42" || sqlstate == "08P01" ||
-         sqlstate == "55000";
+  return ConsequenceOf(sqlstate).cause == Cause::kCredentials || cls == "0A" || cls == "22" || cls == "42" ||
+         sqlstate == "08P01" || sqlstate == "55000";
 }
-
-bool MayMeanOldSecret(std::string_view sqlstate) { return sqlstate.substr(0, 2) == "28" || sqlstate == "3D000"; }
 
 Cause StalePlanCause(std::string_view sqlstate, std::string_view message, std::string_view function) {
   const auto says = [message](std::string_view words) { return message.find(words) != std::string_view::npos; };

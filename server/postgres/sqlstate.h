@@ -46,12 +46,6 @@ struct Consequence {
 // it.
 [[nodiscard]] absl::Status ConnectFailed(std::string_view target, std::string_view message, std::string_view password);
 
-// The names of reasons, and SQLSTATEs, for code that has not moved to Reason and Cause yet.
-inline constexpr std::string_view kPostgresError = "POSTGRESQL_ERROR";
-inline constexpr std::string_view kResultTooLarge = "RESULT_TOO_LARGE";
-inline constexpr std::string_view kLinkLost = "LINK_LOST";
-[[nodiscard]] bool MayMeanOldSecret(std::string_view sqlstate);
-
 }  // namespace engine::db::postgres
 
 #endif  // ENGINE_DB_SERVER_POSTGRES_SQLSTATE_H_

@@ -23,9 +23,9 @@ std::string Text(const Metrics& metrics) {
 TEST(Metrics, CallsAreCountedByMethodAndResult) {
   const std::array<std::string_view, 2> methods = {"Close", "ExecuteStream"};
   Metrics metrics("1.2.3", methods);
-  metrics.ForMethod(1).Finished(absl::Milliseconds(2), v1::ERROR_KIND_UNSPECIFIED);
-  metrics.ForMethod(1).Finished(absl::Milliseconds(2), v1::ERROR_KIND_TIMEOUT);
-  metrics.ForMethod(1).Finished(absl::Milliseconds(2), v1::ERROR_KIND_TIMEOUT);
+  metrics.ForMethod(1).Finished(absl::Milliseconds(2), ErrorKind::kUnspecified);
+  metrics.ForMethod(1).Finished(absl::Milliseconds(2), ErrorKind::kTimeout);
+  metrics.ForMethod(1).Finished(absl::Milliseconds(2), ErrorKind::kTimeout);
   EXPECT_THAT(Text(metrics), AllOf(HasSubstr("engine_db_calls_total{method=\"ExecuteStream\",result=\"ok\"} 1\n"),
                                    HasSubstr("engine_db_calls_total{method=\"ExecuteStream\",result=\"timeout\"} 2\n"),
                                    HasSubstr("engine_db_calls_total{method=\"Close\",result=\"invalid_request\"} 0\n"),
