@@ -23,8 +23,10 @@ void ForEach(const List& list, Visit visit) {
   std::apply([&](const auto&... method) { (visit(method), ...); }, list);
 }
 
-const ServiceDescriptor& Service(const Descriptor* message, const std::string& name) {
-  return *message->file()->FindServiceByName(name);
+// The service of the file that declares `Message`.
+template <typename Message>
+const ServiceDescriptor& Service(const char* name) {
+  return *Message::descriptor()->file()->FindServiceByName(name);
 }
 
 template <typename List>
@@ -57,7 +59,7 @@ void ExpectAsInContract(const Method<Request, Output>& method, const ServiceDesc
 }
 
 TEST(Methods, AreThoseOfTheConnectorsService) {
-  const ServiceDescriptor& service = Service(v1::ConnectRequest::descriptor(), "DatabaseConnector");
+  const ServiceDescriptor& service = Service<v1::ConnectRequest>("DatabaseConnector");
   std::set<std::string> wanted = NamesIn(service);
   wanted.erase("Session");  // carries the others
   EXPECT_THAT(NamesIn(kConnectorMethods), UnorderedElementsAreArray(wanted));
@@ -65,7 +67,7 @@ TEST(Methods, AreThoseOfTheConnectorsService) {
 }
 
 TEST(Methods, AreThoseOfTheAdminService) {
-  const ServiceDescriptor& service = Service(v1::GetStatusRequest::descriptor(), "GatewayAdmin");
+  const ServiceDescriptor& service = Service<v1::GetStatusRequest>("GatewayAdmin");
   EXPECT_THAT(NamesIn(kAdminMethods), UnorderedElementsAreArray(NamesIn(service)));
   ForEach(kAdminMethods, [&](const auto& method) { ExpectAsInContract(method, service); });
 }
