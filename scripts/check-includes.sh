@@ -19,16 +19,17 @@ client/cpp/include:    @sdk/include
 client/cpp/src:        @client/cpp/include sdk/common proto
 sdk/examples:          @sdk/builtins/include @client/cpp/include
 
-server/base:           sdk/common proto
+server/base:           sdk/common
 server/loop:           @server/base
-server/observe:        @server/base
+server/observe:        @server/base proto
 server/config:         @server/observe
-server/sql:            @server/base sdk/sql
+server/sql:            @server/base sdk/sql proto
 server/postgres:       @server/loop @server/config @server/sql
 server/pool:           @server/postgres
 server/call:           @server/pool
 server/gateway:        @server/call
-server/rpc:            @server/gateway
+server/rpc/error.h:    @server/base proto
+server/rpc:            @server/gateway server/rpc/error.h
 
 client/cli:            @client/cpp/include @sdk/builtins/include @sdk/sql proto
 
@@ -44,7 +45,7 @@ tests/cli:             @tests/support client/cli sdk/builtins/include
 tests/benchmark:       @tests/support
 tests/consumer:        @client/cpp/include
 tests/sanitizers:
-tests/fuzz:            @server/postgres @client/cpp/src sdk/builtins/include
+tests/fuzz:            @server/postgres @client/cpp/src sdk/builtins/include server/rpc/error.h
 tests/unit/builtins:   @sdk/builtins/include @tests/support
 tests/unit/sdk:        @client/cpp/include @tests/support proto
 tests/unit/base:       @server/base @tests/support
@@ -247,6 +248,7 @@ prove server/base/a.h '"engine_db/b.h"' 'which belongs to sdk/include' sdk/inclu
 prove sdk/src/a.cc '"client/cpp/src/b.h"' 'which lies above it'
 prove sdk/builtins/src/a.cc '"sdk/src/b.h"' 'which belongs to sdk/src'
 prove sdk/src/a.cc '"engine/db/v1/value.pb.h"' 'which belongs to proto'
+prove server/base/a.cc '"engine/db/v1/error.pb.h"' 'which belongs to proto'
 prove server/rpc/a.cc '"tests/support/b.h"' 'which lies above it'
 prove server/gateway/a.cc '"engine/db/v1/connector.grpc.pb.h"' 'belongs to server/rpc client only'
 prove server/pool/a.cc '<libpq-fe.h>' 'belongs to server/postgres only'

@@ -8,7 +8,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "sdk/common/limits.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
+#include "server/rpc/error.h"
 #include "server/rpc/status.h"
 
 namespace engine::db::rpc {

@@ -5,7 +5,8 @@
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
+#include "server/rpc/error.h"
 
 namespace engine::db::rpc {
 
@@ -33,6 +34,6 @@ grpc::Status ToGrpc(const absl::Status& status) {
   return {static_cast<grpc::StatusCode>(status.code()), std::string(status.message()), rich.SerializeAsString()};
 }
 
-void WriteError(const absl::Status& status, v1::DatabaseError& error) { error = ErrorDetail(status); }
+void WriteError(const absl::Status& status, v1::DatabaseError& error) { error = ToProto(FailureOf(status)); }
 
 }  // namespace engine::db::rpc

@@ -15,10 +15,11 @@
 #include "absl/strings/str_join.h"
 #include "engine_db/config.h"
 #include "sdk/common/reference.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/config/database_url.h"
 #include "server/config/listen_address.h"
 #include "server/config/settings.h"
+#include "server/rpc/error.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace engine::db {
@@ -135,7 +136,7 @@ void ReadSettings(const std::string& text) {
     for (const auto& [name, source] : settings->data_sources) static_cast<void>(config::ToProto(source));
     return;
   }
-  const v1::DatabaseError error = ErrorDetail(settings.status());
+  const v1::DatabaseError error = rpc::ToProto(FailureOf(settings.status()));
   Require(ShowsNoValue(settings.status().ToString() + error.DebugString(), text), "no fault shows a value");
   Require(v1::DatabaseError().ParseFromString(error.SerializeAsString()), "it can be sent");
 }

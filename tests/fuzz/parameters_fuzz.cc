@@ -9,7 +9,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "engine/db/v1/connector.pb.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
+#include "server/rpc/error.h"
 #include "server/sql/bind.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -74,7 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (bound.ok()) {
     CheckBound(*bound, request);
   } else {
-    const v1::DatabaseError error = ErrorDetail(bound.status());
+    const v1::DatabaseError error = rpc::ToProto(FailureOf(bound.status()));
     Require(error.field().starts_with("parameters") && !error.reason().empty(), "a refusal names the parameter");
     Require(error.SerializeAsString().size() < 2'048, "and fits into a trailer");
   }

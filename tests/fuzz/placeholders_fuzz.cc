@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/sql/statement.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -154,7 +154,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
   const auto analysed = sql::Analyze(text);
   if (!analysed.ok()) {
-    Require(!ErrorDetail(analysed.status()).reason().empty(), "every refusal has a reason");
+    Require(ReasonOf(analysed.status()) != Reason::kUnspecified, "every refusal has a reason");
     return 0;
   }
   const Statement& statement = **analysed;

@@ -8,8 +8,6 @@
 #include <thread>
 #include <vector>
 
-#include "server/base/error.h"
-
 namespace engine::db {
 namespace {
 
@@ -135,47 +133,11 @@ TEST(Failure, InvalidRequestNamesTheField) {
   EXPECT_EQ(failure.message, "port must be 1 to 65535");
 }
 
-TEST(Failure, TurnsIntoTheContractsMessage) {
-  const v1::DatabaseError detail = ErrorDetail(ToStatus(Everything()));
-  EXPECT_EQ(detail.kind(), v1::ERROR_KIND_TRANSACTION);
-  EXPECT_EQ(detail.phase(), v1::PHASE_COMMITTING);
-  EXPECT_EQ(detail.outcome(), v1::OUTCOME_ROLLED_BACK);
-  EXPECT_EQ(detail.status_code(), 10);
-  EXPECT_EQ(detail.reason(), "REPLAY_DIFFERED");
-  EXPECT_EQ(detail.retry_after_ms(), 250);
-  EXPECT_EQ(detail.transaction_state(), v1::TRANSACTION_STATE_LOST);
-}
-
 TEST(Failure, KeepsTheRestWhenItIsChanged) {
   const absl::Status changed = WithFailure(ToStatus(Everything()), [](Failure& failure) { failure.hint.clear(); });
   EXPECT_EQ(FindFailure(changed)->hint, "");
   EXPECT_EQ(FindFailure(changed)->cause, Cause::kConflict);
   EXPECT_FALSE(FindFailure(changed)->backend_usable);
-}
-
-// The numbers are the contract's, so that turning one into the other is a cast.
-TEST(Failure, EnumsHaveTheContractsNumbers) {
-  EXPECT_EQ(static_cast<int>(ErrorKind::kInvalidRequest), v1::ERROR_KIND_INVALID_REQUEST);
-  EXPECT_EQ(static_cast<int>(ErrorKind::kConnection), v1::ERROR_KIND_CONNECTION);
-  EXPECT_EQ(static_cast<int>(ErrorKind::kExecution), v1::ERROR_KIND_EXECUTION);
-  EXPECT_EQ(static_cast<int>(ErrorKind::kTimeout), v1::ERROR_KIND_TIMEOUT);
-  EXPECT_EQ(static_cast<int>(ErrorKind::kTransaction), v1::ERROR_KIND_TRANSACTION);
-  EXPECT_EQ(static_cast<int>(Outcome::kNotExecuted), v1::OUTCOME_NOT_EXECUTED);
-  EXPECT_EQ(static_cast<int>(Outcome::kRolledBack), v1::OUTCOME_ROLLED_BACK);
-  EXPECT_EQ(static_cast<int>(Outcome::kCommitted), v1::OUTCOME_COMMITTED);
-  EXPECT_EQ(static_cast<int>(Outcome::kUnknown), v1::OUTCOME_UNKNOWN);
-  EXPECT_EQ(static_cast<int>(Phase::kValidating), v1::PHASE_VALIDATING);
-  EXPECT_EQ(static_cast<int>(Phase::kQueued), v1::PHASE_QUEUED);
-  EXPECT_EQ(static_cast<int>(Phase::kConnecting), v1::PHASE_CONNECTING);
-  EXPECT_EQ(static_cast<int>(Phase::kExecuting), v1::PHASE_EXECUTING);
-  EXPECT_EQ(static_cast<int>(Phase::kStreaming), v1::PHASE_STREAMING);
-  EXPECT_EQ(static_cast<int>(Phase::kCommitting), v1::PHASE_COMMITTING);
-  EXPECT_EQ(static_cast<int>(TransactionState::kOpen), v1::TRANSACTION_STATE_OPEN);
-  EXPECT_EQ(static_cast<int>(TransactionState::kFailed), v1::TRANSACTION_STATE_FAILED);
-  EXPECT_EQ(static_cast<int>(TransactionState::kCommitted), v1::TRANSACTION_STATE_COMMITTED);
-  EXPECT_EQ(static_cast<int>(TransactionState::kRolledBack), v1::TRANSACTION_STATE_ROLLED_BACK);
-  EXPECT_EQ(static_cast<int>(TransactionState::kExpired), v1::TRANSACTION_STATE_EXPIRED);
-  EXPECT_EQ(static_cast<int>(TransactionState::kLost), v1::TRANSACTION_STATE_LOST);
 }
 
 }  // namespace

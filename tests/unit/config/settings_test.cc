@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/config/in_force.h"
 #include "server/config/setting.h"
 #include "tests/support/requirements_yaml.h"
@@ -125,7 +125,7 @@ TEST_F(SettingsTest, AnUnsetVariableIsNamedWithThePathAndTheLine) {
   variables_ = {{"DB_URL", "postgresql://h/d"}, {"DB_USERNAME", "app"}};
   const auto settings = LoadFile(test::kDatabaseServer);
   ASSERT_FALSE(settings.ok());
-  EXPECT_EQ(ErrorDetail(settings.status()).field(), "databaseServer.securitySchemes.dbAuth[0].password (line 11)");
+  EXPECT_EQ(FailureOf(settings.status()).field, "databaseServer.securitySchemes.dbAuth[0].password (line 11)");
   EXPECT_THAT(std::string(settings.status().message()), HasSubstr("environment variable DB_PASSWORD is not set"));
 }
 

@@ -15,7 +15,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/error.h"
+#include "engine/db/v1/error.pb.h"
+#include "server/base/failure.h"
 #include "server/postgres/command_text.h"
 #include "tests/support/fault_proxy.h"
 #include "tests/support/manual_clock.h"
@@ -33,6 +34,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr uint32_t kPid = 4'242;
+
+std::string Name(Reason reason) { return std::string(NameOf(reason)); }
 
 // Writes down what it is told, and does what a test wants of it with every row.
 class Recorder final : public ResultReceiver {
@@ -52,9 +55,10 @@ class Recorder final : public ResultReceiver {
       said_.push_back(absl::StrCat("end ", end->command_tag));
       return;
     }
-    const v1::DatabaseError detail = ErrorDetail(end.status());
-    said_.push_back(absl::StrCat("end ", detail.reason().empty() ? detail.message() : detail.reason(), " ",
-                                 detail.sqlstate(), " ", v1::Outcome_Name(detail.outcome())));
+    const Failure detail = FailureOf(end.status());
+    const std::string what = detail.reason == Reason::kUnspecified ? detail.message : Name(detail.reason);
+    said_.push_back(absl::StrCat("end ", what, " ", detail.sqlstate, " ",
+                                 v1::Outcome_Name(static_cast<v1::Outcome>(detail.outcome))));
   }
 
  private:
@@ -91,11 +95,11 @@ class PipelineBackendTest : public ::testing::Test {
     Backend::Events events;
     events.opened = [this](const absl::Status& status) {
       open_failure_ = status;
-      said_.push_back(absl::StrCat("opened ", ErrorDetail(status).reason(), ErrorDetail(status).sqlstate()));
+      said_.push_back(absl::StrCat("opened ", Name(ReasonOf(status)), FailureOf(status).sqlstate));
     };
     events.drained = [this] { said_.emplace_back("drained"); };
     events.lost = [this](const absl::Status& status) {
-      said_.push_back(absl::StrCat("lost ", ErrorDetail(status).reason(), ErrorDetail(status).sqlstate()));
+      said_.push_back(absl::StrCat("lost ", Name(ReasonOf(status)), FailureOf(status).sqlstate));
     };
     factory_.emplace(loop_, executor_, settings_);
     backend_ = factory_->Open("", loop_.Now() + absl::Seconds(5), std::move(events));
@@ -186,7 +190,7 @@ TEST_F(PipelineBackendTest, ASilentServerIsGivenUpAtTheDeadlineToTheMillisecond)
   EXPECT_THAT(said_, IsEmpty());
   clock_.Advance(loop_, absl::Milliseconds(1));
   EXPECT_THAT(Said(), ElementsAre("opened UNREACHABLE"));
-  EXPECT_THAT(ErrorDetail(open_failure_).message(), HasSubstr("no answer within the time allowed for connecting"));
+  EXPECT_THAT(FailureOf(open_failure_).message, HasSubstr("no answer within the time allowed for connecting"));
   peer_->Send(Login(kPid));  // too late
   loop_.RunDue();
   EXPECT_THAT(said_, IsEmpty());

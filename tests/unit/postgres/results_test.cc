@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/postgres/digested_result.h"
 #include "server/postgres/result_encoder.h"
 #include "server/postgres/sqlstate.h"
@@ -164,8 +164,8 @@ TEST_F(ResultsTest, AResultBeyondItsRowsIsAnErrorAndKeepsNone) {
   EXPECT_THAT(response.rows(), IsEmpty());
   ASSERT_TRUE(end_.has_value() && !end_->ok());
   EXPECT_EQ(end_->status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ErrorDetail(end_->status()).reason(), "RESULT_TOO_LARGE");
-  EXPECT_EQ(ErrorDetail(end_->status()).outcome(), v1::OUTCOME_COMMITTED);
+  EXPECT_EQ(ReasonOf(end_->status()), Reason::kResultTooLarge);
+  EXPECT_EQ(FailureOf(end_->status()).outcome, Outcome::kCommitted);
 }
 
 TEST_F(ResultsTest, ALostLinkIsMoreInDoubtThanASizeIs) {
@@ -177,7 +177,7 @@ TEST_F(ResultsTest, ALostLinkIsMoreInDoubtThanASizeIs) {
   static_cast<void>(receiver.OnColumns(*result));
   for (int row = 0; row < 2; ++row) static_cast<void>(receiver.OnRow(*result, row));
   receiver.OnEnd(LinkLost(absl::OkStatus()));
-  EXPECT_EQ(ErrorDetail(end_->status()).reason(), "LINK_LOST");
+  EXPECT_EQ(ReasonOf(end_->status()), Reason::kLinkLost);
 }
 
 TEST_F(ResultsTest, ATypeThatNobodyKnowsYetIsWaitedForOrGoesByItsNumber) {
@@ -255,9 +255,9 @@ TEST_F(StreamedResultTest, AnErrorSaysHowManyRowsWereHandedOn) {
   static_cast<void>(receiver.OnColumns(*result));
   for (int row = 0; row < 2; ++row) static_cast<void>(receiver.OnRow(*result, row));
   receiver.OnEnd(test::SqlError("22012"));
-  const v1::DatabaseError detail = ErrorDetail(end_->status());
-  EXPECT_EQ(detail.rows_delivered(), 1U);  // the second one had not left
-  EXPECT_EQ(detail.phase(), v1::PHASE_STREAMING);
+  const Failure detail = FailureOf(end_->status());
+  EXPECT_EQ(detail.rows_delivered, 1U);  // the second one had not left
+  EXPECT_EQ(detail.phase, Phase::kStreaming);
 }
 
 TEST_F(StreamedResultTest, NothingLeavesBeforeItsTypesHaveNames) {

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "sdk/common/limits.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 
 namespace engine::db::sql {
 namespace {
@@ -85,13 +85,13 @@ std::string TextOf(const v1::Value& value) {
   return TextOf(bound, 0);
 }
 
-v1::DatabaseError Refused(std::string_view sql, const Parameters& parameters) {
+Failure Refused(std::string_view sql, const Parameters& parameters) {
   const auto bound = TryBind(sql, parameters);
   EXPECT_FALSE(bound.ok()) << sql;
   EXPECT_EQ(bound.status().code(), absl::StatusCode::kInvalidArgument);
-  v1::DatabaseError error = ErrorDetail(bound.status());
-  EXPECT_EQ(error.kind(), v1::ERROR_KIND_INVALID_REQUEST);
-  EXPECT_EQ(error.outcome(), v1::OUTCOME_NOT_EXECUTED);
+  Failure error = FailureOf(bound.status());
+  EXPECT_EQ(error.kind, ErrorKind::kInvalidRequest);
+  EXPECT_EQ(error.outcome, Outcome::kNotExecuted);
   return error;
 }
 
@@ -110,17 +110,17 @@ TEST(US005ParameterBinding, ParametersAreBoundInTheOrderGiven) {
 }
 
 TEST(US005ParameterBinding, TooManyParametersIsAClearError) {
-  const v1::DatabaseError error = Refused("SELECT ?, ?", List({Int(1), Int(2), Int(3)}));
-  EXPECT_EQ(error.field(), "parameters");
-  EXPECT_EQ(error.reason(), "PARAMETER_COUNT");
-  EXPECT_EQ(error.message(), "the statement has 2 placeholders (?) but 3 parameters were given");
+  const Failure error = Refused("SELECT ?, ?", List({Int(1), Int(2), Int(3)}));
+  EXPECT_EQ(error.field, "parameters");
+  EXPECT_EQ(error.reason, Reason::kParameterCount);
+  EXPECT_EQ(error.message, "the statement has 2 placeholders (?) but 3 parameters were given");
 }
 
 TEST(US005ParameterBinding, TooFewParametersIsAClearError) {
-  EXPECT_EQ(Refused("SELECT ?, ?", List({Int(1)})).message(),
+  EXPECT_EQ(Refused("SELECT ?, ?", List({Int(1)})).message,
             "the statement has 2 placeholders (?) but 1 parameter was given");
-  EXPECT_EQ(Refused("SELECT ?", {}).message(), "the statement has 1 placeholder (?) but 0 parameters were given");
-  EXPECT_EQ(Refused("SELECT $1, $3", List({Int(1)})).message(),
+  EXPECT_EQ(Refused("SELECT ?", {}).message, "the statement has 1 placeholder (?) but 0 parameters were given");
+  EXPECT_EQ(Refused("SELECT $1, $3", List({Int(1)})).message,
             "the statement has parameters up to $3 but 1 parameter was given");
 }
 
@@ -157,16 +157,16 @@ TEST(CountMismatch, MentionsTheOperatorsWhereTheyMayBeTheCause) {
   for (const std::string_view sql :
        {"SELECT a ? 'k' FROM t", "SELECT a ?| ARRAY['k'] FROM t", "SELECT a ?& b FROM t", "SELECT a @? '$.b' FROM t",
         "SELECT a ? ? FROM t", "SELECT a ? array['k'] FROM t"}) {
-    EXPECT_NE(Refused(sql, {}).message().find("??"), std::string::npos) << sql;
+    EXPECT_NE(Refused(sql, {}).message.find("??"), std::string::npos) << sql;
   }
-  EXPECT_EQ(Refused("SELECT a = ? FROM t LIMIT ?", {}).message().find("??"), std::string::npos);
+  EXPECT_EQ(Refused("SELECT a = ? FROM t LIMIT ?", {}).message.find("??"), std::string::npos);
 }
 
 TEST(CountMismatch, SaysWhereOtherQuestionMarksWent) {
   EXPECT_EQ(
-      Refused("SELECT a ?\? ? FROM t", List({Text("k"), Int(1)})).message(),
+      Refused("SELECT a ?\? ? FROM t", List({Text("k"), Int(1)})).message,
       "the statement has 1 placeholder (?) but 2 parameters were given; ?\? is the operator ?, not a placeholder");
-  EXPECT_EQ(Refused("SELECT '?', ? -- ?", List({Int(1), Int(2)})).message(),
+  EXPECT_EQ(Refused("SELECT '?', ? -- ?", List({Int(1), Int(2)})).message,
             "the statement has 1 placeholder (?) but 2 parameters were given; a ? in a string, a name or a comment is "
             "not a placeholder");
 }
@@ -180,18 +180,18 @@ TEST(Expressions, AreKeptApartFromWhatStandsBesideThem) {
 }
 
 TEST(Expressions, OfWhichThereIsAClosedList) {
-  EXPECT_EQ(Refused("SELECT ?", List({Expression(v1::EXPRESSION_UNSPECIFIED)})).reason(), "UNKNOWN_EXPRESSION");
-  const v1::DatabaseError error = Refused("SELECT ?, ?", List({Int(1), Expression(static_cast<v1::Expression>(99))}));
-  EXPECT_EQ(error.reason(), "UNKNOWN_EXPRESSION");
-  EXPECT_EQ(error.field(), "parameters[1]");
+  EXPECT_EQ(Refused("SELECT ?", List({Expression(v1::EXPRESSION_UNSPECIFIED)})).reason, Reason::kUnknownExpression);
+  const Failure error = Refused("SELECT ?, ?", List({Int(1), Expression(static_cast<v1::Expression>(99))}));
+  EXPECT_EQ(error.reason, Reason::kUnknownExpression);
+  EXPECT_EQ(error.field, "parameters[1]");
 }
 
 TEST(Expressions, NeedAQuestionMarkAndHaveNoType) {
-  EXPECT_EQ(Refused("SELECT $1", List({Expression(v1::EXPRESSION_CURRENT_DATE)})).reason(),
-            "EXPRESSION_WITH_NUMBERED_PARAMETERS");
+  EXPECT_EQ(Refused("SELECT $1", List({Expression(v1::EXPRESSION_CURRENT_DATE)})).reason,
+            Reason::kExpressionWithNumberedParameters);
   v1::Value typed = Expression(v1::EXPRESSION_CURRENT_DATE);
   typed.set_type_name("text");
-  EXPECT_EQ(Refused("SELECT ?", List({typed})).reason(), "TYPED_EXPRESSION");
+  EXPECT_EQ(Refused("SELECT ?", List({typed})).reason, Reason::kTypedExpression);
 }
 
 TEST(Expressions, PositionsLeadBackToTheCallersText) {
@@ -349,10 +349,10 @@ TEST(Types, ThatAreNotBuiltInAreCastTo) {
   EXPECT_EQ(bound.text->parameter_types, (std::vector<uint32_t>{23, 0, 2951, 0}));
   EXPECT_EQ(bound.PositionInCallerText(16), 11U);  // somewhere in the cast: where the ? stands
   EXPECT_EQ(bound.PositionInCallerText(36), 17U);
-  const v1::DatabaseError numbered = Refused("SELECT $1", List({Text("x", "mood")}));
-  EXPECT_EQ(numbered.reason(), "TYPE_WITH_NUMBERED_PARAMETERS");
-  EXPECT_EQ(numbered.field(), "parameters[0].type_name");
-  EXPECT_NE(numbered.message().find("$1::mood"), std::string::npos);
+  const Failure numbered = Refused("SELECT $1", List({Text("x", "mood")}));
+  EXPECT_EQ(numbered.reason, Reason::kTypeWithNumberedParameters);
+  EXPECT_EQ(numbered.field, "parameters[0].type_name");
+  EXPECT_NE(numbered.message.find("$1::mood"), std::string::npos);
   EXPECT_EQ(MustBind("SELECT $1", List({Text("x", "date")})).text->parameter_types, std::vector<uint32_t>{1082});
 }
 
@@ -367,29 +367,29 @@ TEST(Types, CastsOutliveTheMoveOfTheirStatement) {
 }
 
 TEST(Types, UnknownOnesAreRefusedByName) {
-  const v1::DatabaseError error = Refused("SELECT ?, ?", List({Int(1), Text("secret", "no\nsuch")}));
-  EXPECT_EQ(error.field(), "parameters[1].type_name");
-  EXPECT_EQ(error.reason(), "UNKNOWN_TYPE");
-  EXPECT_NE(error.message().find("no\\nsuch"), std::string::npos);
-  EXPECT_EQ(error.message().find("secret"), std::string::npos);
-  EXPECT_EQ(Refused("SELECT ?", List({Text("x", std::string(129, 'x'))})).reason(), "TYPE_NAME_TOO_LONG");
+  const Failure error = Refused("SELECT ?, ?", List({Int(1), Text("secret", "no\nsuch")}));
+  EXPECT_EQ(error.field, "parameters[1].type_name");
+  EXPECT_EQ(error.reason, Reason::kUnknownType);
+  EXPECT_NE(error.message.find("no\\nsuch"), std::string::npos);
+  EXPECT_EQ(error.message.find("secret"), std::string::npos);
+  EXPECT_EQ(Refused("SELECT ?", List({Text("x", std::string(129, 'x'))})).reason, Reason::kTypeNameTooLong);
 }
 
 TEST(Refusals, ValuesThatPostgreSqlCannotHold) {
-  const v1::DatabaseError nul = Refused("SELECT ?, ?", List({Int(1), Text(std::string("secret\0x", 8))}));
-  EXPECT_EQ(nul.field(), "parameters[1]");
-  EXPECT_EQ(nul.reason(), "NUL_BYTE");
-  EXPECT_EQ(nul.message().find("secret"), std::string::npos);
-  const v1::DatabaseError none = Refused("SELECT ?", List({v1::Value()}));
-  EXPECT_EQ(none.field(), "parameters[0]");
-  EXPECT_EQ(none.reason(), "NO_VALUE");
-  EXPECT_NE(none.message().find("null_value"), std::string::npos);
+  const Failure nul = Refused("SELECT ?, ?", List({Int(1), Text(std::string("secret\0x", 8))}));
+  EXPECT_EQ(nul.field, "parameters[1]");
+  EXPECT_EQ(nul.reason, Reason::kNulByte);
+  EXPECT_EQ(nul.message.find("secret"), std::string::npos);
+  const Failure none = Refused("SELECT ?", List({v1::Value()}));
+  EXPECT_EQ(none.field, "parameters[0]");
+  EXPECT_EQ(none.reason, Reason::kNoValue);
+  EXPECT_NE(none.message.find("null_value"), std::string::npos);
 }
 
 TEST(Refusals, MoreParametersThanTheProtocolCounts) {
   Parameters parameters;
   for (int i = 0; i <= limits::kMaxParameters; ++i) *parameters.Add() = Int(i);
-  EXPECT_EQ(Refused("SELECT ?", parameters).reason(), "TOO_MANY_PARAMETERS");
+  EXPECT_EQ(Refused("SELECT ?", parameters).reason, Reason::kTooManyParameters);
 }
 
 }  // namespace

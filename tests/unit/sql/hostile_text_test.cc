@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "sdk/common/limits.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/sql/statement.h"
 #include "tests/unit/sql/analysed.h"
 

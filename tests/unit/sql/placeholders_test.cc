@@ -8,7 +8,7 @@
 
 #include "sdk/common/limits.h"
 #include "sdk/sql/scanner.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/sql/statement.h"
 
 namespace engine::db::sql {
@@ -143,10 +143,10 @@ TEST(Placeholders, BothNotationsInOneTextAreRefused) {
   for (const std::string sql : {"SELECT ?, $1", "SELECT a ? $1 FROM t", "SELECT ?|$0", "SELECT ? $1$"}) {
     const auto statement = Analyze(sql);
     ASSERT_FALSE(statement.ok()) << sql;
-    const v1::DatabaseError error = ErrorDetail(statement.status());
-    EXPECT_EQ(error.reason(), "MIXED_PLACEHOLDERS");
-    EXPECT_EQ(error.field(), "sql");
-    EXPECT_NE(error.message().find("??"), std::string::npos);
+    const Failure error = FailureOf(statement.status());
+    EXPECT_EQ(error.reason, Reason::kMixedPlaceholders);
+    EXPECT_EQ(error.field, "sql");
+    EXPECT_NE(error.message.find("??"), std::string::npos);
   }
 }
 
@@ -166,8 +166,8 @@ TEST(Placeholders, StandInChainsOfAnyLength) {
 }
 
 TEST(Placeholders, MoreThanTheProtocolCountsAreRefused) {
-  EXPECT_EQ(ErrorDetail(Analyze("SELECT $65536").status()).reason(), "TOO_MANY_PARAMETERS");
-  EXPECT_EQ(ErrorDetail(Analyze("SELECT $99999999999999999999").status()).reason(), "TOO_MANY_PARAMETERS");
+  EXPECT_EQ(ReasonOf(Analyze("SELECT $65536").status()), Reason::kTooManyParameters);
+  EXPECT_EQ(ReasonOf(Analyze("SELECT $99999999999999999999").status()), Reason::kTooManyParameters);
   EXPECT_TRUE(Analyze("SELECT $65535").ok());
   std::string sql = "SELECT ?";
   for (int i = 1; i < limits::kMaxParameters; ++i) sql += ",?";
@@ -175,7 +175,7 @@ TEST(Placeholders, MoreThanTheProtocolCountsAreRefused) {
   ASSERT_TRUE(most.ok()) << most.status();
   EXPECT_EQ((*most)->parameter_count(), limits::kMaxParameters);
   EXPECT_TRUE((*most)->bound_sql().ends_with(",$65535"));
-  EXPECT_EQ(ErrorDetail(Analyze(sql + ",?").status()).reason(), "TOO_MANY_PARAMETERS");
+  EXPECT_EQ(ReasonOf(Analyze(sql + ",?").status()), Reason::kTooManyParameters);
 }
 
 // For every character of the text that is sent, the character of the caller's text that it comes from.
@@ -226,12 +226,12 @@ TEST(Scanner, FaultsAreSyntaxErrorsWithAPositionAndWithoutTheText) {
                              Fault{"SELECT 1secret", "trailing junk after numeric literal", 8}}) {
     const auto statement = Analyze(fault.sql);
     ASSERT_FALSE(statement.ok()) << fault.sql;
-    const v1::DatabaseError error = ErrorDetail(statement.status());
-    EXPECT_EQ(error.kind(), v1::ERROR_KIND_EXECUTION);
-    EXPECT_EQ(error.outcome(), v1::OUTCOME_NOT_EXECUTED);
-    EXPECT_EQ(error.sqlstate(), "42601");
-    EXPECT_EQ(error.message(), fault.message);
-    EXPECT_EQ(error.position(), fault.position);
+    const Failure error = FailureOf(statement.status());
+    EXPECT_EQ(error.kind, ErrorKind::kExecution);
+    EXPECT_EQ(error.outcome, Outcome::kNotExecuted);
+    EXPECT_EQ(error.sqlstate, "42601");
+    EXPECT_EQ(error.message, fault.message);
+    EXPECT_EQ(error.position, fault.position);
   }
 }
 

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "sdk/common/limits.h"
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/sql/statement.h"
 #include "tests/unit/sql/analysed.h"
 
@@ -51,11 +51,11 @@ TEST(Refusals, NameTheMethodToCallInstead) {
        }) {
     const auto statement = Analyze(refusal.sql);
     ASSERT_FALSE(statement.ok()) << refusal.sql;
-    const v1::DatabaseError error = ErrorDetail(statement.status());
-    EXPECT_EQ(error.kind(), v1::ERROR_KIND_INVALID_REQUEST);
-    EXPECT_EQ(error.field(), "sql");
-    EXPECT_EQ(error.reason(), refusal.reason) << refusal.sql;
-    EXPECT_NE(error.message().find(refusal.names), std::string::npos) << refusal.sql << ": " << error.message();
+    const Failure error = FailureOf(statement.status());
+    EXPECT_EQ(error.kind, ErrorKind::kInvalidRequest);
+    EXPECT_EQ(error.field, "sql");
+    EXPECT_EQ(NameOf(error.reason), refusal.reason) << refusal.sql;
+    EXPECT_NE(error.message.find(refusal.names), std::string::npos) << refusal.sql << ": " << error.message;
   }
 }
 
@@ -80,11 +80,11 @@ TEST(Refusals, AParameterIsNamedWhereItsCommandTakesNone) {
        }) {
     const auto statement = Analyze(sql);
     ASSERT_FALSE(statement.ok()) << sql;
-    const v1::DatabaseError error = ErrorDetail(statement.status());
+    const Failure error = FailureOf(statement.status());
     EXPECT_EQ(statement.status().code(), absl::StatusCode::kInvalidArgument) << sql;
-    EXPECT_EQ(error.reason(), "PARAMETERS_NOT_SUPPORTED") << sql << ": " << error.message();
-    EXPECT_EQ(error.outcome(), v1::OUTCOME_NOT_EXECUTED);
-    EXPECT_NE(error.message().find(parameter), std::string::npos) << sql << ": " << error.message();
+    EXPECT_EQ(error.reason, Reason::kParametersNotSupported) << sql << ": " << error.message;
+    EXPECT_EQ(error.outcome, Outcome::kNotExecuted);
+    EXPECT_NE(error.message.find(parameter), std::string::npos) << sql << ": " << error.message;
   }
   for (const std::string_view sql :
        {"SELECT ?", "VALUES (?)", "INSERT INTO t VALUES (?)", "UPDATE t SET a = ?", "DELETE FROM t WHERE a = ?",
@@ -106,8 +106,8 @@ TEST(Refusals, SettingsByWhichTextIsReadStayAsTheyAre) {
         "select set_config('client_encoding', 'latin1', true)"}) {
     const auto statement = Analyze(sql);
     ASSERT_FALSE(statement.ok()) << sql;
-    EXPECT_EQ(ErrorDetail(statement.status()).reason(), "SETTING_NOT_SUPPORTED") << sql;
-    EXPECT_EQ(ErrorDetail(statement.status()).field(), "sql") << sql;
+    EXPECT_EQ(ReasonOf(statement.status()), Reason::kSettingNotSupported) << sql;
+    EXPECT_EQ(FailureOf(statement.status()).field, "sql") << sql;
   }
   for (const std::string_view sql :
        {"SET standard_conforming_strings = on", "SET standard_conforming_strings TO DEFAULT",
@@ -126,7 +126,7 @@ TEST(Refusals, TooLongATextIsRefusedAndTheLongestIsNot) {
   const std::string longest = "SELECT '" + std::string(limits::kMaxStatementBytes - 9, 'x') + "'";
   ASSERT_EQ(longest.size(), limits::kMaxStatementBytes);
   EXPECT_TRUE(Analyze(longest).ok());
-  EXPECT_EQ(ErrorDetail(Analyze(longest + " ").status()).reason(), "STATEMENT_TOO_LARGE");
+  EXPECT_EQ(ReasonOf(Analyze(longest + " ").status()), Reason::kStatementTooLarge);
 }
 
 TEST(Refusals, WordsOfTransactionControlElsewhereAreNoHarm) {

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "server/base/error.h"
+#include "server/base/failure.h"
 
 namespace engine::db::sql {
 namespace {
@@ -26,8 +26,8 @@ TEST(StatementCache, TheSameTextIsAnalysedOnce) {
 
 TEST(StatementCache, RefusalsAreToldEachTime) {
   StatementCache cache;
-  EXPECT_EQ(ErrorDetail(cache.Get("BEGIN").status()).reason(), "TRANSACTION_CONTROL");
-  EXPECT_EQ(ErrorDetail(cache.Get("BEGIN").status()).reason(), "TRANSACTION_CONTROL");
+  EXPECT_EQ(ReasonOf(cache.Get("BEGIN").status()), Reason::kTransactionControl);
+  EXPECT_EQ(ReasonOf(cache.Get("BEGIN").status()), Reason::kTransactionControl);
   EXPECT_EQ(cache.counters().entries, 0U);
 }
 

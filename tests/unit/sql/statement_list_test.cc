@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "server/base/error.h"
+#include "server/base/failure.h"
 #include "server/sql/bind.h"
 
 namespace engine::db::sql {
@@ -71,9 +71,9 @@ TEST_P(Listed, MeansWhatThePersonWrote) {
   const nlohmann::json wanted = TreeOf(listed.numbered_sql);
   const absl::StatusOr<BoundStatement> bound = BindTo(listed, ParametersOf(listed));
   if (!bound.ok()) {
-    EXPECT_TRUE(wanted.is_null() || ErrorDetail(bound.status()).reason() == "PARAMETERS_NOT_SUPPORTED")
+    EXPECT_TRUE(wanted.is_null() || FailureOf(bound.status()).reason == Reason::kParametersNotSupported)
         << bound.status();
-    EXPECT_EQ(ErrorDetail(bound.status()).sqlstate(), listed.sqlstate) << bound.status();
+    EXPECT_EQ(FailureOf(bound.status()).sqlstate, listed.sqlstate) << bound.status();
     return;
   }
   EXPECT_EQ(bound->text->sql, listed.numbered_sql);
@@ -87,11 +87,11 @@ TEST_P(Listed, TakesExactlySoManyParameters) {
   if (!BindTo(listed, ParametersOf(listed)).ok()) return;
   Parameters parameters = ParametersOf(listed);
   parameters.Add()->set_text_value("one more");
-  EXPECT_EQ(ErrorDetail(BindTo(listed, parameters).status()).reason(), "PARAMETER_COUNT");
+  EXPECT_EQ(ReasonOf(BindTo(listed, parameters).status()), Reason::kParameterCount);
   parameters = ParametersOf(listed);
   if (parameters.empty()) return;
   parameters.RemoveLast();
-  EXPECT_EQ(ErrorDetail(BindTo(listed, parameters).status()).reason(), "PARAMETER_COUNT");
+  EXPECT_EQ(ReasonOf(BindTo(listed, parameters).status()), Reason::kParameterCount);
 }
 
 INSTANTIATE_TEST_SUITE_P(Statements, Listed, testing::ValuesIn(test::ReadStatementList().statements));

@@ -1,11 +1,11 @@
-#include "server/base/error.h"
+#include "server/rpc/error.h"
 
 #include <cstdint>
 #include <string_view>
 
 #include "absl/time/time.h"
 
-namespace engine::db {
+namespace engine::db::rpc {
 
 v1::DatabaseError ToProto(const Failure& failure) {
   v1::DatabaseError detail;
@@ -33,8 +33,4 @@ v1::DatabaseError ToProto(const Failure& failure) {
   return detail;
 }
 
-v1::DatabaseError ErrorDetail(const absl::Status& status) {
-  return status.ok() ? v1::DatabaseError() : ToProto(FailureOf(status));
-}
-
-}  // namespace engine::db
+}  // namespace engine::db::rpc
