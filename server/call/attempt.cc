@@ -25,85 +25,86 @@ bool WasSkipped(const absl::Status& status) {
 
 bool IsReadOnlyAsked(const Attempt::Of& of) {
   if (of.transaction != nullptr) return of.transaction->read_only();
-  return of.work.begin.has_value() && of.work.begin->read_only();
+  return of.plan.begin.has_value() && of.plan.begin->read_only();
 }
 
 // Outside of transactions, where the server can be told to refuse writes.
-bool ReadsOnItsOwn(const Work& work) {
-  return OnlyReads(work) && work.transaction_id.empty() && !work.begin.has_value() && work.ending == Ending::kNone &&
-         std::any_of(work.runs.begin(), work.runs.end(), Executes);
+bool ReadsOnItsOwn(const CallPlan& plan) {
+  return OnlyReads(plan) && plan.transaction_id.empty() && !plan.begin.has_value() && plan.ending == Ending::kNone &&
+         std::any_of(plan.statements.begin(), plan.statements.end(), Executes);
 }
 
 // What a lasting transaction will run is not known yet.
-bool MayReadSequences(const Work& work) {
-  if (work.begin.has_value() && work.ending == Ending::kNone) return true;
-  return std::any_of(work.runs.begin(), work.runs.end(), [](const Run& run) {
-    return run.bound.statement != nullptr && run.bound.statement->reads_sequences();
+bool MayReadSequences(const CallPlan& plan) {
+  if (plan.begin.has_value() && plan.ending == Ending::kNone) return true;
+  return std::any_of(plan.statements.begin(), plan.statements.end(), [](const PlannedStatement& planned) {
+    return planned.bound.statement != nullptr && planned.bound.statement->reads_sequences();
   });
 }
 
-bool HasCallersStatements(const Work& work) {
-  return std::any_of(work.runs.begin(), work.runs.end(), [](const Run& run) { return run.bound.statement != nullptr; });
+bool HasCallersStatements(const CallPlan& plan) {
+  return std::any_of(plan.statements.begin(), plan.statements.end(),
+                     [](const PlannedStatement& planned) { return planned.bound.statement != nullptr; });
 }
 
 }  // namespace
 
 Attempt::Attempt(const Of& of, Record record, bool hides_writes, absl::AnyInvocable<void()> ended)
     : target_(of.target),
-      work_(of.work),
+      plan_(of.plan),
       transaction_(of.transaction),
       circumstances_{.in_transaction = of.transaction != nullptr,
                      .read_only_asked = IsReadOnlyAsked(of),
-                     .guarded = !hides_writes && ReadsOnItsOwn(of.work),
+                     .guarded = !hides_writes && ReadsOnItsOwn(of.plan),
                      .hides_writes = hides_writes},
       record_(std::move(record)),
       ended_(std::move(ended)),
       commit_timer_(of.target.loop()),
       weak_(this) {
-  if (work_.independent) result_.failures.resize(work_.runs.size());
+  if (plan_.independent) result_.failures.resize(plan_.statements.size());
 }
 
 Attempt::~Attempt() = default;
 
-Effects Attempt::effects() const { return {work_, circumstances_, record_, target_.server().surroundings()}; }
+Effects Attempt::effects() const { return {plan_, circumstances_, record_, target_.server().surroundings()}; }
 
 pool::Lease& Attempt::lease() { return transaction_ != nullptr ? transaction_->lease() : lease_; }
 
-bool Attempt::MayShare() const { return circumstances_.guarded && work_.runs.size() == 1 && !work_.streams; }
+bool Attempt::MayShare() const { return circumstances_.guarded && plan_.statements.size() == 1 && !plan_.streams; }
 
 // --- what is sent
 
 absl::Status Attempt::RunShared(const pool::Patience& patience) {
   progress_.steps_left = 1;
-  Run& run = work_.runs[0];
-  receivers_.push_back(run.receive(*this, [this](const absl::StatusOr<postgres::Completion>& end) {
+  PlannedStatement& planned = plan_.statements[0];
+  receivers_.push_back(planned.receive(*this, [this](const absl::StatusOr<postgres::Completion>& end) {
     target_.pool().ReadEnded(read_);
     OnStepEnd(Step::kStatement, 0, end);
   }));
-  read_.text = run.bound.text;
-  read_.parameters = &run.bound.parameters;
+  read_.text = planned.bound.text;
+  read_.parameters = &planned.bound.parameters;
   read_.receiver = receivers_.back().get();
   read_.patience = patience;
-  CountStatement(*run.bound.text, run.bound.parameters);
+  CountStatement(*planned.bound.text, planned.bound.parameters);
   return target_.pool().RunRead(read_);
 }
 
 void Attempt::RunOn(pool::Lease lease) {
   lease_ = std::move(lease);
-  lease_.ShieldSequences(OwnerOf(work_), MayReadSequences(work_));
+  lease_.ShieldSequences(OwnerOf(plan_), MayReadSequences(plan_));
   Start();
 }
 
 void Attempt::RunInTransaction() {
   if (transaction_->lost()) {
     // What is lost has been rolled back by the server.
-    if (work_.ending != Ending::kRollback) result_.error = postgres::LinkLost(absl::OkStatus());
+    if (plan_.ending != Ending::kRollback) result_.error = postgres::LinkLost(absl::OkStatus());
     Finish();
     return;
   }
   if (effects().MayWrite()) record_.may_have_written = true;
   if (effects().MayChangeSettings()) record_.settings_changed = true;
-  if (lease().backend().ReadsTextOtherwise() && HasCallersStatements(work_)) {
+  if (lease().backend().ReadsTextOtherwise() && HasCallersStatements(plan_)) {
     result_.error = ReadingSettingChanged();
     Finish();
     return;
@@ -112,60 +113,60 @@ void Attempt::RunInTransaction() {
 }
 
 void Attempt::Start() {
-  if (WantsDigests()) result_.digests.assign(work_.runs.size(), 0);
-  SendRuns();
+  if (WantsDigests()) result_.digests.assign(plan_.statements.size(), 0);
+  SendStatements();
 }
 
 bool Attempt::WantsDigests() const {
   if (transaction_ != nullptr) return transaction_->replay() != nullptr;
-  return work_.begin.has_value() && work_.begin->replay() && work_.ending == Ending::kNone;
+  return plan_.begin.has_value() && plan_.begin->replay() && plan_.ending == Ending::kNone;
 }
 
 bool Attempt::WantsMark() const { return target_.server().HasMarks() && effects().WantMark(); }
 
-void Attempt::SendRuns() {
-  const size_t first = progress_.phase == 0 ? 0 : work_.phase_ends[progress_.phase - 1];
-  const size_t last = work_.phase_ends.empty() ? work_.runs.size() : work_.phase_ends[progress_.phase];
-  const bool begins = work_.begin.has_value() && progress_.phase == 0;
+void Attempt::SendStatements() {
+  const size_t first = progress_.phase == 0 ? 0 : plan_.phase_ends[progress_.phase - 1];
+  const size_t last = plan_.phase_ends.empty() ? plan_.statements.size() : plan_.phase_ends[progress_.phase];
+  const bool begins = plan_.begin.has_value() && progress_.phase == 0;
   const bool marks = WantsMark();
   // COMMIT is sent when all before it has been answered, the mark too: a link that breaks earlier would take all that
   // is known of it along, and a cancel that is meant for the statement could hit it. Where nothing can have been
   // written, it goes along.
-  const bool ends = work_.ending != Ending::kNone && work_.phase_ends.empty() && !marks && !effects().MayWrite();
+  const bool ends = plan_.ending != Ending::kNone && plan_.phase_ends.empty() && !marks && !effects().MayWrite();
   // Until the server has told. What the server refuses to let write is taken for a read.
-  const bool may_act =
-      std::any_of(work_.runs.begin() + static_cast<ptrdiff_t>(first), work_.runs.begin() + static_cast<ptrdiff_t>(last),
-                  [this](const Run& run) { return !run.internal && effects().Writes(run); });
+  const bool may_act = std::any_of(
+      plan_.statements.begin() + static_cast<ptrdiff_t>(first), plan_.statements.begin() + static_cast<ptrdiff_t>(last),
+      [this](const PlannedStatement& planned) { return !planned.internal && effects().Writes(planned); });
   if (may_act && !circumstances_.guarded) record_.reach.Presume(effects().FarthestReach());
   progress_.steps_left = (begins ? 1 : 0) + (last - first) + (marks ? 1 : 0) + (ends ? 1 : 0);
-  if (begins) SendCommand(Step::kBegin, BeginText(*work_.begin), /*sync=*/progress_.steps_left == 1);
+  if (begins) SendCommand(Step::kBegin, BeginText(*plan_.begin), /*sync=*/progress_.steps_left == 1);
   for (size_t i = first; i < last; ++i) {
-    SendRun(i, /*sync=*/work_.independent || (!marks && !ends && i + 1 == last));
+    SendStatement(i, /*sync=*/plan_.independent || (!marks && !ends && i + 1 == last));
   }
   if (marks) SendMark();
   if (ends) SendEnding();
 }
 
-void Attempt::SendRun(size_t index, bool sync) {
-  Run& run = work_.runs[index];
+void Attempt::SendStatement(size_t index, bool sync) {
+  PlannedStatement& planned = plan_.statements[index];
   pool::Lease& on = lease();
-  const sql::Statement* statement = run.bound.statement.get();
-  const bool runs_statement = statement != nullptr && Executes(run);
+  const sql::Statement* statement = planned.bound.statement.get();
+  const bool runs_statement = statement != nullptr && Executes(planned);
   if (runs_statement) {
-    on.WillRun(run.bound.statement, OwnerOf(work_));
+    on.WillRun(planned.bound.statement, OwnerOf(plan_));
     // It runs code that its text does not show, and that may do anything.
     if (circumstances_.hides_writes) on.MarkSessionChanged();
   }
-  const bool in_transaction = transaction_ != nullptr || work_.begin.has_value();
+  const bool in_transaction = transaction_ != nullptr || plan_.begin.has_value();
   postgres::Operation op;
-  op.text = run.bound.text;
-  op.parameters = &run.bound.parameters;
-  op.describe_only = run.describe_only;
+  op.text = planned.bound.text;
+  op.parameters = &planned.bound.parameters;
+  op.describe_only = planned.describe_only;
   // The gateway's own savepoints have ever new names.
   op.keep_prepared = statement != nullptr && !(in_transaction && target_.learnt().LosesPlans(*statement));
   op.sync = sync;
   CountStatement(*op.text, *op.parameters);
-  std::unique_ptr<postgres::ResultReceiver> receiver = run.receive(
+  std::unique_ptr<postgres::ResultReceiver> receiver = planned.receive(
       *this,
       [this, index](const absl::StatusOr<postgres::Completion>& end) { OnStepEnd(Step::kStatement, index, end); });
   if (!result_.digests.empty()) {
@@ -203,8 +204,8 @@ void Attempt::SendMark() {
 
 void Attempt::SendEnding() {
   progress_.ending_sent = true;
-  if (work_.ending == Ending::kCommit) commit_timer_.SetAfter(kSlowCommit, [this] { OnSlowCommit(); });
-  SendCommand(Step::kEnding, work_.ending == Ending::kCommit ? "COMMIT" : "ROLLBACK", /*sync=*/true);
+  if (plan_.ending == Ending::kCommit) commit_timer_.SetAfter(kSlowCommit, [this] { OnSlowCommit(); });
+  SendCommand(Step::kEnding, plan_.ending == Ending::kCommit ? "COMMIT" : "ROLLBACK", /*sync=*/true);
 }
 
 void Attempt::SendStep(postgres::Operation operation, std::unique_ptr<postgres::ResultReceiver> receiver) {
@@ -230,7 +231,7 @@ void Attempt::OnStepEnd(Step step, size_t index, const absl::StatusOr<postgres::
     OnEndingWorked(*end);
   }
   if (progress_.steps_left > 0) return;
-  if (work_.ending != Ending::kNone && !progress_.ending_sent && result_.error.ok()) {
+  if (plan_.ending != Ending::kNone && !progress_.ending_sent && result_.error.ok()) {
     if (stop_reason_ == StopReason::kNone) {
       GoOn();
       return;
@@ -248,7 +249,7 @@ void Attempt::OnStatementWorked(const postgres::Completion& end) {
 }
 
 void Attempt::OnEndingWorked(const postgres::Completion& end) {
-  if (work_.ending != Ending::kCommit) return;
+  if (plan_.ending != Ending::kCommit) return;
   // COMMIT of a failed transaction answers with the tag ROLLBACK, and no error.
   result_.committed = end.command_tag == "COMMIT";
   if (result_.committed && record_.mark.has_value()) target_.resolver().NoteCommitted(*record_.mark);
@@ -259,24 +260,25 @@ void Attempt::OnEndingWorked(const postgres::Completion& end) {
 }
 
 void Attempt::OnStepFailed(Step step, size_t index, const absl::Status& error) {
-  const absl::Status status = step == Step::kStatement ? StatementError(error, work_.runs, index, work_.independent)
-                                                       : EndingError(error, work_.runs);
+  const absl::Status status = step == Step::kStatement
+                                  ? StatementError(error, plan_.statements, index, plan_.independent)
+                                  : EndingError(error, plan_.statements);
   LearnFrom(status, step, index);
-  if (work_.independent) {
+  if (plan_.independent) {
     AttemptEnd end = End();
     end.error = status;
-    end.may_commit_itself = MayCommitItself(work_.runs[index]);
+    end.may_commit_itself = MayCommitItself(plan_.statements[index]);
     result_.failures[index] = Verdict(end);
     const Failure failure = FailureOf(status);
-    const bool concerns_all =
-        work_.runs.size() == 1 || LinkWasLost(failure) || (failure.cause == Cause::kReadOnly && circumstances_.guarded);
+    const bool concerns_all = plan_.statements.size() == 1 || LinkWasLost(failure) ||
+                              (failure.cause == Cause::kReadOnly && circumstances_.guarded);
     if (concerns_all && result_.error.ok()) result_.error = status;
     return;
   }
   if (!result_.error.ok()) return;
   result_.error = step != Step::kEnding ? status : WithFailure(status, [this](Failure& failure) {
     failure.phase = Phase::kCommitting;
-    if (work_.streams) failure.rows_delivered = result_.last.rows_received;
+    if (plan_.streams) failure.rows_delivered = result_.last.rows_received;
   });
 }
 
@@ -290,29 +292,29 @@ void Attempt::LearnFrom(const absl::Status& error, Step step, size_t index) {
     target_.pool().RetireBackends();
   }
   if (step != Step::kStatement) return;
-  const sql::Statement* statement = work_.runs[index].bound.statement.get();
+  const sql::Statement* statement = plan_.statements[index].bound.statement.get();
   // The other kinds are of a session that was swapped: nothing is out of date.
   const bool stale = failure.cause == Cause::kStalePlan;
   if (stale) {
     target_.pool().ForgetPlans();
-    const bool in_transaction = transaction_ != nullptr || work_.begin.has_value();
+    const bool in_transaction = transaction_ != nullptr || plan_.begin.has_value();
     if (in_transaction && statement != nullptr) target_.learnt().NoteLostPlan(*statement);
   }
   if (refused && circumstances_.guarded) target_.learnt().NoteHiddenWrite(*statement);
 }
 
 void Attempt::GoOn() {
-  if (!work_.phase_ends.empty() && progress_.phase < work_.phase_ends.size()) {
-    const absl::StatusOr<bool> more = work_.after_phase(work_, progress_.phase);
+  if (!plan_.phase_ends.empty() && progress_.phase < plan_.phase_ends.size()) {
+    const absl::StatusOr<bool> more = plan_.after_phase(plan_, progress_.phase);
     if (progress_.phase == 0) result_.key_has_shown = true;
     if (!more.ok()) {
       result_.error = more.status();
       Finish();
       return;
     }
-    progress_.phase = *more ? progress_.phase + 1 : work_.phase_ends.size();
-    if (progress_.phase < work_.phase_ends.size()) {
-      SendRuns();
+    progress_.phase = *more ? progress_.phase + 1 : plan_.phase_ends.size();
+    if (progress_.phase < plan_.phase_ends.size()) {
+      SendStatements();
       return;
     }
   }
@@ -332,14 +334,14 @@ void Attempt::TakeMark(const postgres::MarkAnswer& answer) {
 // --- while it runs
 
 bool Attempt::commit_is_under_way() const {
-  return work_.ending == Ending::kCommit && progress_.ending_sent && progress_.steps_left == 1;
+  return plan_.ending == Ending::kCommit && progress_.ending_sent && progress_.steps_left == 1;
 }
 
 // One that waits for a standby, or checks deferred constraints, takes its time; one whose answer is never to come would
 // keep its caller waiting until the deadline. The server knows which it is.
 void Attempt::OnSlowCommit() {
   if (progress_.steps_left == 0 || !record_.mark.has_value() || record_.mark->xid == 0) return;
-  target_.resolver().Resolve({.mark = *record_.mark, .end_backend = false}, work_.deadline,
+  target_.resolver().Resolve({.mark = *record_.mark, .end_backend = false}, plan_.deadline,
                              weak_.Bind([](Attempt& self, postgres::CommitFate fate) {
                                const bool told =
                                    fate == postgres::CommitFate::kCommitted || fate == postgres::CommitFate::kAborted;
@@ -398,7 +400,7 @@ postgres::TypeNaming Attempt::Types() {
 void Attempt::OnOverflow() {
   if (!shared()) {
     // The cancel might hit the one behind it, which is none of its business.
-    if (work_.independent && progress_.steps_left > 1) return;
+    if (plan_.independent && progress_.steps_left > 1) return;
     target_.metrics().cancels.Increment();
     lease().backend().Cancel();
     return;
@@ -430,7 +432,7 @@ void Attempt::Finish() {
 }
 
 bool Attempt::IsCommitInDoubt() const {
-  return progress_.ending_sent && work_.ending == Ending::kCommit && !result_.error.ok() &&
+  return progress_.ending_sent && plan_.ending == Ending::kCommit && !result_.error.ok() &&
          FailureOf(result_.error).outcome == Outcome::kUnknown;
 }
 
@@ -448,7 +450,7 @@ void Attempt::Settle(postgres::CommitFate fate) {
     result_.error = WithFailure(TransactionHasEnded(v1::TRANSACTION_STATE_LOST), [this](Failure& failure) {
       failure.phase = Phase::kCommitting;
       failure.retryable = true;
-      if (work_.streams) failure.rows_delivered = result_.last.rows_received;
+      if (plan_.streams) failure.rows_delivered = result_.last.rows_received;
     });
   }
 }
@@ -467,26 +469,26 @@ AttemptEnd Attempt::End() const {
   AttemptEnd end;
   end.error = result_.error;
   end.scope = transaction_ != nullptr   ? Scope::kTransaction
-              : work_.begin.has_value() ? Scope::kOwnTransaction
+              : plan_.begin.has_value() ? Scope::kOwnTransaction
                                         : Scope::kAutocommit;
-  end.commits = work_.ending == Ending::kCommit && progress_.ending_sent;
+  end.commits = plan_.ending == Ending::kCommit && progress_.ending_sent;
   end.commit_can_be_asked = IsCommitInDoubt() && !progress_.fate.has_value() && record_.mark.has_value();
-  end.ends = work_.ending != Ending::kNone;
-  end.rolls_back = work_.ending == Ending::kRollback;
+  end.ends = plan_.ending != Ending::kNone;
+  end.rolls_back = plan_.ending == Ending::kRollback;
   end.transaction_failed = transaction_ != nullptr && transaction_->failed();
   end.transaction_aborts = transaction_ != nullptr && transaction_->abort_reason() != StopReason::kNone;
   end.may_write = effects().MayWrite();
   end.guarded = circumstances_.guarded;
-  end.may_commit_itself = std::any_of(work_.runs.begin(), work_.runs.end(), MayCommitItself);
-  end.has_independent_parts = work_.independent && work_.runs.size() > 1;
+  end.may_commit_itself = std::any_of(plan_.statements.begin(), plan_.statements.end(), MayCommitItself);
+  end.has_independent_parts = plan_.independent && plan_.statements.size() > 1;
   end.read_only_asked = circumstances_.read_only_asked;
   end.server_is_read_only = result_.server_is_read_only;
   end.elsewhere = record_.reach.at_most();
   end.commits_elsewhere = effects().CommitsElsewhere();
   end.acts_at_once = effects().CallsOutside() || record_.reach.known() == postgres::Elsewhere::kAtOnce;
-  end.is_shown_by_key = work_.after_phase != nullptr;
+  end.is_shown_by_key = plan_.after_phase != nullptr;
   end.can_be_replayed = transaction_ != nullptr && transaction_->replay() != nullptr &&
-                        transaction_->replay()->possible() && !work_.asks_outcome;
+                        transaction_->replay()->possible() && !plan_.asks_outcome;
   end.rows_dropped = result_.rows_dropped;
   end.stop_reason = stop_reason_;
   return end;

@@ -1,4 +1,4 @@
-// One run of a call over one backend: sends the call's statements down the pipeline, hears what becomes of them.
+// One attempt at a call, on one backend: sends the plan's statements down the pipeline, hears what becomes of them.
 #ifndef ENGINE_DB_SERVER_CALL_ATTEMPT_H_
 #define ENGINE_DB_SERVER_CALL_ATTEMPT_H_
 
@@ -13,9 +13,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/call/attempt_end.h"
+#include "server/call/call_plan.h"
 #include "server/call/effects.h"
 #include "server/call/record.h"
-#include "server/call/work.h"
 #include "server/loop/event_loop.h"
 #include "server/loop/weak_self.h"
 #include "server/pool/pool.h"
@@ -28,25 +28,25 @@ namespace engine::db::call {
 class Target;
 class Transaction;
 
-// Loop thread only. Owned by its call, which makes a new one for each run. What comes back for one that is gone is
+// Loop thread only. Owned by its call, which makes a new one each time. What comes back for one that is gone is
 // dropped.
 class Attempt {
  public:
   // What all attempts of a call have in common.
   struct Of {
     Target& target;
-    Work& work;
-    // The transaction that was open before the call; null if there is none. It outlives the attempt's run.
+    CallPlan& plan;
+    // The transaction that was open before the call; null if there is none. It outlives the attempt.
     Transaction* transaction = nullptr;
   };
   // What has come back.
   struct Result {
     absl::Status error;                  // the first
-    std::vector<absl::Status> failures;  // of an independent batch: one for each run
+    std::vector<absl::Status> failures;  // of an independent batch: one for each statement
     postgres::Completion last;           // of the last statement that worked
-    std::vector<uint64_t> digests;       // of the runs' results; empty if nobody wants them
+    std::vector<uint64_t> digests;       // of the statements' results; empty if nobody wants them
     bool committed = false;
-    bool key_has_shown = false;        // what became of earlier attempts: see Work::after_phase
+    bool key_has_shown = false;        // what became of earlier attempts: see CallPlan::after_phase
     bool rows_dropped = false;         // of a stream that was stopped
     bool server_is_read_only = false;  // as its backend was told
   };
@@ -117,7 +117,7 @@ class Attempt {
   // What is under way.
   struct Progress {
     size_t steps_left = 0;
-    size_t phase = 0;  // of the runs: see Work::phase_ends
+    size_t phase = 0;  // of the plan: see CallPlan::phase_ends
     bool ending_sent = false;
     bool marked = false;  // the mark was asked for, and told
     std::optional<postgres::CommitFate> fate;
@@ -129,9 +129,9 @@ class Attempt {
   [[nodiscard]] bool WantsDigests() const;
   [[nodiscard]] bool WantsMark() const;
   void Start();
-  // The next phase of the work's runs, which for most are all of them.
-  void SendRuns();
-  void SendRun(size_t index, bool sync);
+  // The next phase of the plan's statements, which for most plans are all of them.
+  void SendStatements();
+  void SendStatement(size_t index, bool sync);
   void SendCommand(Step step, std::string text, bool sync);
   // Asks for the transaction's mark, behind the statements, so that it tells what they did.
   void SendMark();
@@ -144,7 +144,7 @@ class Attempt {
   void OnStatementWorked(const postgres::Completion& end);
   void OnEndingWorked(const postgres::Completion& end);
   void OnStepFailed(Step step, size_t index, const absl::Status& error);
-  // Everything that was sent so far has worked: more runs, or COMMIT.
+  // Everything that was sent so far has worked: more statements, or COMMIT.
   void GoOn();
   // What a failure tells of the server or of the text, for other calls.
   void LearnFrom(const absl::Status& error, Step step, size_t index);
@@ -155,7 +155,7 @@ class Attempt {
   void Finish();
 
   Target& target_;
-  Work& work_;
+  CallPlan& plan_;
   Transaction* const transaction_;
   Circumstances circumstances_;
   Record record_;

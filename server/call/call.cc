@@ -25,23 +25,25 @@ constexpr absl::Duration kCommitTimeout = absl::Seconds(10);
 constexpr absl::Duration kResolveTime = absl::Minutes(1);
 
 // A transaction that goes on after the call.
-bool BeginsLasting(const Work& work) { return work.begin.has_value() && work.ending == Ending::kNone; }
+bool BeginsLasting(const CallPlan& plan) { return plan.begin.has_value() && plan.ending == Ending::kNone; }
 
 }  // namespace
 
-Call::Call(CallId id, Target& target, Work work)
+Call::Call(CallId id, Target& target, CallPlan plan)
     : id_(id),
       target_(target),
-      work_(std::move(work)),
+      plan_(std::move(plan)),
       started_(target.loop().Now()),
-      patience_(work_.retry, started_),
+      patience_(plan_.retry, started_),
       deadline_timer_(target.loop()),
       timer_(target.loop()),
       weak_(this) {
   target_.CallStarted();
-  const bool hides_writes = OnlyReads(work_) && std::any_of(work_.runs.begin(), work_.runs.end(), [&](const Run& run) {
-                              return Executes(run) && target_.learnt().HidesWrites(*run.bound.statement);
-                            });
+  const bool hides_writes =
+      OnlyReads(plan_) &&
+      std::any_of(plan_.statements.begin(), plan_.statements.end(), [&](const PlannedStatement& planned) {
+        return Executes(planned) && target_.learnt().HidesWrites(*planned.bound.statement);
+      });
   if (hides_writes) TakeAsWrite();
 }
 
@@ -57,13 +59,13 @@ void Call::MoveTo(CallState state) {
 }
 
 void Call::Start() {
-  if (work_.deadline <= started_) {
+  if (plan_.deadline <= started_) {
     stop_reason_ = StopReason::kDeadline;
     End(Stopped(StopReason::kDeadline, Phase::kValidating, Outcome::kNotExecuted));
     return;
   }
-  deadline_timer_.SetAt(work_.deadline, [this] { Stop(StopReason::kDeadline); });
-  if (!work_.transaction_id.empty()) {
+  deadline_timer_.SetAt(plan_.deadline, [this] { Stop(StopReason::kDeadline); });
+  if (!plan_.transaction_id.empty()) {
     target_.RunInTransaction(*this);
   } else {
     StartAttempt();
@@ -73,7 +75,7 @@ void Call::Start() {
 // --- attempts
 
 void Call::MakeAttempt(Record record) {
-  attempt_.emplace(Attempt::Of{.target = target_, .work = work_, .transaction = transaction_}, std::move(record),
+  attempt_.emplace(Attempt::Of{.target = target_, .plan = plan_, .transaction = transaction_}, std::move(record),
                    tried_.found_writing, [this] { OnAttemptEnded(); });
 }
 
@@ -87,10 +89,10 @@ void Call::StartAttempt() {
     return;
   }
   MoveTo(CallState::kQueued);
-  const pool::Purpose purpose = BeginsLasting(work_)  ? pool::Purpose::kTransaction
+  const pool::Purpose purpose = BeginsLasting(plan_)  ? pool::Purpose::kTransaction
                                 : attempt_->guarded() ? pool::Purpose::kReads
                                                       : pool::Purpose::kAutocommit;
-  waiting_.ticket = target_.pool().Acquire(purpose, OwnerOf(work_), patience_,
+  waiting_.ticket = target_.pool().Acquire(purpose, OwnerOf(plan_), patience_,
                                            [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
 }
 
@@ -111,7 +113,7 @@ void Call::WaitIn(Transaction& transaction) {
 
 void Call::RunInTransaction() {
   ++tried_.attempts;
-  if (work_.asks_outcome && !transaction_->lost()) {  // the transaction goes on
+  if (plan_.asks_outcome && !transaction_->lost()) {  // the transaction goes on
     Transaction& in = *std::exchange(transaction_, nullptr);
     v1::TransactionStatus status = in.Status();
     in.CallEnded();
@@ -134,7 +136,7 @@ void Call::TransactionWasOver(const absl::StatusOr<v1::TransactionStatus>& end) 
 
 void Call::RefuseBehindStream() {
   const Transaction& in = *std::exchange(transaction_, nullptr);
-  End(work_.asks_outcome ? absl::OkStatus() : StreamOpen(), in.Status());
+  End(plan_.asks_outcome ? absl::OkStatus() : StreamOpen(), in.Status());
 }
 
 void Call::OnAttemptEnded() {
@@ -170,9 +172,9 @@ void Call::OnAttemptEnded() {
 
 void Call::TakeAsWrite() {
   tried_.found_writing = true;
-  if (!work_.exactly_once || work_.begin.has_value()) return;
-  work_.begin.emplace();
-  work_.ending = Ending::kCommit;
+  if (!plan_.exactly_once || plan_.begin.has_value()) return;
+  plan_.begin.emplace();
+  plan_.ending = Ending::kCommit;
 }
 
 bool Call::MayTryAgain() const {
@@ -180,7 +182,7 @@ bool Call::MayTryAgain() const {
 }
 
 absl::Duration Call::DelayBeforeRetry() const {
-  const absl::Duration delay = pool::BackoffDelay(work_.retry, tried_.attempts, target_.shard().random());
+  const absl::Duration delay = pool::BackoffDelay(plan_.retry, tried_.attempts, target_.shard().random());
   return std::clamp(patience_.until - target_.loop().Now(), absl::ZeroDuration(), delay);
 }
 
@@ -211,11 +213,11 @@ void Call::Conclude(const absl::Status& status) {
     return;
   }
   std::optional<v1::TransactionStatus> transaction;
-  if (status.ok() && BeginsLasting(work_)) {
-    Transaction& begun = target_.AddTransaction(work_, std::move(attempt_->own_lease()), attempt_->RecordAtEnd());
-    RememberRuns(begun);
+  if (status.ok() && BeginsLasting(plan_)) {
+    Transaction& begun = target_.AddTransaction(plan_, std::move(attempt_->own_lease()), attempt_->RecordAtEnd());
+    RememberStatements(begun);
     transaction = begun.Status();
-  } else if (status.ok() && work_.ending != Ending::kNone) {
+  } else if (status.ok() && plan_.ending != Ending::kNone) {
     transaction.emplace();
     transaction->set_state(v1::TRANSACTION_STATE_COMMITTED);
   }
@@ -226,7 +228,7 @@ void Call::ConcludeInTransaction(const absl::Status& status) {
   Transaction& in = *std::exchange(transaction_, nullptr);
   in.SetRecord(attempt_->RecordAtEnd());
   if (status.ok()) {
-    RememberRuns(in);
+    RememberStatements(in);
   } else if (in.replay() != nullptr && !in.lost() && !in.failed()) {
     in.replay()->GiveUp();  // its statement has worked; it is the answer that failed
   }
@@ -245,8 +247,8 @@ v1::TransactionStatus Call::EndOrLeave(Transaction& in, const absl::Status& stat
                              : elsewhere ? EffectsElsewhere(failure.phase)
                                          : CommitInDoubt();
   v1::TransactionStatus transaction;
-  transaction.set_transaction_id(work_.transaction_id);
-  if (work_.ending == Ending::kCommit) {
+  transaction.set_transaction_id(plan_.transaction_id);
+  if (plan_.ending == Ending::kCommit) {
     transaction.set_state(committed ? v1::TRANSACTION_STATE_COMMITTED
                           : lost    ? v1::TRANSACTION_STATE_LOST
                                     : v1::TRANSACTION_STATE_ROLLED_BACK);
@@ -256,7 +258,7 @@ v1::TransactionStatus Call::EndOrLeave(Transaction& in, const absl::Status& stat
                 : lost    ? observe::Conclusion::kLost
                           : observe::Conclusion::kRolledBack,
                 doubt);
-  } else if (work_.ending == Ending::kRollback || (lost && stop_reason_ == StopReason::kRolledBack)) {
+  } else if (plan_.ending == Ending::kRollback || (lost && stop_reason_ == StopReason::kRolledBack)) {
     transaction.set_state(v1::TRANSACTION_STATE_ROLLED_BACK);  // also where its link was given up to that end
     in.Conclude(transaction.state(), observe::Conclusion::kRolledBack);
   } else if (lost) {
@@ -269,11 +271,11 @@ v1::TransactionStatus Call::EndOrLeave(Transaction& in, const absl::Status& stat
   return transaction;
 }
 
-void Call::RememberRuns(Transaction& transaction) {
+void Call::RememberStatements(Transaction& transaction) {
   if (transaction.replay() == nullptr) return;
-  for (size_t i = 0; i < work_.runs.size(); ++i) {
-    if (!Executes(work_.runs[i])) continue;
-    transaction.replay()->Remember(std::move(work_.runs[i].bound), attempt_->result().digests[i]);
+  for (size_t i = 0; i < plan_.statements.size(); ++i) {
+    if (!Executes(plan_.statements[i])) continue;
+    transaction.replay()->Remember(std::move(plan_.statements[i].bound), attempt_->result().digests[i]);
   }
 }
 
@@ -285,7 +287,7 @@ void Call::Answer(const absl::Status& status, std::optional<v1::TransactionStatu
   if (attempt_.has_value()) {
     Attempt::Result& result = attempt_->result();
     for (size_t i = 0; i < result.failures.size(); ++i) {
-      if (!result.failures[i].ok()) work_.runs[i].failed(result.failures[i]);
+      if (!result.failures[i].ok()) plan_.statements[i].failed(result.failures[i]);
     }
     end.last = result.last;
   }
@@ -299,7 +301,7 @@ void Call::Answer(const absl::Status& status, std::optional<v1::TransactionStatu
     });
   }
   end.transaction = std::move(transaction);
-  work_.finish(std::move(end));
+  plan_.finish(std::move(end));
 }
 
 void Call::End(const absl::Status& status, std::optional<v1::TransactionStatus> transaction) {
@@ -409,7 +411,7 @@ void Call::StopWaitingInTransaction() {
   Transaction& in = *std::exchange(transaction_, nullptr);
   // What the COMMIT before it will do, it might have said too.
   const bool committing = in.committing();
-  const bool in_doubt = work_.ending == Ending::kCommit && committing;
+  const bool in_doubt = plan_.ending == Ending::kCommit && committing;
   std::optional<v1::TransactionStatus> status;
   if (!committing) status = in.Status();
   in.Remove(*this);
@@ -473,8 +475,8 @@ bool Call::waiting() const { return state_ != CallState::kRunning || attempt_->w
 int Call::backend_pid() const { return state_ == CallState::kRunning ? attempt_->backend_pid() : 0; }
 
 std::string Call::fingerprint() const {
-  if (work_.runs.empty() || work_.runs[0].bound.statement == nullptr) return "";
-  return work_.runs[0].bound.statement->fingerprint();
+  if (plan_.statements.empty() || plan_.statements[0].bound.statement == nullptr) return "";
+  return plan_.statements[0].bound.statement->fingerprint();
 }
 
 }  // namespace engine::db::call

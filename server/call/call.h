@@ -10,12 +10,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/call/attempt.h"
+#include "server/call/call_plan.h"
 #include "server/call/call_state.h"
 #include "server/call/errors.h"
 #include "server/call/ids.h"
 #include "server/call/replay.h"
 #include "server/call/what_follows.h"
-#include "server/call/work.h"
 #include "server/loop/event_loop.h"
 #include "server/loop/weak_self.h"
 #include "server/pool/pool.h"
@@ -33,7 +33,7 @@ class Transaction;
 // outlives the deadline.
 class Call {
  public:
-  Call(CallId id, Target& target, Work work);
+  Call(CallId id, Target& target, CallPlan plan);
   ~Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -53,7 +53,7 @@ class Call {
   void RefuseBehindStream();
 
   [[nodiscard]] CallId id() const { return id_; }
-  [[nodiscard]] const Work& work() const { return work_; }
+  [[nodiscard]] const CallPlan& plan() const { return plan_; }
   [[nodiscard]] absl::Time started() const { return started_; }
   [[nodiscard]] bool waiting() const;
   // Process id of its backend; 0 while it waits.
@@ -84,7 +84,7 @@ class Call {
   void Conclude(const absl::Status& status);
   void ConcludeInTransaction(const absl::Status& status);
   [[nodiscard]] v1::TransactionStatus EndOrLeave(Transaction& in, const absl::Status& status);
-  void RememberRuns(Transaction& transaction);
+  void RememberStatements(Transaction& transaction);
 
   void StartReplay();
   void OnReplayed(absl::StatusOr<Replay::Replayed> replayed);
@@ -104,7 +104,7 @@ class Call {
 
   const CallId id_;
   Target& target_;
-  Work work_;
+  CallPlan plan_;
   const absl::Time started_;
   const pool::Patience patience_;  // of the call as a whole
   CallState state_ = CallState::kNew;

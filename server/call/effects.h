@@ -2,8 +2,8 @@
 #ifndef ENGINE_DB_SERVER_CALL_EFFECTS_H_
 #define ENGINE_DB_SERVER_CALL_EFFECTS_H_
 
+#include "server/call/call_plan.h"
 #include "server/call/record.h"
-#include "server/call/work.h"
 #include "server/postgres/elsewhere.h"
 #include "server/sql/statement.h"
 
@@ -24,15 +24,15 @@ struct Circumstances {
 // A view: refers to what it is made of.
 class Effects {
  public:
-  Effects(const Work& work, const Circumstances& circumstances, const Record& record,
+  Effects(const CallPlan& plan, const Circumstances& circumstances, const Record& record,
           const postgres::Surroundings& surroundings)
-      : work_(work), circumstances_(circumstances), record_(record), surroundings_(surroundings) {}
+      : plan_(plan), circumstances_(circumstances), record_(record), surroundings_(surroundings) {}
 
   // Whether the server would let what runs write. A text that only reads is no proof: a view, an operator or a policy
   // may call anything. The server's refusal of writes is one.
   [[nodiscard]] bool MayWrite() const;
-  // Whether a run is no read by its text, or turned out not to be one; and whether any is.
-  [[nodiscard]] bool Writes(const Run& run) const;
+  // Whether a statement is no read by its text, or turned out not to be one; and whether any is.
+  [[nodiscard]] bool Writes(const PlannedStatement& planned) const;
   [[nodiscard]] bool AnyWrites() const;
   // Whether a text changes settings that a mark tells of, or that decide whether the transaction may write.
   [[nodiscard]] bool MayChangeSettings() const;
@@ -52,10 +52,10 @@ class Effects {
   [[nodiscard]] bool LeaveMarkDue() const;
 
  private:
-  [[nodiscard]] bool InTransaction() const { return circumstances_.in_transaction || work_.begin.has_value(); }
+  [[nodiscard]] bool InTransaction() const { return circumstances_.in_transaction || plan_.begin.has_value(); }
   [[nodiscard]] bool AnyStatement(bool (sql::Statement::*is)() const) const;
 
-  const Work& work_;
+  const CallPlan& plan_;
   const Circumstances& circumstances_;
   const Record& record_;
   const postgres::Surroundings& surroundings_;

@@ -25,9 +25,9 @@ void Shard::CloseTarget(TargetId id) {
   CollectTargets();
 }
 
-void Shard::StartCall(CallId id, Target& target, Work work) {
+void Shard::StartCall(CallId id, Target& target, CallPlan plan) {
   ++context_.calls;
-  auto owned = std::make_unique<Call>(id, target, std::move(work));
+  auto owned = std::make_unique<Call>(id, target, std::move(plan));
   Call& call = *owned;
   calls_.emplace(id, std::move(owned));
   call.Start();
@@ -52,7 +52,7 @@ size_t Shard::CloseConnection(TargetId target_id, const std::string& connection_
   if (target == nullptr) return 0;
   std::vector<Call*> calls;
   for (const auto& [id, call] : calls_) {
-    if (call->work().connection_id == connection_id) calls.push_back(call.get());
+    if (call->plan().connection_id == connection_id) calls.push_back(call.get());
   }
   const size_t transactions = target->AbortTransactions(
       StopReason::kConnectionClosed, [&](const Transaction& t) { return t.connection_id() == connection_id; });

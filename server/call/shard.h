@@ -37,7 +37,7 @@ class Shard {
   [[nodiscard]] Target* FindTarget(TargetId id);
   void CloseTarget(TargetId id);
 
-  void StartCall(CallId id, Target& target, Work work);
+  void StartCall(CallId id, Target& target, CallPlan plan);
   // Null when it has ended.
   [[nodiscard]] Call* FindCall(CallId id);
   // From the call: it has ended. It is destroyed at the end of the round.

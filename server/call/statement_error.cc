@@ -16,11 +16,11 @@ namespace engine::db::call {
 namespace {
 
 // "parameters[1]" of the third statement is "statements[2].parameters[1]", or that of one of its lists.
-std::string FromRoot(const Run& run, std::string_view field) {
-  if (!run.in_batch) return std::string(field);
-  std::string path = absl::StrCat("statements[", run.statement_index, "].");
-  if (run.parameter_list_index >= 0 && field.starts_with("parameters")) {
-    absl::StrAppend(&path, "parameter_lists[", run.parameter_list_index, "].");
+std::string FromRoot(const PlannedStatement& planned, std::string_view field) {
+  if (!planned.in_batch) return std::string(field);
+  std::string path = absl::StrCat("statements[", planned.statement_index, "].");
+  if (planned.parameter_list_index >= 0 && field.starts_with("parameters")) {
+    absl::StrAppend(&path, "parameter_lists[", planned.parameter_list_index, "].");
   }
   return absl::StrCat(path, ToAbsl(field));
 }
@@ -43,54 +43,55 @@ void AppendValues(const sql::BoundParameters& parameters, std::vector<std::strin
   }
 }
 
-std::vector<std::string_view> ValuesOf(absl::Span<const Run> runs) {
+std::vector<std::string_view> ValuesOf(absl::Span<const PlannedStatement> statements) {
   std::vector<std::string_view> values;
-  for (const Run& run : runs) {
-    if (!run.internal) AppendValues(run.bound.parameters, values);
+  for (const PlannedStatement& planned : statements) {
+    if (!planned.internal) AppendValues(planned.bound.parameters, values);
   }
   return values;
 }
 
 }  // namespace
 
-absl::Status StatementError(const absl::Status& status, absl::Span<const Run> runs, size_t index, bool independent) {
-  const Run& run = runs[index];
-  const bool is_own = run.bound.statement == nullptr || run.internal;
-  const std::string_view sql = is_own ? std::string_view() : run.bound.text->sql;
+absl::Status StatementError(const absl::Status& status, absl::Span<const PlannedStatement> statements, size_t index,
+                            bool independent) {
+  const PlannedStatement& planned = statements[index];
+  const bool is_own = planned.bound.statement == nullptr || planned.internal;
+  const std::string_view sql = is_own ? std::string_view() : planned.bound.text->sql;
   // What one statement has written, a trigger of the next one may repeat.
   const absl::Status shown =
-      postgres::WithoutValues(status, ValuesOf(independent ? runs.subspan(index, 1) : runs), sql);
+      postgres::WithoutValues(status, ValuesOf(independent ? statements.subspan(index, 1) : statements), sql);
   return WithFailure(shown, [&](Failure& failure) {
-    if (run.internal) {  // nothing that the caller wrote is at fault
+    if (planned.internal) {  // nothing that the caller wrote is at fault
       failure.position = 0;
       failure.field = "idempotency_key";
       if (failure.cause == Cause::kPermissionDenied)
         failure.hint = "the user needs CREATE on the database, or engine_db.calls";
     }
-    failure.statement_index = run.statement_index;
+    failure.statement_index = planned.statement_index;
     if (is_own) return;
-    if (failure.position > 0) failure.position = run.bound.PositionInCallerText(failure.position);
-    if (const std::string_view hint = ParameterHint(failure, run.bound); !hint.empty()) {
+    if (failure.position > 0) failure.position = planned.bound.PositionInCallerText(failure.position);
+    if (const std::string_view hint = ParameterHint(failure, planned.bound); !hint.empty()) {
       const bool alone = failure.hint.empty();
       failure.hint = alone ? std::string(hint) : absl::StrCat(failure.hint, " (", ToAbsl(hint), ")");
     }
     int number = 0;
     if (failure.field.starts_with('$') && absl::SimpleAtoi(failure.field.substr(1), &number)) {
-      const int parameter = ParameterIndex(run.bound, number);
-      failure.field = FromRoot(run, absl::StrCat("parameters[", parameter, "]"));
+      const int parameter = ParameterIndex(planned.bound, number);
+      failure.field = FromRoot(planned, absl::StrCat("parameters[", parameter, "]"));
     }
   });
 }
 
-absl::Status EndingError(const absl::Status& status, absl::Span<const Run> runs) {
-  return postgres::WithoutValues(status, ValuesOf(runs), "");
+absl::Status EndingError(const absl::Status& status, absl::Span<const PlannedStatement> statements) {
+  return postgres::WithoutValues(status, ValuesOf(statements), "");
 }
 
-absl::Status RequestError(const absl::Status& status, const Run& run) {
-  if (!run.in_batch) return status;
+absl::Status RequestError(const absl::Status& status, const PlannedStatement& planned) {
+  if (!planned.in_batch) return status;
   return WithFailure(status, [&](Failure& failure) {
-    failure.statement_index = run.statement_index;
-    failure.field = FromRoot(run, failure.field);
+    failure.statement_index = planned.statement_index;
+    failure.field = FromRoot(planned, failure.field);
   });
 }
 

@@ -7,21 +7,21 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "server/call/work.h"
+#include "server/call/call_plan.h"
 
 namespace engine::db::call {
 
-// Of an error that PostgreSQL gave for one of a call's runs: its position is moved into the caller's text, the number
+// Of an error that PostgreSQL gave for one of a call's statements: its position is moved into the caller's text, the number
 // of a parameter becomes the request's field, and the values of the call's parameters are taken out (those of the one
-// run where the runs are independent of each other).
-[[nodiscard]] absl::Status StatementError(const absl::Status& status, absl::Span<const Run> runs, size_t index,
-                                          bool independent);
+// statement where the statements are independent of each other).
+[[nodiscard]] absl::Status StatementError(const absl::Status& status, absl::Span<const PlannedStatement> statements,
+                                          size_t index, bool independent);
 
 // Of an error of the call's COMMIT: a deferred trigger may raise with the values that the call had.
-[[nodiscard]] absl::Status EndingError(const absl::Status& status, absl::Span<const Run> runs);
+[[nodiscard]] absl::Status EndingError(const absl::Status& status, absl::Span<const PlannedStatement> statements);
 
-// Of an error that was found in the run's part of the request: its field is given from the request's root.
-[[nodiscard]] absl::Status RequestError(const absl::Status& status, const Run& run);
+// Of an error that was found in the statement's part of the request: its field is given from the request's root.
+[[nodiscard]] absl::Status RequestError(const absl::Status& status, const PlannedStatement& planned);
 
 }  // namespace engine::db::call
 

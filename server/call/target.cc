@@ -78,9 +78,9 @@ void Target::Close() {
 
 // --- transactions
 
-Transaction& Target::AddTransaction(const Work& work, pool::Lease lease, Record record) {
+Transaction& Target::AddTransaction(const CallPlan& plan, pool::Lease lease, Record record) {
   std::string id = context().handles.Make("t");
-  auto owned = std::make_unique<Transaction>(*this, id, work, std::move(lease));
+  auto owned = std::make_unique<Transaction>(*this, id, plan, std::move(lease));
   Transaction& transaction = *owned;
   transaction.SetRecord(std::move(record));
   transactions_.emplace(std::move(id), std::move(owned));
@@ -91,19 +91,19 @@ Transaction& Target::AddTransaction(const Work& work, pool::Lease lease, Record 
 }
 
 void Target::RunInTransaction(Call& call) {
-  const Work& work = call.work();
-  const absl::StatusOr<Transaction*> found = FindTransaction(work.transaction_id, work.connection_id);
+  const CallPlan& plan = call.plan();
+  const absl::StatusOr<Transaction*> found = FindTransaction(plan.transaction_id, plan.connection_id);
   if (found.ok()) {
     (*found)->Enqueue(call);
     return;
   }
   // A repeated Commit or Rollback gets the answer that the first one got, or should have got.
-  const Tombstone* tombstone = tombstones_.Find(work.transaction_id, work.connection_id);
-  if (tombstone != nullptr && tombstone->doubt.ok() && work.runs.empty()) {
+  const Tombstone* tombstone = tombstones_.Find(plan.transaction_id, plan.connection_id);
+  if (tombstone != nullptr && tombstone->doubt.ok() && plan.statements.empty()) {
     const bool committed = tombstone->state == v1::TRANSACTION_STATE_COMMITTED;
-    if (work.asks_outcome || committed == (work.ending == Ending::kCommit)) {
+    if (plan.asks_outcome || committed == (plan.ending == Ending::kCommit)) {
       v1::TransactionStatus status;
-      status.set_transaction_id(work.transaction_id);
+      status.set_transaction_id(plan.transaction_id);
       status.set_state(tombstone->state);
       call.TransactionWasOver(status);
       return;
@@ -130,9 +130,9 @@ absl::StatusOr<Transaction*> Target::FindTransaction(const std::string& id, cons
                                     : "transaction_id is unknown on this connection: call Begin first");
 }
 
-absl::Status Target::WithTransactionState(const absl::Status& status, const Work& work) {
-  if (work.transaction_id.empty()) return status;
-  const absl::StatusOr<Transaction*> found = FindTransaction(work.transaction_id, work.connection_id);
+absl::Status Target::WithTransactionState(const absl::Status& status, const CallPlan& plan) {
+  if (plan.transaction_id.empty()) return status;
+  const absl::StatusOr<Transaction*> found = FindTransaction(plan.transaction_id, plan.connection_id);
   if (!found.ok()) return status;
   return WithFailure(status, [&](Failure& failure) {
     failure.transaction_state = static_cast<TransactionState>((*found)->Status().state());

@@ -10,6 +10,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/call/call_plan.h"
 #include "server/call/commit_resolver.h"
 #include "server/call/context.h"
 #include "server/call/ids.h"
@@ -18,7 +19,6 @@
 #include "server/call/target_server.h"
 #include "server/call/tombstones.h"
 #include "server/call/transaction.h"
-#include "server/call/work.h"
 #include "server/config/target.h"
 #include "server/loop/event_loop.h"
 #include "server/observe/metrics.h"
@@ -44,7 +44,7 @@ class Target {
   void GiveUpQuestions();
 
   // Takes over the backend of a call that began a transaction, and what that has done.
-  Transaction& AddTransaction(const Work& work, pool::Lease lease, Record record);
+  Transaction& AddTransaction(const CallPlan& plan, pool::Lease lease, Record record);
   // Hands a call to its transaction. One that has ended answers from its tombstone.
   void RunInTransaction(Call& call);
   // From the transaction: it has ended. Leaves its tombstone, whose `doubt` is what calls with the handle get where
@@ -54,8 +54,8 @@ class Target {
   size_t AbortTransactions(StopReason reason, absl::AnyInvocable<bool(const Transaction&) const> matches);
   [[nodiscard]] absl::StatusOr<v1::TransactionStatus> KeepAlive(const std::string& transaction_id,
                                                                 const std::string& connection_id);
-  // With the state of the open transaction, if there is one, that the work was to run in, and did not.
-  [[nodiscard]] absl::Status WithTransactionState(const absl::Status& status, const Work& work);
+  // With the state of the open transaction, if there is one, that the plan was to run in, and did not.
+  [[nodiscard]] absl::Status WithTransactionState(const absl::Status& status, const CallPlan& plan);
 
   // No handle is left. The target goes when its last call and transaction have ended.
   void Close();

@@ -26,22 +26,22 @@ uint32_t MillisecondsUntil(absl::Time when, absl::Time now) {
 
 }  // namespace
 
-Transaction::Terms Transaction::TermsOf(const Work& work, const config::Limits& limits, absl::Time now) {
+Transaction::Terms Transaction::TermsOf(const CallPlan& plan, const config::Limits& limits, absl::Time now) {
   Terms terms;
-  terms.connection_id = work.connection_id;
-  terms.session = work.begin->outlives_session() ? SessionId{0} : work.session;
-  terms.read_only = work.begin->read_only();
-  terms.idle_timeout = OrDefault(work.begin->idle_timeout_ms(), limits.transaction_idle);
-  terms.ends_at = now + OrDefault(work.begin->max_duration_ms(), limits.transaction_lifetime);
+  terms.connection_id = plan.connection_id;
+  terms.session = plan.begin->outlives_session() ? SessionId{0} : plan.session;
+  terms.read_only = plan.begin->read_only();
+  terms.idle_timeout = OrDefault(plan.begin->idle_timeout_ms(), limits.transaction_idle);
+  terms.ends_at = now + OrDefault(plan.begin->max_duration_ms(), limits.transaction_lifetime);
   return terms;
 }
 
-Transaction::Transaction(Target& target, std::string id, const Work& work, pool::Lease lease)
+Transaction::Transaction(Target& target, std::string id, const CallPlan& plan, pool::Lease lease)
     : target_(target),
       id_(std::move(id)),
-      terms_(TermsOf(work, target.context().settings.limits, target.loop().Now())),
+      terms_(TermsOf(plan, target.context().settings.limits, target.loop().Now())),
       lease_(std::move(lease)),
-      replay_(work.begin->replay() ? std::make_unique<Replay>(target, OwnerOf(work), BeginText(*work.begin)) : nullptr),
+      replay_(plan.begin->replay() ? std::make_unique<Replay>(target, OwnerOf(plan), BeginText(*plan.begin)) : nullptr),
       idle_timer_(target.loop()),
       stream_timer_(target.loop()),
       lease_timer_(target.loop()),
@@ -87,7 +87,7 @@ void Transaction::ArmStreamTimer() {
 
 void Transaction::RefuseWaiting() {
   while (!queue_.empty()) {
-    if (queue_.front()->work().ending == Ending::kRollback) {
+    if (queue_.front()->plan().ending == Ending::kRollback) {
       running_->Stop(StopReason::kRolledBack);  // then it is the rollback's turn
       return;
     }
@@ -97,7 +97,7 @@ void Transaction::RefuseWaiting() {
   }
 }
 
-bool Transaction::committing() const { return running_ != nullptr && running_->work().ending == Ending::kCommit; }
+bool Transaction::committing() const { return running_ != nullptr && running_->plan().ending == Ending::kCommit; }
 
 void Transaction::RunNext() {
   // A cancel request for the call before may still be on its way: what is sent now could be hit by it.

@@ -10,10 +10,10 @@
 #include "absl/time/time.h"
 #include "engine/db/v1/admin.pb.h"
 #include "engine/db/v1/connector.pb.h"
+#include "server/call/call_plan.h"
 #include "server/call/errors.h"
 #include "server/call/record.h"
 #include "server/call/replay.h"
-#include "server/call/work.h"
 #include "server/config/settings.h"
 #include "server/loop/event_loop.h"
 #include "server/loop/weak_self.h"
@@ -28,7 +28,7 @@ class Target;
 // Loop thread only. Owned by its target until it ends; its handle then leaves a tombstone there.
 class Transaction {
  public:
-  Transaction(Target& target, std::string id, const Work& work, pool::Lease lease);
+  Transaction(Target& target, std::string id, const CallPlan& plan, pool::Lease lease);
   ~Transaction();
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
@@ -94,7 +94,7 @@ class Transaction {
     std::string last_fingerprint;
   };
 
-  [[nodiscard]] static Terms TermsOf(const Work& work, const config::Limits& limits, absl::Time now);
+  [[nodiscard]] static Terms TermsOf(const CallPlan& plan, const config::Limits& limits, absl::Time now);
   void RunNext();
   void ArmIdleTimer();
   void ArmStreamTimer();

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/failure.h"
 #include "server/call/attempt.h"
-#include "server/call/work.h"
+#include "server/call/call_plan.h"
 #include "server/gateway/methods.h"
 #include "server/gateway/planning.h"
 #include "server/postgres/results.h"
@@ -60,23 +60,23 @@ absl::StatusOr<CallRef> ExecuteStream(Parts& parts, Admitted& call, const v1::Ex
   if (request.batch_rows() > kMaxBatchRows) {
     return InvalidRequest("batch_rows", Reason::kOutOfRange, absl::StrCat("batch_rows must be 0 to ", kMaxBatchRows));
   }
-  call::Work work = MakeWork(call);
-  absl::StatusOr<call::Run> run = MakeRun(parts, work, request.sql());
-  if (!run.ok()) return run.status();
+  call::CallPlan plan = MakePlan(call);
+  absl::StatusOr<call::PlannedStatement> planned = MakePlannedStatement(parts, plan, request.sql());
+  if (!planned.ok()) return planned.status();
 
   auto progress = std::make_shared<StreamProgress>();
   const uint32_t batch_rows = request.batch_rows() == 0 ? kDefaultBatchRows : request.batch_rows();
-  run->receive = [progress, &sink, batch_rows, format = request.result_format()](call::Attempt& attempt,
-                                                                                 postgres::EndCallback end) {
+  planned->receive = [progress, &sink, batch_rows, format = request.result_format()](call::Attempt& attempt,
+                                                                                     postgres::EndCallback end) {
     auto write = [progress, &sink, &attempt](std::unique_ptr<v1::ExecuteStreamResponse> message) {
       return WriteRows(*progress, sink, attempt, std::move(message));
     };
     return std::make_unique<postgres::StreamedResult>(format, batch_rows, attempt.Types(), std::move(write),
                                                       std::move(end));
   };
-  work.streams = true;
-  work.runs.push_back(*std::move(run));
-  work.finish = [progress, &sink, answer = std::move(call.answer)](call::CallEnd end) mutable {
+  plan.streams = true;
+  plan.statements.push_back(*std::move(planned));
+  plan.finish = [progress, &sink, answer = std::move(call.answer)](call::CallEnd end) mutable {
     if (end.status.ok()) {
       WriteSummary(*progress, sink, end);
     } else if (progress->rows > 0) {
@@ -87,11 +87,12 @@ absl::StatusOr<CallRef> ExecuteStream(Parts& parts, Admitted& call, const v1::Ex
     }
     answer(end.status);
   };
-  return parts.shards.Submit(call.connection, std::move(work), [&request, progress](call::Target&, call::Work& w) {
-    absl::Status status = BindRun(request.parameters(), w.runs[0]);
-    if (status.ok()) progress->bound_sql = w.runs[0].bound.text->sql;
-    return status;
-  });
+  return parts.shards.Submit(call.connection, std::move(plan),
+                             [&request, progress](call::Target&, call::CallPlan& to_bind) {
+                               absl::Status status = BindParameters(request.parameters(), to_bind.statements[0]);
+                               if (status.ok()) progress->bound_sql = to_bind.statements[0].bound.text->sql;
+                               return status;
+                             });
 }
 
 }  // namespace engine::db::gateway

@@ -46,8 +46,8 @@ struct Lookup {
   v1::ExecuteResponse found;
 };
 
-absl::Status Bind(call::Run& run, const std::vector<v1::Value>& values) {
-  return BindRun({values.begin(), values.end()}, run);
+absl::Status Bind(call::PlannedStatement& planned, const std::vector<v1::Value>& values) {
+  return BindParameters({values.begin(), values.end()}, planned);
 }
 
 v1::Value Text(const std::string& text) {
@@ -88,19 +88,19 @@ int64_t DigestOf(std::string_view bytes) {
   return static_cast<int64_t>(hash);
 }
 
-absl::Status MakeExactlyOnce(call::Work& work) {
-  if (work.begin.has_value() || !work.transaction_id.empty()) {
+absl::Status MakeExactlyOnce(call::CallPlan& plan) {
+  if (plan.begin.has_value() || !plan.transaction_id.empty()) {
     return InvalidRequest("exactly_once", Reason::kExactlyOnceInTransaction,
                           "exactly_once is for autocommit: a transaction's Commit always knows as much");
   }
-  work.begin.emplace();
-  work.ending = call::Ending::kCommit;
-  work.exactly_once = true;
+  plan.begin.emplace();
+  plan.ending = call::Ending::kCommit;
+  plan.exactly_once = true;
   return absl::OkStatus();
 }
 
-absl::Status CheckMarks(const call::Target& target, const call::Work& work) {
-  if (!work.exactly_once || target.server().HasMarks()) return absl::OkStatus();
+absl::Status CheckMarks(const call::Target& target, const call::CallPlan& plan) {
+  if (!plan.exactly_once || target.server().HasMarks()) return absl::OkStatus();
   return ToStatus(
       {.code = absl::StatusCode::kUnimplemented,
        .reason = Reason::kExactlyOnceUnavailable,
@@ -108,28 +108,28 @@ absl::Status CheckMarks(const call::Target& target, const call::Work& work) {
        .message = "exactly_once needs PostgreSQL 13 or later, and a role that may call pg_control_system()"});
 }
 
-absl::Status MakeIdempotent(const Parts& parts, call::Work& work, IdempotentCall call) {
+absl::Status MakeIdempotent(const Parts& parts, call::CallPlan& plan, IdempotentCall call) {
   if (call.key.size() > kMaxIdempotencyKeyBytes || call.key.find('\0') != std::string::npos) {
     return InvalidRequest("idempotency_key", Reason::kMalformedKey,
                           absl::StrCat("idempotency_key is 1 to ", kMaxIdempotencyKeyBytes, " bytes without NUL"));
   }
   auto lookup = std::make_shared<Lookup>();
-  std::vector<call::Run> runs;
+  std::vector<call::PlannedStatement> statements;
 
-  call::Run make_table;
+  call::PlannedStatement make_table;
   make_table.bound.text = postgres::CommandText(kMakeTable);
   make_table.receive = Ignore;
-  runs.push_back(std::move(make_table));
+  statements.push_back(std::move(make_table));
 
   if (absl::Uniform(absl::BitGen(), 0, kCallsADrop) == 0) {
-    absl::StatusOr<call::Run> drop = MakeRun(parts, kDropOld);
+    absl::StatusOr<call::PlannedStatement> drop = MakePlannedStatement(parts, kDropOld);
     if (!drop.ok()) return drop.status();
     if (absl::Status status = Bind(*drop, {}); !status.ok()) return status;
     drop->receive = Ignore;
-    runs.push_back(*std::move(drop));
+    statements.push_back(*std::move(drop));
   }
 
-  absl::StatusOr<call::Run> take = MakeRun(parts, kTakeKey);
+  absl::StatusOr<call::PlannedStatement> take = MakePlannedStatement(parts, kTakeKey);
   if (!take.ok()) return take.status();
   v1::Value digest;
   digest.set_int64_value(call.digest);
@@ -142,9 +142,9 @@ absl::Status MakeIdempotent(const Parts& parts, call::Work& work, IdempotentCall
           end(completion);
         });
   };
-  runs.push_back(*std::move(take));
+  statements.push_back(*std::move(take));
 
-  absl::StatusOr<call::Run> look = MakeRun(parts, kLookUp);
+  absl::StatusOr<call::PlannedStatement> look = MakePlannedStatement(parts, kLookUp);
   if (!look.ok()) return look.status();
   if (absl::Status status = Bind(*look, {Text(call.key)}); !status.ok()) return status;
   look->receive = [lookup](call::Attempt& attempt, postgres::EndCallback end) {
@@ -152,23 +152,24 @@ absl::Status MakeIdempotent(const Parts& parts, call::Work& work, IdempotentCall
         v1::RESULT_FORMAT_ROWS, postgres::ResultLimits{.rows = 1, .bytes = kMaxKeptBytes}, attempt.Types(),
         lookup->found, [] {}, std::move(end));
   };
-  runs.push_back(*std::move(look));
-  work.phase_ends.push_back(runs.size());
+  statements.push_back(*std::move(look));
+  plan.phase_ends.push_back(statements.size());
 
-  std::move(work.runs.begin(), work.runs.end(), std::back_inserter(runs));
-  work.phase_ends.push_back(runs.size());
+  std::move(plan.statements.begin(), plan.statements.end(), std::back_inserter(statements));
+  plan.phase_ends.push_back(statements.size());
 
-  absl::StatusOr<call::Run> keep = MakeRun(parts, kKeepResponse);
+  absl::StatusOr<call::PlannedStatement> keep = MakePlannedStatement(parts, kKeepResponse);
   if (!keep.ok()) return keep.status();
   keep->receive = Ignore;
-  runs.push_back(*std::move(keep));
-  work.phase_ends.push_back(runs.size());
+  statements.push_back(*std::move(keep));
+  plan.phase_ends.push_back(statements.size());
 
-  for (size_t i = 0; i < runs.size(); ++i) {
-    runs[i].internal = i < work.phase_ends[0] || i >= work.phase_ends[1];
+  for (size_t i = 0; i < statements.size(); ++i) {
+    statements[i].internal = i < plan.phase_ends[0] || i >= plan.phase_ends[1];
   }
-  work.runs = std::move(runs);
-  work.after_phase = [lookup, call = std::move(call)](call::Work& of, size_t phase) mutable -> absl::StatusOr<bool> {
+  plan.statements = std::move(statements);
+  plan.after_phase = [lookup, call = std::move(call)](call::CallPlan& of,
+                                                      size_t phase) mutable -> absl::StatusOr<bool> {
     if (phase == 0 && !lookup->taken) {
       if (absl::Status status = ReadKept(*lookup, call); !status.ok()) return status;
       return false;
@@ -176,7 +177,7 @@ absl::Status MakeIdempotent(const Parts& parts, call::Work& work, IdempotentCall
     if (phase == 1) {
       v1::Value response;
       response.set_bytes_value(call.response());
-      if (absl::Status status = Bind(of.runs.back(), {response, Text(call.key)}); !status.ok()) return status;
+      if (absl::Status status = Bind(of.statements.back(), {response, Text(call.key)}); !status.ok()) return status;
     }
     return true;
   };

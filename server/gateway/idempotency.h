@@ -12,17 +12,17 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "sdk/common/limits.h"
+#include "server/call/call_plan.h"
 #include "server/call/target.h"
-#include "server/call/work.h"
 #include "server/gateway/parts.h"
 
 namespace engine::db::gateway {
 
 // Makes a transaction of a write in autocommit, of which the caller will know whether it is committed.
-[[nodiscard]] absl::Status MakeExactlyOnce(call::Work& work);
+[[nodiscard]] absl::Status MakeExactlyOnce(call::CallPlan& plan);
 
-// UNIMPLEMENTED if the work is exactly-once, and its server can't be asked for a transaction's fate.
-[[nodiscard]] absl::Status CheckMarks(const call::Target& target, const call::Work& work);
+// UNIMPLEMENTED if the plan is exactly-once, and its server can't be asked for a transaction's fate.
+[[nodiscard]] absl::Status CheckMarks(const call::Target& target, const call::CallPlan& plan);
 
 // Longest key, in bytes.
 inline constexpr size_t kMaxIdempotencyKeyBytes = limits::kMaxIdempotencyKeyBytes;
@@ -55,9 +55,9 @@ template <typename Response>
   return call;
 }
 
-// Puts the work's runs between those that look the key up and those that keep the response. The work is exactly-once,
-// its runs are bound.
-[[nodiscard]] absl::Status MakeIdempotent(const Parts& parts, call::Work& work, IdempotentCall call);
+// Puts the plan's statements between those that look the key up and those that keep the response. The plan is
+// exactly-once, its statements are bound.
+[[nodiscard]] absl::Status MakeIdempotent(const Parts& parts, call::CallPlan& plan, IdempotentCall call);
 
 }  // namespace engine::db::gateway
 

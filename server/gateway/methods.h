@@ -26,7 +26,7 @@ class RowSink {
   [[nodiscard]] virtual bool Write(std::unique_ptr<v1::ExecuteStreamResponse> message) = 0;
 };
 
-// What a method does once its call is admitted: validates what is its own, makes the work, runs it on the loop, and
+// What a method does once its call is admitted: validates what is its own, makes the plan, runs it on the loop, and
 // answers there, by `call.answer`, which it takes along. An error that it returns is the answer, too: the method has
 // left `call.answer` where it is then, and begun nothing. Request and output live until the answer.
 template <typename Request, typename Output>

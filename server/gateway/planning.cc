@@ -14,8 +14,8 @@ namespace engine::db::gateway {
 namespace {
 
 // SAVEPOINT and its kin need a transaction, whichever method runs them.
-absl::Status CheckSavepoint(const call::Work& work, const sql::Statement& statement) {
-  if (!statement.is_about_savepoint() || work.begin.has_value() || !work.transaction_id.empty())
+absl::Status CheckSavepoint(const call::CallPlan& plan, const sql::Statement& statement) {
+  if (!statement.is_about_savepoint() || plan.begin.has_value() || !plan.transaction_id.empty())
     return absl::OkStatus();
   return InvalidRequest(
       "sql", Reason::kTransactionControl,
@@ -26,19 +26,19 @@ absl::Status CheckSavepoint(const call::Work& work, const sql::Statement& statem
 
 }  // namespace
 
-call::Work MakeWork(const Admitted& call) {
-  call::Work work;
-  work.deadline = call.deadline;
-  work.connection_id = *call.fields.connection_id;
-  work.session = call.caller.session;
-  work.retry = call.connection.retry;
-  if (call.fields.transaction_id != nullptr) work.transaction_id = *call.fields.transaction_id;
-  if (call.fields.begin != nullptr) work.begin = *call.fields.begin;
-  if (call.fields.commit) work.ending = call::Ending::kCommit;
-  return work;
+call::CallPlan MakePlan(const Admitted& call) {
+  call::CallPlan plan;
+  plan.deadline = call.deadline;
+  plan.connection_id = *call.fields.connection_id;
+  plan.session = call.caller.session;
+  plan.retry = call.connection.retry;
+  if (call.fields.transaction_id != nullptr) plan.transaction_id = *call.fields.transaction_id;
+  if (call.fields.begin != nullptr) plan.begin = *call.fields.begin;
+  if (call.fields.commit) plan.ending = call::Ending::kCommit;
+  return plan;
 }
 
-absl::StatusOr<call::Run> MakeRun(const Parts& parts, const std::string& sql) {
+absl::StatusOr<call::PlannedStatement> MakePlannedStatement(const Parts& parts, const std::string& sql) {
   const auto limit = static_cast<size_t>(parts.settings.limits.statement_bytes);
   if (sql.size() > limit) {
     return InvalidRequest("sql", Reason::kStatementTooLarge,
@@ -46,27 +46,29 @@ absl::StatusOr<call::Run> MakeRun(const Parts& parts, const std::string& sql) {
   }
   absl::StatusOr<std::shared_ptr<const sql::Statement>> statement = parts.statements.Get(sql);
   if (!statement.ok()) return statement.status();
-  call::Run run;
-  run.bound.statement = *std::move(statement);
-  return run;
+  call::PlannedStatement planned;
+  planned.bound.statement = *std::move(statement);
+  return planned;
 }
 
-absl::StatusOr<call::Run> MakeRun(const Parts& parts, const call::Work& work, const std::string& sql) {
-  absl::StatusOr<call::Run> run = MakeRun(parts, sql);
-  if (!run.ok()) return run;
-  if (absl::Status status = CheckSavepoint(work, *run->bound.statement); !status.ok()) return status;
-  return run;
+absl::StatusOr<call::PlannedStatement> MakePlannedStatement(const Parts& parts, const call::CallPlan& plan,
+                                                            const std::string& sql) {
+  absl::StatusOr<call::PlannedStatement> planned = MakePlannedStatement(parts, sql);
+  if (!planned.ok()) return planned;
+  if (absl::Status status = CheckSavepoint(plan, *planned->bound.statement); !status.ok()) return status;
+  return planned;
 }
 
-absl::Status BindRun(const google::protobuf::RepeatedPtrField<v1::Value>& parameters, call::Run& run) {
-  absl::StatusOr<sql::BoundStatement> bound = sql::Bind(run.bound.statement, parameters);
+absl::Status BindParameters(const google::protobuf::RepeatedPtrField<v1::Value>& parameters,
+                            call::PlannedStatement& planned) {
+  absl::StatusOr<sql::BoundStatement> bound = sql::Bind(planned.bound.statement, parameters);
   if (!bound.ok()) return bound.status();
-  run.bound = *std::move(bound);
+  planned.bound = *std::move(bound);
   return absl::OkStatus();
 }
 
-decltype(call::Run::receive) CollectInto(const config::Limits& limits, v1::ResultFormat format,
-                                         v1::ExecuteResponse& response) {
+decltype(call::PlannedStatement::receive) CollectInto(const config::Limits& limits, v1::ResultFormat format,
+                                                      v1::ExecuteResponse& response) {
   const postgres::ResultLimits result_limits{.rows = static_cast<uint32_t>(limits.result_rows),
                                              .bytes = static_cast<size_t>(limits.result_bytes)};
   return [result_limits, format, &response](call::Attempt& attempt, postgres::EndCallback end) {

@@ -1,4 +1,4 @@
-// From a request to a call's work: what the methods that run something on the database have in common.
+// From a request to a call's plan: what the methods that run something on the database have in common.
 #ifndef ENGINE_DB_SERVER_GATEWAY_PLANNING_H_
 #define ENGINE_DB_SERVER_GATEWAY_PLANNING_H_
 
@@ -8,26 +8,30 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/db/v1/connector.pb.h"
-#include "server/call/work.h"
+#include "server/call/call_plan.h"
 #include "server/gateway/admission.h"
 #include "server/gateway/parts.h"
 
 namespace engine::db::gateway {
 
-// A work with all that the door has found out about the call.
-[[nodiscard]] call::Work MakeWork(const Admitted& call);
+// A plan with all that the door has found out about the call.
+[[nodiscard]] call::CallPlan MakePlan(const Admitted& call);
 
-// One statement, analysed. Its parameters are bound on the loop (BindRun), and whoever plans the run says who receives
-// its result.
-[[nodiscard]] absl::StatusOr<call::Run> MakeRun(const Parts& parts, const std::string& sql);
-// The same for a statement that a caller has executed as a part of `work`.
-[[nodiscard]] absl::StatusOr<call::Run> MakeRun(const Parts& parts, const call::Work& work, const std::string& sql);
+// One statement, analysed. Its parameters are bound on the loop (BindParameters), and whoever plans it says who
+// receives its result.
+[[nodiscard]] absl::StatusOr<call::PlannedStatement> MakePlannedStatement(const Parts& parts, const std::string& sql);
+// The same for a statement that a caller has executed as a part of `plan`.
+[[nodiscard]] absl::StatusOr<call::PlannedStatement> MakePlannedStatement(const Parts& parts,
+                                                                          const call::CallPlan& plan,
+                                                                          const std::string& sql);
 
-[[nodiscard]] absl::Status BindRun(const google::protobuf::RepeatedPtrField<v1::Value>& parameters, call::Run& run);
+[[nodiscard]] absl::Status BindParameters(const google::protobuf::RepeatedPtrField<v1::Value>& parameters,
+                                          call::PlannedStatement& planned);
 
 // Receives a statement's result into `response`, which each attempt empties first, and which must outlive the call.
-[[nodiscard]] decltype(call::Run::receive) CollectInto(const config::Limits& limits, v1::ResultFormat format,
-                                                       v1::ExecuteResponse& response);
+[[nodiscard]] decltype(call::PlannedStatement::receive) CollectInto(const config::Limits& limits,
+                                                                    v1::ResultFormat format,
+                                                                    v1::ExecuteResponse& response);
 
 // How a call in a transaction ends that has nothing to tell but how its transaction stands. The response must outlive
 // the call.

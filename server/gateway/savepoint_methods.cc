@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/failure.h"
-#include "server/call/work.h"
+#include "server/call/call_plan.h"
 #include "server/gateway/methods.h"
 #include "server/gateway/planning.h"
 #include "server/postgres/command_text.h"
@@ -31,16 +31,16 @@ template <typename Request, typename Response>
 absl::StatusOr<CallRef> RunSavepointCommand(Parts& parts, Admitted& call, const char* command, const Request& request,
                                             Response& response) {
   if (absl::Status status = CheckSavepointName(request.name()); !status.ok()) return status;
-  call::Run run;
-  run.bound.text = postgres::CommandText(absl::StrCat(command, " \"", request.name(), "\""));
-  run.receive = [](call::Attempt&, postgres::EndCallback end) {
+  call::PlannedStatement planned;
+  planned.bound.text = postgres::CommandText(absl::StrCat(command, " \"", request.name(), "\""));
+  planned.receive = [](call::Attempt&, postgres::EndCallback end) {
     return std::make_unique<postgres::CommandResult>(std::move(end));
   };
 
-  call::Work work = MakeWork(call);
-  work.runs.push_back(std::move(run));
-  work.finish = AnswerWithTransaction(std::move(call.answer), response);
-  return parts.shards.Submit(call.connection, std::move(work));
+  call::CallPlan plan = MakePlan(call);
+  plan.statements.push_back(std::move(planned));
+  plan.finish = AnswerWithTransaction(std::move(call.answer), response);
+  return parts.shards.Submit(call.connection, std::move(plan));
 }
 
 }  // namespace

@@ -22,27 +22,27 @@ Shards::~Shards() {
   loops_.clear();  // after their round, in which what was cleared is destroyed
 }
 
-CallRef Shards::Submit(const Connection& connection, call::Work work, Prepare prepare) {
+CallRef Shards::Submit(const Connection& connection, call::CallPlan plan, Prepare prepare) {
   const CallRef ref{connection.shard, next_call_.fetch_add(1, std::memory_order_relaxed)};
   call::Shard& shard = *shards_[connection.shard];
-  shard.loop().Post([this, &shard, target_id = connection.target, id = ref.id, work = std::move(work),
+  shard.loop().Post([this, &shard, target_id = connection.target, id = ref.id, plan = std::move(plan),
                      prepare = std::move(prepare)]() mutable {
     call::Target* target = shard.FindTarget(target_id);
-    absl::Status status = target == nullptr ? connections_.Find(work.connection_id).status() : prepare(*target, work);
+    absl::Status status = target == nullptr ? connections_.Find(plan.connection_id).status() : prepare(*target, plan);
     if (target == nullptr && status.ok()) status = absl::InternalError("the connection's pool is gone");
     if (!status.ok()) {
       call::CallEnd end;
-      end.status = target == nullptr ? status : target->WithTransactionState(status, work);
-      work.finish(std::move(end));
+      end.status = target == nullptr ? status : target->WithTransactionState(status, plan);
+      plan.finish(std::move(end));
       return;
     }
-    shard.StartCall(id, *target, std::move(work));
+    shard.StartCall(id, *target, std::move(plan));
   });
   return ref;
 }
 
-CallRef Shards::Submit(const Connection& connection, call::Work work) {
-  return Submit(connection, std::move(work), [](call::Target&, call::Work&) { return absl::OkStatus(); });
+CallRef Shards::Submit(const Connection& connection, call::CallPlan plan) {
+  return Submit(connection, std::move(plan), [](call::Target&, call::CallPlan&) { return absl::OkStatus(); });
 }
 
 void Shards::Cancel(CallRef call) {

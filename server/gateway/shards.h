@@ -10,10 +10,10 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "server/call/call_plan.h"
 #include "server/call/context.h"
 #include "server/call/ids.h"
 #include "server/call/shard.h"
-#include "server/call/work.h"
 #include "server/gateway/connections.h"
 #include "server/loop/clock.h"
 #include "server/loop/loop_thread.h"
@@ -36,12 +36,12 @@ class Shards {
   Shards(const Shards&) = delete;
   Shards& operator=(const Shards&) = delete;
 
-  // Moves the work to its connection's loop, where `prepare` completes it, and starts it there. Where that fails, or
-  // the connection has been closed meanwhile, the work's `finish` tells so.
-  using Prepare = absl::AnyInvocable<absl::Status(call::Target& target, call::Work& work)>;
-  CallRef Submit(const Connection& connection, call::Work work, Prepare prepare);
+  // Moves the plan to its connection's loop, where `prepare` completes it, and starts it there. Where that fails, or
+  // the connection has been closed meanwhile, the plan's `finish` tells so.
+  using Prepare = absl::AnyInvocable<absl::Status(call::Target& target, call::CallPlan& plan)>;
+  CallRef Submit(const Connection& connection, call::CallPlan plan, Prepare prepare);
   // For calls that need nothing more.
-  CallRef Submit(const Connection& connection, call::Work work);
+  CallRef Submit(const Connection& connection, call::CallPlan plan);
   void Cancel(CallRef call);
   void ResumeStream(CallRef call);
 

@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/failure.h"
+#include "server/call/call_plan.h"
 #include "server/call/errors.h"
 #include "server/call/target.h"
-#include "server/call/work.h"
 #include "server/gateway/methods.h"
 #include "server/gateway/planning.h"
 #include "server/postgres/commit_fate.h"
@@ -54,9 +54,9 @@ CallRef AskByToken(Parts& parts, Admitted& call, const postgres::TransactionMark
 }
 
 CallRef AskByHandle(Parts& parts, Admitted& call, v1::GetTransactionOutcomeResponse& response) {
-  call::Work work = MakeWork(call);
-  work.asks_outcome = true;
-  work.finish = [&response, answer = std::move(call.answer)](call::CallEnd end) mutable {
+  call::CallPlan plan = MakePlan(call);
+  plan.asks_outcome = true;
+  plan.finish = [&response, answer = std::move(call.answer)](call::CallEnd end) mutable {
     if (end.transaction.has_value()) {
       response.set_outcome(static_cast<v1::Outcome>(call::OutcomeOf(end.transaction->state())));
       *response.mutable_transaction() = *std::move(end.transaction);
@@ -68,7 +68,7 @@ CallRef AskByHandle(Parts& parts, Admitted& call, v1::GetTransactionOutcomeRespo
     }
     answer(end.status);
   };
-  return parts.shards.Submit(call.connection, std::move(work));
+  return parts.shards.Submit(call.connection, std::move(plan));
 }
 
 }  // namespace

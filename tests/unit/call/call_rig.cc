@@ -92,16 +92,16 @@ call::Target& CallRig::target() {
 
 // --- plans
 
-Plan CallRig::MakePlan() const {
-  Plan plan;
+CallPlan CallRig::MakePlan() const {
+  CallPlan plan;
   plan.connection_id = kConnection;
   plan.retry = target_settings_.retry;
   plan.deadline = clock_.Now() + absl::Seconds(30);
   return plan;
 }
 
-PlanStatement CallRig::MakeStatement(const std::string& sql) {
-  PlanStatement statement;
+PlannedStatement CallRig::MakeStatement(const std::string& sql) {
+  PlannedStatement statement;
   absl::StatusOr<std::shared_ptr<const sql::Statement>> read = statements_.Get(sql);
   EXPECT_TRUE(read.ok()) << sql << ": " << read.status();
   absl::StatusOr<sql::BoundStatement> bound = sql::Bind(*std::move(read), {});
@@ -110,75 +110,75 @@ PlanStatement CallRig::MakeStatement(const std::string& sql) {
   return statement;
 }
 
-Plan CallRig::Autocommit(const std::string& sql) {
-  Plan plan = MakePlan();
-  plan.runs.push_back(MakeStatement(sql));
+CallPlan CallRig::Autocommit(const std::string& sql) {
+  CallPlan plan = MakePlan();
+  plan.statements.push_back(MakeStatement(sql));
   return plan;
 }
 
-Plan CallRig::Stream(const std::string& sql) {
-  Plan plan = Autocommit(sql);
+CallPlan CallRig::Stream(const std::string& sql) {
+  CallPlan plan = Autocommit(sql);
   plan.streams = true;
   return plan;
 }
 
-Plan CallRig::OwnTransaction(const std::string& sql) {
-  Plan plan = Autocommit(sql);
+CallPlan CallRig::OwnTransaction(const std::string& sql) {
+  CallPlan plan = Autocommit(sql);
   plan.begin.emplace();
   plan.ending = call::Ending::kCommit;
   plan.exactly_once = true;
   return plan;
 }
 
-Plan CallRig::In(const std::string& transaction, const std::string& sql) {
-  Plan plan = Autocommit(sql);
+CallPlan CallRig::In(const std::string& transaction, const std::string& sql) {
+  CallPlan plan = Autocommit(sql);
   plan.transaction_id = transaction;
   return plan;
 }
 
-Plan CallRig::StreamIn(const std::string& transaction, const std::string& sql) {
-  Plan plan = In(transaction, sql);
+CallPlan CallRig::StreamIn(const std::string& transaction, const std::string& sql) {
+  CallPlan plan = In(transaction, sql);
   plan.streams = true;
   return plan;
 }
 
-Plan CallRig::Commit(const std::string& transaction) const {
-  Plan plan = MakePlan();
+CallPlan CallRig::Commit(const std::string& transaction) const {
+  CallPlan plan = MakePlan();
   plan.transaction_id = transaction;
   plan.ending = call::Ending::kCommit;
   return plan;
 }
 
-Plan CallRig::Rollback(const std::string& transaction) const {
-  Plan plan = Commit(transaction);
+CallPlan CallRig::Rollback(const std::string& transaction) const {
+  CallPlan plan = Commit(transaction);
   plan.ending = call::Ending::kRollback;
   return plan;
 }
 
-Plan CallRig::AskOutcome(const std::string& transaction) const {
-  Plan plan = MakePlan();
+CallPlan CallRig::AskOutcome(const std::string& transaction) const {
+  CallPlan plan = MakePlan();
   plan.transaction_id = transaction;
   plan.asks_outcome = true;
   return plan;
 }
 
-Plan CallRig::Batch(const std::vector<std::string>& sql) {
-  Plan plan = MakePlan();
+CallPlan CallRig::Batch(const std::vector<std::string>& sql) {
+  CallPlan plan = MakePlan();
   plan.independent = true;
-  for (const std::string& one : sql) plan.runs.push_back(MakeStatement(one));
+  for (const std::string& one : sql) plan.statements.push_back(MakeStatement(one));
   return plan;
 }
 
-Plan CallRig::WithKey(const std::string& sql, std::function<bool()> key_is_new) {
-  Plan plan = MakePlan();
+CallPlan CallRig::WithKey(const std::string& sql, std::function<bool()> key_is_new) {
+  CallPlan plan = MakePlan();
   plan.begin.emplace();
   plan.ending = call::Ending::kCommit;
-  plan.runs.push_back(MakeStatement("INSERT INTO keys VALUES (1)"));
-  plan.runs.push_back(MakeStatement(sql));
-  plan.runs.push_back(MakeStatement("UPDATE keys SET response = 2"));
-  plan.runs.front().internal = plan.runs.back().internal = true;
+  plan.statements.push_back(MakeStatement("INSERT INTO keys VALUES (1)"));
+  plan.statements.push_back(MakeStatement(sql));
+  plan.statements.push_back(MakeStatement("UPDATE keys SET response = 2"));
+  plan.statements.front().internal = plan.statements.back().internal = true;
   plan.phase_ends = {1, 2, 3};
-  plan.after_phase = [key_is_new = std::move(key_is_new)](Plan&, size_t phase) -> absl::StatusOr<bool> {
+  plan.after_phase = [key_is_new = std::move(key_is_new)](CallPlan&, size_t phase) -> absl::StatusOr<bool> {
     return phase > 0 || key_is_new();
   };
   return plan;
@@ -186,17 +186,17 @@ Plan CallRig::WithKey(const std::string& sql, std::function<bool()> key_is_new) 
 
 // --- calls
 
-CallRecord& CallRig::Start(Plan plan) {
+CallRecord& CallRig::Start(CallPlan plan) {
   call::Target& to = target();
   CallRecord& record = calls_.emplace_back();
   record.id = calls_.size();
   record.started = clock_.Now();
-  record.responses.resize(plan.runs.size());
-  record.failures.resize(plan.runs.size());
-  for (size_t i = 0; i < plan.runs.size(); ++i) {
+  record.responses.resize(plan.statements.size());
+  record.failures.resize(plan.statements.size());
+  for (size_t i = 0; i < plan.statements.size(); ++i) {
     if (plan.streams) {
-      plan.runs[i].receive = [&record](call::Attempt& attempt,
-                                       postgres::EndCallback end) -> std::unique_ptr<postgres::ResultReceiver> {
+      plan.statements[i].receive = [&record](call::Attempt& attempt,
+                                             postgres::EndCallback end) -> std::unique_ptr<postgres::ResultReceiver> {
         using Flow = postgres::ResultReceiver::Flow;
         const auto write = [&record, &attempt](const std::unique_ptr<v1::ExecuteStreamResponse>& message) {
           if (attempt.stopping()) {
@@ -212,16 +212,16 @@ CallRecord& CallRig::Start(Plan plan) {
                                                           write, std::move(end));
       };
     } else {
-      plan.runs[i].receive = [this, i, &record](
-                                 call::Attempt& attempt,
-                                 postgres::EndCallback end) -> std::unique_ptr<postgres::ResultReceiver> {
+      plan.statements[i].receive = [this, i, &record](
+                                       call::Attempt& attempt,
+                                       postgres::EndCallback end) -> std::unique_ptr<postgres::ResultReceiver> {
         record.responses[i].Clear();
         return std::make_unique<postgres::CollectedResult>(
             v1::RESULT_FORMAT_ROWS, result_limits_, attempt.Types(), record.responses[i],
             [&attempt] { attempt.OnOverflow(); }, std::move(end));
       };
     }
-    plan.runs[i].failed = [i, &record](const absl::Status& status) { record.failures[i] = Describe(status); };
+    plan.statements[i].failed = [i, &record](const absl::Status& status) { record.failures[i] = Describe(status); };
   }
   plan.finish = [this, &record](call::CallEnd end) {
     ++record.answers;
@@ -232,12 +232,12 @@ CallRecord& CallRig::Start(Plan plan) {
   return record;
 }
 
-CallRecord& CallRig::Start(Plan plan, absl::Duration timeout) {
+CallRecord& CallRig::Start(CallPlan plan, absl::Duration timeout) {
   plan.deadline = clock_.Now() + timeout;
   return Start(std::move(plan));
 }
 
-CallRecord& CallRig::Run(Plan plan) {
+CallRecord& CallRig::Run(CallPlan plan) {
   CallRecord& record = Start(std::move(plan));
   Settle();
   return record;
@@ -253,7 +253,7 @@ void CallRig::ReadOn(CallRecord& call) {
 }
 
 std::string CallRig::Begin(v1::TransactionOptions options) {
-  Plan plan = MakePlan();
+  CallPlan plan = MakePlan();
   plan.begin = std::move(options);
   const CallRecord& begun = Run(std::move(plan));
   EXPECT_EQ(Told(begun), "OK OPEN");

@@ -31,11 +31,11 @@
 #include "absl/time/time.h"
 #include "engine/db/v1/connector.pb.h"
 #include "server/call/call.h"
+#include "server/call/call_plan.h"
 #include "server/call/context.h"
 #include "server/call/handle.h"
 #include "server/call/shard.h"
 #include "server/call/target.h"
-#include "server/call/work.h"
 #include "server/config/settings.h"
 #include "server/config/target.h"
 #include "server/loop/blocking_executor.h"
@@ -51,14 +51,13 @@
 
 namespace engine::db::test {
 
+using call::CallPlan;
+using call::PlannedStatement;
 using call::StopReason;
 using postgres::CommitFate;
 using postgres::Elsewhere;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-using Plan = call::Work;
-using PlanStatement = call::Run;
 
 // "ABORTED 40001 ROLLED_BACK retryable": the code, PostgreSQL's SQLSTATE or else the reason, the outcome; "OK".
 [[nodiscard]] std::string Describe(const absl::Status& status);
@@ -93,29 +92,29 @@ class CallRig : public ::testing::Test {
   static constexpr const char* kConnection = "c-1";
 
   // Without statements; 30 s until its deadline.
-  [[nodiscard]] Plan MakePlan() const;
-  [[nodiscard]] PlanStatement MakeStatement(const std::string& sql);
-  [[nodiscard]] Plan Autocommit(const std::string& sql);
-  [[nodiscard]] Plan Stream(const std::string& sql);
+  [[nodiscard]] CallPlan MakePlan() const;
+  [[nodiscard]] PlannedStatement MakeStatement(const std::string& sql);
+  [[nodiscard]] CallPlan Autocommit(const std::string& sql);
+  [[nodiscard]] CallPlan Stream(const std::string& sql);
   // As exactly_once makes of a write: BEGIN, the statement, COMMIT.
-  [[nodiscard]] Plan OwnTransaction(const std::string& sql);
-  [[nodiscard]] Plan In(const std::string& transaction, const std::string& sql);
-  [[nodiscard]] Plan StreamIn(const std::string& transaction, const std::string& sql);
-  [[nodiscard]] Plan Commit(const std::string& transaction) const;
-  [[nodiscard]] Plan Rollback(const std::string& transaction) const;
-  [[nodiscard]] Plan AskOutcome(const std::string& transaction) const;
+  [[nodiscard]] CallPlan OwnTransaction(const std::string& sql);
+  [[nodiscard]] CallPlan In(const std::string& transaction, const std::string& sql);
+  [[nodiscard]] CallPlan StreamIn(const std::string& transaction, const std::string& sql);
+  [[nodiscard]] CallPlan Commit(const std::string& transaction) const;
+  [[nodiscard]] CallPlan Rollback(const std::string& transaction) const;
+  [[nodiscard]] CallPlan AskOutcome(const std::string& transaction) const;
   // Statements that each commit or fail on their own.
-  [[nodiscard]] Plan Batch(const std::vector<std::string>& sql);
+  [[nodiscard]] CallPlan Batch(const std::vector<std::string>& sql);
   // Three phases, as an idempotency key makes them: takes the key, runs the statement, keeps the answer.
   // `key_is_new`: whether the key is taken by this attempt; asked at each.
-  [[nodiscard]] Plan WithKey(const std::string& sql, std::function<bool()> key_is_new);
+  [[nodiscard]] CallPlan WithKey(const std::string& sql, std::function<bool()> key_is_new);
 
   // --- calls
 
-  CallRecord& Start(Plan plan);
-  CallRecord& Start(Plan plan, absl::Duration timeout);
+  CallRecord& Start(CallPlan plan);
+  CallRecord& Start(CallPlan plan, absl::Duration timeout);
   // Starts it and lets everything happen that needs no time.
-  CallRecord& Run(Plan plan);
+  CallRecord& Run(CallPlan plan);
   void Stop(const CallRecord& call, StopReason reason);
   // A stream's reader takes no more from the next message on, and goes on.
   void Stall(CallRecord& call) { call.reader_stalls = true; }

@@ -88,7 +88,7 @@ TEST_F(CommitTest, CommitWaitsForTheAnswersOfWritesAndOfTheMark) {
 
 TEST_F(CommitTest, CommitGoesAlongWhereNothingCanHaveBeenWritten) {
   server_.Always("SELECT n FROM t", Answer::Rows({{"n"}}, {{"1"}}).After(Milliseconds(10)));
-  Plan plan = OwnTransaction("SELECT n FROM t");
+  CallPlan plan = OwnTransaction("SELECT n FROM t");
   plan.begin->set_read_only(true);
   const CallRecord& call = Start(std::move(plan));
   Settle();
@@ -99,7 +99,7 @@ TEST_F(CommitTest, CommitGoesAlongWhereNothingCanHaveBeenWritten) {
 
 TEST_F(CommitTest, RollbackGoesAloneAndNeedsNoMark) {
   const std::string transaction = Begin();
-  Plan plan = In(transaction, "UPDATE t SET n = 1");
+  CallPlan plan = In(transaction, "UPDATE t SET n = 1");
   plan.ending = call::Ending::kRollback;
   EXPECT_EQ(Told(Run(std::move(plan))), "OK ROLLED_BACK");
   EXPECT_THAT(TakeLog(), ElementsAre("1 UPDATE t SET n = 1", "1 ROLLBACK"));
@@ -203,7 +203,7 @@ TEST_F(CommitTest, ACommitThatWasNotSentIsNotInDoubt) {
 
 TEST_F(CommitTest, ALinkThatBreaksBeforeCommitRollsItsTransactionBack) {
   server_.Once("UPDATE t", Answer::LosesLink());
-  Plan plan = OwnTransaction("UPDATE t SET n = 1");
+  CallPlan plan = OwnTransaction("UPDATE t SET n = 1");
   plan.retry.max_attempts = 1;
   EXPECT_EQ(Told(Run(std::move(plan))), "UNAVAILABLE LINK_LOST ROLLED_BACK retryable");
   EXPECT_THAT(questions(), IsEmpty());

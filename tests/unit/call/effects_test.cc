@@ -16,7 +16,7 @@ using call::Record;
 
 class EffectsTest : public CallRig {
  protected:
-  Effects Of(Plan plan, Circumstances circumstances = {}) {
+  Effects Of(CallPlan plan, Circumstances circumstances = {}) {
     plan_ = std::move(plan);
     return {plan_, circumstances_ = circumstances, record_, surroundings_};
   }
@@ -24,7 +24,7 @@ class EffectsTest : public CallRig {
     return Of(Autocommit(sql), circumstances);
   }
 
-  Plan plan_;
+  CallPlan plan_;
   Circumstances circumstances_;
   Record record_;
   postgres::Surroundings surroundings_;
@@ -65,7 +65,7 @@ TEST_F(EffectsTest, AMarkBelongsToTransactionsThatMayWrite) {
   EXPECT_FALSE(OfText("UPDATE t SET n = 1").WantMark());
   EXPECT_TRUE(OfText("UPDATE t SET n = 1", open).WantMark());
   EXPECT_TRUE(Of(OwnTransaction("UPDATE t SET n = 1")).WantMark());
-  Plan undone = In("t", "UPDATE t SET n = 1");
+  CallPlan undone = In("t", "UPDATE t SET n = 1");
   undone.ending = call::Ending::kRollback;
   EXPECT_FALSE(Of(std::move(undone), open).WantMark());
   record_.mark.emplace().xid = 5;

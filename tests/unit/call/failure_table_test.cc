@@ -21,7 +21,7 @@ class FailureTableTest : public CallRig {
   FailureTableTest() { target_settings_.retry.initial_delay = absl::ZeroDuration(); }
 
   // What a call is told whose first attempt meets the answer, and how many attempts it took: "OK after 2".
-  std::string AfterOne(Plan plan, const std::string& prefix, const Answer& answer) {
+  std::string AfterOne(CallPlan plan, const std::string& prefix, const Answer& answer) {
     server_.Once(prefix, answer);
     return ToldAfter(Run(std::move(plan)));
   }
@@ -62,7 +62,7 @@ TEST_F(FailureTableTest, ConnectingIsRefusedForNow) {
     }
   }
   NextOpenings("connection refused", 3);
-  Plan begin = MakePlan();
+  CallPlan begin = MakePlan();
   begin.begin.emplace();
   const CallRecord& refused = Start(std::move(begin));
   Pass(Seconds(1));

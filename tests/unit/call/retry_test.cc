@@ -74,7 +74,7 @@ TEST_F(RetryTest, AServerInTroubleIsSpared) {
   server_.Always("SELECT n FROM t", Answer::LosesLink());
   int retried = 0;
   for (int i = 0; i < 140; ++i) {
-    Plan plan = Autocommit("SELECT n FROM t");
+    CallPlan plan = Autocommit("SELECT n FROM t");
     plan.retry.max_attempts = 2;
     const CallRecord& call = Run(std::move(plan));
     EXPECT_EQ(Told(call), "UNAVAILABLE LINK_LOST ROLLED_BACK retryable");
@@ -103,7 +103,7 @@ TEST(RetryBudgetTest, HasAHundredInHandAndOneForFiveCalls) {
 TEST_F(RetryTest, AStalePlanIsMendedOnceAndAtOnce) {
   target();
   server_.Once("UPDATE t", Answer::Fails(StalePlan()));
-  Plan plan = Autocommit("UPDATE t SET n = 1");
+  CallPlan plan = Autocommit("UPDATE t SET n = 1");
   plan.retry.max_attempts = 1;
   const CallRecord& call = Run(std::move(plan));
   EXPECT_EQ(Told(call), "OK");
@@ -140,7 +140,7 @@ TEST_F(RetryTest, AServerThatTakesNoWritesIsLookedUpAgainOnce) {
   target();
   server_.SetReadOnly(true);
   server_.Once("UPDATE t", Answer::Fails("25006"));
-  Plan plan = Autocommit("UPDATE t SET n = 1");
+  CallPlan plan = Autocommit("UPDATE t SET n = 1");
   plan.retry.max_attempts = 1;
   const CallRecord& call = Run(std::move(plan));
   EXPECT_EQ(Told(call), "OK");
@@ -181,7 +181,7 @@ TEST_F(RetryTest, AHiddenWriteIsNeverRunTwice) {
 
 TEST_F(RetryTest, AHiddenWriteThatIsToRunExactlyOnceBecomesATransaction) {
   server_.Once("SELECT n FROM v", Answer::Fails("25006"));
-  Plan plan = Autocommit("SELECT n FROM v");
+  CallPlan plan = Autocommit("SELECT n FROM v");
   plan.exactly_once = true;
   EXPECT_EQ(Told(Run(std::move(plan))), "OK COMMITTED");
   const std::vector<std::string> log = TakeLog();

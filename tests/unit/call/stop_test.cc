@@ -331,7 +331,7 @@ TEST_F(StopTest, ClosingAConnectionStopsItsCallsAndRollsItsTransactionsBack) {
   const std::string transaction = Written();
   server_.Always("UPDATE slow", Answer::Never());
   const CallRecord& call = Run(Autocommit("UPDATE slow SET n = 1"));
-  Plan other_plan = Autocommit("UPDATE slow SET n = 2");
+  CallPlan other_plan = Autocommit("UPDATE slow SET n = 2");
   other_plan.connection_id = "c-2";
   const CallRecord& other = Run(std::move(other_plan));
   TakeLog();

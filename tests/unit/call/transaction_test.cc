@@ -125,7 +125,7 @@ TEST_F(TransactionTest, TheSettingsLimitWhatItsCallerDoesNot) {
 
 TEST_F(TransactionTest, ItEndsWithItsSessionUnlessItOutlivesIt) {
   const auto begin = [&](bool outlives) {
-    Plan plan = MakePlan();
+    CallPlan plan = MakePlan();
     plan.session = 5;
     plan.begin.emplace().set_outlives_session(outlives);
     return Run(std::move(plan)).end->transaction->transaction_id();
@@ -142,7 +142,7 @@ TEST_F(TransactionTest, ItEndsWithItsSessionUnlessItOutlivesIt) {
 
 TEST_F(TransactionTest, ItIsUnknownOnAnotherConnection) {
   const std::string transaction = Begin();
-  Plan plan = Commit(transaction);
+  CallPlan plan = Commit(transaction);
   plan.connection_id = "c-2";
   EXPECT_EQ(Told(Run(std::move(plan))), "FAILED_PRECONDITION UNKNOWN_TRANSACTION NOT_EXECUTED");
   EXPECT_EQ(Told(Run(Commit(transaction))), "OK COMMITTED");

@@ -1,7 +1,7 @@
-// What a call asks for: [BEGIN] statements [COMMIT or ROLLBACK]. Every method that touches the database is one of
+// What a call asks for: [BEGIN] statements [COMMIT or ROLLBACK]. Every method that touches the database makes one of
 // these.
-#ifndef ENGINE_DB_SERVER_CALL_WORK_H_
-#define ENGINE_DB_SERVER_CALL_WORK_H_
+#ifndef ENGINE_DB_SERVER_CALL_CALL_PLAN_H_
+#define ENGINE_DB_SERVER_CALL_CALL_PLAN_H_
 
 #include <cstdint>
 #include <memory>
@@ -24,8 +24,8 @@ namespace engine::db::call {
 
 class Attempt;
 
-// One statement of a call.
-struct Run {
+// One statement of a call, with one list of parameters.
+struct PlannedStatement {
   // As it is sent. `statement` is null for the gateway's own (SAVEPOINT).
   sql::BoundStatement bound;
   bool describe_only = false;
@@ -42,12 +42,12 @@ struct Run {
 };
 
 // Whether it runs at all, or is only described.
-[[nodiscard]] bool Executes(const Run& run);
+[[nodiscard]] bool Executes(const PlannedStatement& planned);
 // Whether it is a read, as far as its text tells.
-[[nodiscard]] bool OnlyReads(const Run& run);
+[[nodiscard]] bool OnlyReads(const PlannedStatement& planned);
 // Whether what it does, it does to the session or the transaction alone: sql::Statement::is_neutral(), and the
 // gateway's own commands that a caller asked for (SAVEPOINT).
-[[nodiscard]] bool IsNeutral(const Run& run);
+[[nodiscard]] bool IsNeutral(const PlannedStatement& planned);
 
 // How the transaction is to end with the call.
 enum class Ending : uint8_t { kNone, kCommit, kRollback };
@@ -60,7 +60,7 @@ struct CallEnd {
   postgres::Completion last;                         // of the last statement
 };
 
-struct Work {
+struct CallPlan {
   absl::Time deadline;
   std::string connection_id;
   SessionId session = 0;
@@ -68,32 +68,32 @@ struct Work {
 
   std::string transaction_id;                   // runs in this one,
   std::optional<v1::TransactionOptions> begin;  // or begins one,
-  std::vector<Run> runs;
+  std::vector<PlannedStatement> statements;
   Ending ending = Ending::kNone;
   bool independent = false;  // each statement commits or fails on its own
   // Refused where a lost answer to its COMMIT could not be found out.
   bool exactly_once = false;
-  // Where the runs are divided; each phase is sent when all before it has worked. Empty: all
-  // at once. `after_phase` says whether the next one follows, or COMMIT does; an error ends the call and undoes it.
+  // Where the statements are divided into phases; each phase is sent when all before it has worked. Empty: all at once.
+  // `after_phase` says whether the next one follows, or COMMIT does; an error ends the call and undoes it.
   std::vector<size_t> phase_ends;
-  absl::AnyInvocable<absl::StatusOr<bool>(Work&, size_t phase)> after_phase;
+  absl::AnyInvocable<absl::StatusOr<bool>(CallPlan&, size_t phase)> after_phase;
   bool asks_outcome = false;  // only wants to know where the transaction stands
   bool streams = false;       // rows go out while the statement runs
 
   absl::AnyInvocable<void(CallEnd)> finish;
 };
 
-// Whether all of its texts only read.
-[[nodiscard]] bool OnlyReads(const Work& work);
-// Whether the run may commit part of what it does by itself (Statement::may_commit_itself).
-[[nodiscard]] bool MayCommitItself(const Run& run);
+// Whether all of its statements only read, as far as their texts tell.
+[[nodiscard]] bool OnlyReads(const CallPlan& plan);
+// Whether the statement may commit part of what it does by itself (Statement::may_commit_itself).
+[[nodiscard]] bool MayCommitItself(const PlannedStatement& planned);
 
-// Whose sessions the pool keeps apart: a connection's.
-[[nodiscard]] pool::OwnerId OwnerOf(const Work& work);
+// Key by which the pool keeps session state apart: one for each connection.
+[[nodiscard]] pool::OwnerId OwnerOf(const CallPlan& plan);
 
 // BEGIN with its options.
 [[nodiscard]] std::string BeginText(const v1::TransactionOptions& options);
 
 }  // namespace engine::db::call
 
-#endif  // ENGINE_DB_SERVER_CALL_WORK_H_
+#endif  // ENGINE_DB_SERVER_CALL_CALL_PLAN_H_
