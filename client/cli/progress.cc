@@ -21,7 +21,7 @@ void Progress::stop() {
 
 void Progress::run(const std::stop_token& end) {
   constexpr std::chrono::milliseconds kInterval(200);
-  constexpr std::chrono::seconds kPatience(1);
+  constexpr std::chrono::seconds kSilentAtFirst(1);
   const auto begin = std::chrono::steady_clock::now();
   bool shown = false;
   std::mutex mutex;
@@ -29,7 +29,7 @@ void Progress::run(const std::stop_token& end) {
   std::unique_lock lock(mutex);
   while (!ended.wait_for(lock, end, kInterval, [&end] { return end.stop_requested(); })) {
     const auto elapsed = std::chrono::steady_clock::now() - begin;
-    if (elapsed < kPatience) continue;
+    if (elapsed < kSilentAtFirst) continue;
     shown = true;
     err_ << '\r' << count(done_.load(std::memory_order_relaxed), noun_) << ", "
          << std::chrono::duration_cast<std::chrono::seconds>(elapsed).count() << " s\x1b[K" << std::flush;

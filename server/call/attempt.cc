@@ -74,7 +74,7 @@ bool Attempt::MayShare() const { return circumstances_.guarded && plan_.statemen
 
 // --- what is sent
 
-absl::Status Attempt::RunShared(const pool::Patience& patience) {
+absl::Status Attempt::RunShared(const pool::RetryLimits& retry_limits) {
   progress_.steps_left = 1;
   PlannedStatement& planned = plan_.statements[0];
   receivers_.push_back(planned.receive(*this, [this](const absl::StatusOr<postgres::Completion>& end) {
@@ -84,7 +84,7 @@ absl::Status Attempt::RunShared(const pool::Patience& patience) {
   read_.text = planned.bound.text;
   read_.parameters = &planned.bound.parameters;
   read_.receiver = receivers_.back().get();
-  read_.patience = patience;
+  read_.retry_limits = retry_limits;
   CountStatement(*planned.bound.text, planned.bound.parameters);
   return target_.pool().RunRead(read_);
 }

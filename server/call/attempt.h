@@ -61,7 +61,7 @@ class Attempt {
   // One of these begins it.
 
   // A read that stands in a pipeline with others. An error: the pool's queue is full, and nothing has begun.
-  [[nodiscard]] absl::Status RunShared(const pool::Patience& patience);
+  [[nodiscard]] absl::Status RunShared(const pool::RetryLimits& retry_limits);
   // On a backend of its own.
   void RunOn(pool::Lease lease);
   // In the transaction that was open before.

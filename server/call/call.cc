@@ -34,7 +34,7 @@ Call::Call(CallId id, Target& target, CallPlan plan)
       target_(target),
       plan_(std::move(plan)),
       started_(target.loop().Now()),
-      patience_(plan_.retry, started_),
+      retry_limits_(plan_.retry, started_),
       deadline_timer_(target.loop()),
       timer_(target.loop()),
       weak_(this) {
@@ -85,14 +85,14 @@ void Call::StartAttempt() {
   waiting_.since = target_.loop().Now();
   if (attempt_->MayShare()) {
     MoveTo(CallState::kRunning);
-    if (absl::Status refused = attempt_->RunShared(patience_); !refused.ok()) End(refused);
+    if (absl::Status refused = attempt_->RunShared(retry_limits_); !refused.ok()) End(refused);
     return;
   }
   MoveTo(CallState::kQueued);
   const pool::Purpose purpose = BeginsLasting(plan_)  ? pool::Purpose::kTransaction
                                 : attempt_->guarded() ? pool::Purpose::kReads
                                                       : pool::Purpose::kAutocommit;
-  waiting_.ticket = target_.pool().Acquire(purpose, OwnerOf(plan_), patience_,
+  waiting_.ticket = target_.pool().Acquire(purpose, OwnerOf(plan_), retry_limits_,
                                            [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
 }
 
@@ -178,12 +178,12 @@ void Call::TakeAsWrite() {
 }
 
 bool Call::MayTryAgain() const {
-  return tried_.attempts < patience_.max_attempts && target_.loop().Now() < patience_.until;
+  return tried_.attempts < retry_limits_.max_attempts && target_.loop().Now() < retry_limits_.until;
 }
 
 absl::Duration Call::DelayBeforeRetry() const {
   const absl::Duration delay = pool::BackoffDelay(plan_.retry, tried_.attempts, target_.shard().random());
-  return std::clamp(patience_.until - target_.loop().Now(), absl::ZeroDuration(), delay);
+  return std::clamp(retry_limits_.until - target_.loop().Now(), absl::ZeroDuration(), delay);
 }
 
 void Call::RunAgain(const Decision& decision) {
@@ -328,7 +328,7 @@ void Call::StartReplay() {
   transaction_->lease().ReleaseBackend();
   timer_.SetAfter(DelayBeforeRetry(), [this] {
     ++tried_.attempts;
-    transaction_->replay()->Run(patience_,
+    transaction_->replay()->Run(retry_limits_,
                                 [this](absl::StatusOr<Replay::Replayed> replayed) { OnReplayed(std::move(replayed)); });
   });
 }

@@ -106,7 +106,7 @@ class Call {
   Target& target_;
   CallPlan plan_;
   const absl::Time started_;
-  const pool::Patience patience_;  // of the call as a whole
+  const pool::RetryLimits retry_limits_;  // of the call as a whole
   CallState state_ = CallState::kNew;
   Tried tried_;
   StopReason stop_reason_ = StopReason::kNone;

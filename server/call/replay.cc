@@ -35,12 +35,12 @@ void Replay::GiveUp() {
   entries_.clear();
 }
 
-void Replay::Run(const pool::Patience& patience, Callback callback) {
+void Replay::Run(const pool::RetryLimits& retry_limits, Callback callback) {
   callback_ = std::move(callback);
   error_ = absl::OkStatus();
   differs_ = false;
   mark_.reset();
-  ticket_ = target_.pool().Acquire(pool::Purpose::kTransaction, /*owner=*/0, patience,
+  ticket_ = target_.pool().Acquire(pool::Purpose::kTransaction, /*owner=*/0, retry_limits,
                                    [this](absl::StatusOr<pool::Lease> lease) { OnLease(std::move(lease)); });
 }
 

@@ -47,7 +47,7 @@ class Replay {
 
   // Takes another backend and runs everything there; calls back once, perhaps at once. An error that is `retryable` may
   // go away when it is tried again; REPLAY_DIFFERED does not. One run at a time.
-  void Run(const pool::Patience& patience, Callback callback);
+  void Run(const pool::RetryLimits& retry_limits, Callback callback);
   // The callback will not come.
   void Abandon();
 

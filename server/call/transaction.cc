@@ -14,7 +14,7 @@ namespace {
 
 // How long a stream may stand still, for its reader's sake, before those who wait behind it are refused. A steady
 // reader's pauses are shorter; one that is stuck is told soon.
-constexpr absl::Duration kStreamPatience = absl::Milliseconds(500);
+constexpr absl::Duration kStreamPauseLimit = absl::Milliseconds(500);
 
 absl::Duration OrDefault(uint32_t milliseconds, absl::Duration otherwise) {
   return milliseconds == 0 ? otherwise : absl::Milliseconds(milliseconds);
@@ -82,7 +82,7 @@ void Transaction::SetStreamPaused(bool paused) {
 void Transaction::ArmStreamTimer() {
   stream_timer_.Cancel();
   if (stream_paused_at_ == absl::InfiniteFuture() || queue_.empty()) return;
-  stream_timer_.SetAt(stream_paused_at_ + kStreamPatience, [this] { RefuseWaiting(); });
+  stream_timer_.SetAt(stream_paused_at_ + kStreamPauseLimit, [this] { RefuseWaiting(); });
 }
 
 void Transaction::RefuseWaiting() {

@@ -45,7 +45,7 @@ void Pool::Start() {
 
 // --- who wants one
 
-Ticket Pool::Acquire(Purpose purpose, OwnerId owner, const Patience& patience, LeaseCallback callback) {
+Ticket Pool::Acquire(Purpose purpose, OwnerId owner, const RetryLimits& retry_limits, LeaseCallback callback) {
   const auto refusal = [&]() -> absl::Status {
     // Those who wait for a place of their own owner keep nobody else out, and the other way round.
     if (closed_ || !waiters_.HoldsBack(purpose, owner)) return CheckQueue();
@@ -59,7 +59,7 @@ Ticket Pool::Acquire(Purpose purpose, OwnerId owner, const Patience& patience, L
   }
   const Ticket ticket = waiters_.Add({.purpose = purpose,
                                       .owner = owner,
-                                      .patience = patience,
+                                      .retry_limits = retry_limits,
                                       .asked_at = loop_.Now(),
                                       .callback = std::move(callback)});
   Dispatch();
@@ -153,7 +153,7 @@ void Pool::FailWaiters(const absl::Status& status) {
   const absl::Time now = loop_.Now();
   const auto gives_up = [&](auto& waiter) {
     ++waiter.connect_failures;
-    return permanent || waiter.connect_failures >= waiter.patience.max_attempts || now >= waiter.patience.until;
+    return permanent || waiter.connect_failures >= waiter.retry_limits.max_attempts || now >= waiter.retry_limits.until;
   };
   std::vector<Waiter> failed = waiters_.RemoveIf(gives_up);
   AdmitHeldBackSoon();

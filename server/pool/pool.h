@@ -49,10 +49,10 @@ class Pool {
   void RemoveOwner();
 
   // Calls back with a backend, perhaps at once, or with an error: the queue is full, or no backend can be opened
-  // although that was tried as `patience` allows. Whoever waits too long withdraws the ticket; 0 when it has called
+  // although that was tried as `retry_limits` allows. Whoever waits too long withdraws the ticket; 0 when it has called
   // back. `owner` is whose place a transaction takes; 0 when its holder has kept one (Lease::ReleaseBackend()), and for
   // other purposes.
-  [[nodiscard]] Ticket Acquire(Purpose purpose, OwnerId owner, const Patience& patience, LeaseCallback callback);
+  [[nodiscard]] Ticket Acquire(Purpose purpose, OwnerId owner, const RetryLimits& retry_limits, LeaseCallback callback);
   // The callback will not be called. Does nothing for a ticket that was served.
   void Withdraw(Ticket ticket);
   // The same when the deadline has passed, after `waited`; says why the ticket was not served by then.

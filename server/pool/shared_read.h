@@ -20,7 +20,7 @@ struct SharedRead {
   std::shared_ptr<const sql::BoundText> text;
   const sql::BoundParameters* parameters = nullptr;
   postgres::ResultReceiver* receiver = nullptr;
-  Patience patience;
+  RetryLimits retry_limits;
 
   // The pool's own.
   Slot* slot = nullptr;

@@ -17,7 +17,7 @@ constexpr absl::Duration kSlowRead = absl::Milliseconds(5);
 constexpr absl::Duration kWaitInLine = absl::Milliseconds(1);
 constexpr int kMaxReadsTogether = 8;
 // How long a cancelled read may go on before its backend is given up.
-constexpr absl::Duration kCancelPatience = absl::Milliseconds(500);
+constexpr absl::Duration kCancelTimeout = absl::Milliseconds(500);
 
 }  // namespace
 
@@ -92,7 +92,7 @@ void SharedReads::Abandon(SharedRead& read) {
 
 // A server that does not react, or a link that has fallen silent, would keep the place for ever.
 void SharedReads::CloseUnlessStopped(Slot& slot) {
-  slot.time_limit.SetAfter(kCancelPatience, [this, &slot] {
+  slot.time_limit.SetAfter(kCancelTimeout, [this, &slot] {
     slots_.Close(slot, observe::CloseReason::kUnclean);
     changed_();
   });

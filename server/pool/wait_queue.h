@@ -25,12 +25,12 @@ enum class Purpose : uint8_t {
   kReads,  // autocommit, and the server refuses whatever writes, as it does for shared reads
 };
 
-// What somebody who waits for a backend sits through, while none can be opened.
-struct Patience {
+// How often, and until when, opening a backend is tried again for somebody who waits for one.
+struct RetryLimits {
   // As the settings of a call that began at `began` allow.
-  Patience(const config::RetrySettings& retry, absl::Time began)
+  RetryLimits(const config::RetrySettings& retry, absl::Time began)
       : max_attempts(retry.max_attempts), until(began + retry.budget) {}
-  Patience() = default;
+  RetryLimits() = default;
 
   int max_attempts = 1;
   absl::Time until = absl::InfiniteFuture();
@@ -43,7 +43,7 @@ struct Waiter {
   Ticket ticket = 0;  // in the order of their coming
   Purpose purpose = Purpose::kAutocommit;
   OwnerId owner = 0;
-  Patience patience;
+  RetryLimits retry_limits;
   int connect_failures = 0;
   absl::Time asked_at;
   LeaseCallback callback;

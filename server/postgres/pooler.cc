@@ -12,7 +12,7 @@ namespace engine::db::postgres {
 namespace {
 
 // A pooler with one server connection for each session may have none left for the second.
-constexpr absl::Duration kPatience = absl::Seconds(2);
+constexpr absl::Duration kSecondSessionTimeout = absl::Seconds(2);
 // A pooler without other clients shows itself in the first round; one that others use at the same time soon.
 constexpr int kRounds = 10;
 
@@ -21,13 +21,14 @@ int ProcessId(pqxx::nontransaction& session) { return session.exec("SELECT pg_ba
 // Both sessions twice in a row, so that neither two connections in turn nor the one used last look like one's own.
 bool SharesConnections(const ConnectParameters& parameters, pqxx::nontransaction& session) {
   const int own = ProcessId(session);
-  const absl::StatusOr<bool> shared = WithControlConnection(parameters, kPatience, [&](pqxx::nontransaction& second) {
-    const int others = ProcessId(second);
-    for (int round = 0; round < kRounds; ++round) {
-      if (own == others || ProcessId(second) != others || ProcessId(session) != own) return true;
-    }
-    return false;
-  });
+  const absl::StatusOr<bool> shared =
+      WithControlConnection(parameters, kSecondSessionTimeout, [&](pqxx::nontransaction& second) {
+        const int others = ProcessId(second);
+        for (int round = 0; round < kRounds; ++round) {
+          if (own == others || ProcessId(second) != others || ProcessId(session) != own) return true;
+        }
+        return false;
+      });
   return shared.ok() ? *shared : ProcessId(session) != own;
 }
 

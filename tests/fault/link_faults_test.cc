@@ -222,7 +222,7 @@ TEST_F(LostCancelRequest, DoesNotKeepTheReadBehindTheCancelledOne) {
     }
     best = std::min(best, Since(start));
   }
-  EXPECT_LT(best, milliseconds(300)) << "less than the patience with the backend whose cancel request was lost";
+  EXPECT_LT(best, milliseconds(300)) << "less than the time limit for the backend whose cancel request was lost";
   stream->WritesDone();
   EXPECT_TRUE(stream->Finish().ok());
   proxy().Heal();

@@ -19,7 +19,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds kPatience{2000};  // for somebody to run into a fault
+constexpr milliseconds kFaultTimeout{2000};  // until a call runs into a fault
 constexpr const char* kCommit = "^COMMIT";
 
 }  // namespace
@@ -265,7 +265,7 @@ bool RandomFaults::Once(const FaultRule& rule) { return OnceThenHeal(rule, 0); }
 
 bool RandomFaults::OnceThenHeal(const FaultRule& rule, int hold_ms_at_most) {
   const auto id = rig_.proxy().Add(rule);
-  const bool fired = rig_.proxy().WaitForFired(id, 1, kPatience);
+  const bool fired = rig_.proxy().WaitForFired(id, 1, kFaultTimeout);
   if (fired && hold_ms_at_most > 0) Hold(hold_ms_at_most / 5, hold_ms_at_most);
   rig_.proxy().Heal();
   return fired;
@@ -274,7 +274,7 @@ bool RandomFaults::OnceThenHeal(const FaultRule& rule, int hold_ms_at_most) {
 bool RandomFaults::AtConnecting(FaultRule rule, int hold_ms_at_most) {
   const auto id = rig_.proxy().Add(rule);
   rig_.proxy().CutAll();
-  const bool fired = rig_.proxy().WaitForFired(id, 1, kPatience);
+  const bool fired = rig_.proxy().WaitForFired(id, 1, kFaultTimeout);
   Hold(hold_ms_at_most / 5, hold_ms_at_most);
   rig_.proxy().Heal();
   return fired;
@@ -282,7 +282,7 @@ bool RandomFaults::AtConnecting(FaultRule rule, int hold_ms_at_most) {
 
 bool RandomFaults::Terminate(const std::string& condition) {
   return WaitUntil(
-      kPatience,
+      kFaultTimeout,
       [&] {
         return !rig_.postgres()
                     .Exec(std::string("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name "

@@ -65,7 +65,7 @@ class Peer:
         self._link.close()
 
 
-class Heard(Call):
+class ReplyRecorder(Call):
     """A write of which nothing but its answer is asked."""
 
     def __init__(self) -> None:
@@ -92,8 +92,8 @@ def session(peer: Peer, tmp_path: pathlib.Path) -> Iterator[ThreadSession]:
     opened.end("CLOSED", "the test has ended")
 
 
-def submit(session: ThreadSession, request: bytes, kind: int = _wire.CALL_EXECUTE) -> Heard:
-    call = Heard()
+def submit(session: ThreadSession, request: bytes, kind: int = _wire.CALL_EXECUTE) -> ReplyRecorder:
+    call = ReplyRecorder()
     session.submit(call, kind, request)
     return call
 

@@ -20,7 +20,7 @@ from engine_db_postgres.config import ConnectionConfig, ConnectTarget, DataSourc
 from engine_db_postgres.errors import DatabaseError, Outcome, configuration_error, connection_error, transaction_error
 
 
-class Patience:
+class TimeLimit:
     """How long a call may take that has to wait for a session first."""
 
     def __init__(self, timeout_ms: Optional[int], connect_timeout_ms: int) -> None:
@@ -63,9 +63,9 @@ class ConnectorState:
             raise _not_connected()
         return None
 
-    def patience(self, timeout_ms: Optional[int]) -> Patience:
-        """Of a call that begins now."""
-        return Patience(timeout_ms, self.connect_timeout_ms)
+    def time_limit(self, timeout_ms: Optional[int]) -> TimeLimit:
+        """The time limit of a call that begins now."""
+        return TimeLimit(timeout_ms, self.connect_timeout_ms)
 
     def opening(self, open_session: Callable[[], Session]) -> concurrent.futures.Future[Session]:
         """The session that open_session() opens, on a thread of its own. All who need one while it does so wait for that one

@@ -76,14 +76,14 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         session = self._live_session()
         if session is not None:
             return session, timeout_ms
-        patience = self._state.patience(timeout_ms)
+        time_limit = self._state.time_limit(timeout_ms)
         opening = self._started_opening()
         # One of several waiters that is cancelled, or has no more time, leaves it to the others.
-        await asyncio.wait((opening,), timeout=patience.for_session_s)
+        await asyncio.wait((opening,), timeout=time_limit.for_session_s)
         if not opening.done():
-            raise not_opened(self._state.address, patience.for_session_s)
+            raise not_opened(self._state.address, time_limit.for_session_s)
         session = opening.result()
-        return session, patience.left_ms(session)
+        return session, time_limit.left_ms(session)
 
     def _live_session(self) -> Optional[Session]:
         """The session, unless this loop has to open another."""
@@ -117,12 +117,12 @@ class PostgresAsyncConnector(AsyncDatabaseConnector):
         if self._local is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._local.start)
             self._state.address = self._local.address  # A forked child may have another than its parent.
-        patience = self._state.patience(self._state.connect_timeout_ms)
+        time_limit = self._state.time_limit(self._state.connect_timeout_ms)
         session = LoopSession(self._state.address)
         self._on_loop, self._watch = session, DeadlineSweeper(session.loop)
         try:
-            await session.open(patience.for_session_s)
-            await self._run(operations.connect(session, self._state.target, patience.left_ms(session)))
+            await session.open(time_limit.for_session_s)
+            await self._run(operations.connect(session, self._state.target, time_limit.left_ms(session)))
         except BaseException:
             session.end(reasons.CLOSED, "the connection could not be opened")
             raise

@@ -70,21 +70,21 @@ class PostgresSyncConnector(DatabaseConnector):
         session = self._state.live_session()
         if session is not None:
             return session, timeout_ms
-        patience = self._state.patience(timeout_ms)
+        time_limit = self._state.time_limit(timeout_ms)
         try:
-            session = self._state.opening(self._open).result(patience.for_session_s)
+            session = self._state.opening(self._open).result(time_limit.for_session_s)
         except concurrent.futures.TimeoutError:
-            raise not_opened(self._state.address, patience.for_session_s) from None
-        return session, patience.left_ms(session)
+            raise not_opened(self._state.address, time_limit.for_session_s) from None
+        return session, time_limit.left_ms(session)
 
     def _open(self) -> Session:
         if self._local is not None:
             self._local.start()
             self._state.address = self._local.address  # A forked child may have another than its parent.
-        patience = self._state.patience(self._state.connect_timeout_ms)
-        session = ThreadSession(self._state.address, patience.for_session_s)
+        time_limit = self._state.time_limit(self._state.connect_timeout_ms)
+        session = ThreadSession(self._state.address, time_limit.for_session_s)
         try:
-            run(operations.connect(session, self._state.target, patience.left_ms(session)))
+            run(operations.connect(session, self._state.target, time_limit.left_ms(session)))
         except BaseException:
             session.end(reasons.CLOSED, "the connection could not be opened")
             raise

@@ -324,7 +324,7 @@ TEST_F(LeasesTest, BrokenLinksLeaveTheLeases) {
 
 TEST_F(LeasesTest, AWaiterMayAskForMoreFromItsCallback) {
   OpenBackends(2);
-  (void)pool_->Acquire(Purpose::kAutocommit, 0, Patient(), [&](absl::StatusOr<pool::Lease> lease) {
+  (void)pool_->Acquire(Purpose::kAutocommit, 0, ManyAttempts(), [&](absl::StatusOr<pool::Lease> lease) {
     askers_.emplace_back().lease = *std::move(lease);
     Ask("inner");
   });

@@ -20,10 +20,10 @@ class OpeningTest : public PoolTest {
   static Opening Refused(const std::string& sqlstate) {
     return {.status = postgres::ConnectFailed("test", "FATAL:  " + sqlstate + ": no", ""), .takes = {}};
   }
-  static pool::Patience Attempts(int attempts) {
-    pool::Patience patience;
-    patience.max_attempts = attempts;
-    return patience;
+  static pool::RetryLimits Attempts(int attempts) {
+    pool::RetryLimits retry_limits;
+    retry_limits.max_attempts = attempts;
+    return retry_limits;
   }
 };
 
@@ -110,20 +110,20 @@ TEST_F(OpeningTest, AWaiterHearsOfTheLastAttemptItWants) {
 TEST_F(OpeningTest, AWaiterHearsOfItWhenItsTimeIsOver) {
   MakePool();
   for (int i = 0; i < 9; ++i) server_.NextOpening(Unreachable());
-  pool::Patience patience = Patient();
-  patience.until = loop_.Now() + absl::Milliseconds(700);
-  Ask("waiter", Purpose::kAutocommit, 0, patience);
+  pool::RetryLimits retry_limits = ManyAttempts();
+  retry_limits.until = loop_.Now() + absl::Milliseconds(700);
+  Ask("waiter", Purpose::kAutocommit, 0, retry_limits);
   Pass(absl::Milliseconds(999));
   EXPECT_THAT(Served(), IsEmpty());
   Pass(absl::Milliseconds(1));
   EXPECT_THAT(Served(), ElementsAre("waiter: UNREACHABLE"));
 }
 
-TEST_F(OpeningTest, ReadsAreAsPatient) {
+TEST_F(OpeningTest, ReadsHaveTheSameLimits) {
   MakePool();
   for (int i = 0; i < 2; ++i) server_.NextOpening(Unreachable());
   Reader& reader = readers_.emplace_back(*this, "read", "SELECT 1");
-  reader.read.patience = Attempts(2);
+  reader.read.retry_limits = Attempts(2);
   EXPECT_TRUE(pool_->RunRead(reader.read).ok());
   Pass(absl::Milliseconds(499));
   EXPECT_THAT(Served(), IsEmpty());

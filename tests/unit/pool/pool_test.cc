@@ -24,7 +24,7 @@ PoolTest::Reader::Reader(PoolTest& test, std::string name, const std::string& sq
     : test_(test), name_(std::move(name)) {
   read.text = postgres::CommandText(sql);
   read.receiver = this;
-  read.patience = Patient();
+  read.retry_limits = ManyAttempts();
 }
 
 void PoolTest::Reader::OnEnd(const absl::StatusOr<postgres::Completion>& end) {
@@ -72,9 +72,10 @@ void PoolTest::OpenBackends(size_t count) {
   seen_.clear();
 }
 
-Asker& PoolTest::Ask(std::string name, pool::Purpose purpose, pool::OwnerId owner, const pool::Patience& patience) {
+Asker& PoolTest::Ask(std::string name, pool::Purpose purpose, pool::OwnerId owner,
+                     const pool::RetryLimits& retry_limits) {
   Asker& asker = askers_.emplace_back();
-  asker.ticket = pool_->Acquire(purpose, owner, patience,
+  asker.ticket = pool_->Acquire(purpose, owner, retry_limits,
                                 [this, &asker, name = std::move(name)](absl::StatusOr<pool::Lease> lease) {
                                   EXPECT_FALSE(asker.answered) << name;
                                   asker.answered = true;
@@ -112,10 +113,10 @@ std::vector<std::string> PoolTest::Sent(size_t backend) {
   return sent;
 }
 
-pool::Patience PoolTest::Patient() {
-  pool::Patience patience;
-  patience.max_attempts = 1'000'000;
-  return patience;
+pool::RetryLimits PoolTest::ManyAttempts() {
+  pool::RetryLimits retry_limits;
+  retry_limits.max_attempts = 1'000'000;
+  return retry_limits;
 }
 
 std::shared_ptr<const sql::Statement> PoolTest::Statement(const std::string& sql) { return sql::Analyze(sql).value(); }

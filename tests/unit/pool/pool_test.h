@@ -64,7 +64,7 @@ class PoolTest : public ::testing::Test {
   void Pass(absl::Duration time) { clock_.Advance(loop_, time); }
 
   Asker& Ask(std::string name, pool::Purpose purpose = pool::Purpose::kAutocommit, pool::OwnerId owner = 0,
-             const pool::Patience& patience = Patient());
+             const pool::RetryLimits& retry_limits = ManyAttempts());
   Reader& Read(const std::string& name, const std::string& sql = "SELECT 1");
   // Runs a statement on a lease, as a call does.
   void Run(pool::Lease& lease, const std::string& sql, pool::OwnerId owner = 1);
@@ -75,7 +75,7 @@ class PoolTest : public ::testing::Test {
   [[nodiscard]] pool::PoolCounts Counts() const { return pool_->Counts(); }
 
   // Waits for ever, whatever fails.
-  static pool::Patience Patient();
+  static pool::RetryLimits ManyAttempts();
   static std::shared_ptr<const sql::Statement> Statement(const std::string& sql);
 
   ManualClock clock_;
