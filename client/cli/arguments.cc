@@ -148,7 +148,7 @@ ConnectTarget make_target(const ConnectionArguments& arguments) {
   const bool spelled_out = !arguments.host.empty() || !arguments.port.empty() || !arguments.user.empty() ||
                            !arguments.dbname.empty() || !arguments.tls_mode.empty();
   if ((arguments.data_source.empty() ? 0 : 1) + (arguments.url.empty() ? 0 : 1) + (spelled_out ? 1 : 0) > 1) {
-    throw UsageError("--data-source, --url, and --host with its kin exclude each other");
+    throw UsageError("--data-source, --url and --host (with --port and the like) exclude each other");
   }
   if (!arguments.data_source.empty()) return DataSource{arguments.data_source};
   if (!arguments.url.empty()) {

@@ -47,7 +47,7 @@ constexpr char kRunFooter[] =
     R"(The steps of type database run: dbConnection, executeSql, commitSql and rollbackSql. What the others gave comes from --input,
 by their names. A step that fails rolls its transaction back and ends the run. sdk/builtins/README.md describes the file.
 
-Where the file has no server block (a bare list of steps), --data-source, --url, --host and their kin, or DB_URL, say where the
+Where the file has no server block (a bare list of steps), --data-source, --url, --host and the like, or DB_URL, say where the
 server is that its steps name.
 
 Output: --format table (the default on a terminal) or json (elsewhere): an object a step, with response and milliseconds.

@@ -91,7 +91,7 @@ void fill_in_server(Pipeline& pipeline, const ConnectionArguments& connection) {
   }
   if (undefined.empty() && any_given) {
     throw UsageError(
-        "the pipeline says itself where its servers are: leave --data-source, --url, --host and their kin out");
+        "the pipeline says itself where its servers are: leave --data-source, --url, --host and the like out");
   }
   if (undefined.size() > 1) {
     throw UsageError("the pipeline names several servers (" + undefined[0]->name + ", " + undefined[1]->name +

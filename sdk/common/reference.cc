@@ -26,7 +26,7 @@ std::string shown(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            kMarks.find(c) != std::string_view::npos;
   });
-  return plain ? std::string(name) : "? (not shown, since it is no plain name: is its \"}\" missing?)";
+  return plain ? std::string(name) : "? (not shown, since it is not a plain name: is its \"}\" missing?)";
 }
 
 Resolved fault(std::string message) { return {{}, {std::move(message)}}; }

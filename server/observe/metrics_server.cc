@@ -44,8 +44,8 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
     return std::unique_ptr<MetricsServer>(
         new MetricsServer(std::move(exposer), address, static_cast<uint16_t>(ports.front())));
   } catch (const std::exception&) {  // CivetException says "null context" or the like, which helps nobody
-    return absl::UnavailableError(
-        absl::StrCat("metrics: cannot listen on ", endpoint, ": the address is in use, or is none of this machine's"));
+    return absl::UnavailableError(absl::StrCat("metrics: cannot listen on ", endpoint,
+                                               ": the address is in use, or is not an address of this machine"));
   }
 }
 

@@ -183,8 +183,10 @@ absl::StatusOr<BoundStatement> Bind(std::shared_ptr<const Statement> statement, 
                       "an expression has its own type: leave type_name empty, or write a cast (?::type)");
       }
       const std::string_view text = common::expression_text(value.expression_value());
-      if (text.empty())
-        return Refuse(i, Reason::kUnknownExpression, "the expression is not one of the contract's list");
+      if (text.empty()) {
+        return Refuse(i, Reason::kUnknownExpression,
+                      absl::StrCat("unknown expression ", static_cast<int>(value.expression_value())));
+      }
       bound.expressions.resize(static_cast<size_t>(parameters.size()));
       bound.expressions[static_cast<size_t>(i)] = text;
       continue;

@@ -23,7 +23,7 @@ std::string shown_key(std::string_view key) {
   const bool plain = !key.empty() && key.size() <= kMaxBytes && std::ranges::all_of(key, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   });
-  return plain ? "\"" + std::string(key) + "\"" : "(not shown, since it is no plain name)";
+  return plain ? "\"" + std::string(key) + "\"" : "(not shown, since it is not a plain name)";
 }
 
 // The first name that is there twice; null for none.
