@@ -53,7 +53,7 @@ std::optional<std::string> PercentDecode(std::string_view text) {
   return decoded;
 }
 
-// Parameters that have no meaning here, unless they say what is so anyway.
+// Parameters that mean nothing here; accepted with the value that describes what the gateway does anyway.
 struct Refused {
   const char* name;
   const char* harmless;
@@ -179,7 +179,7 @@ class Parser {
     }
   }
 
-  // Decodes and takes over one part. An empty one is none.
+  // Decodes and stores one part; an empty part counts as missing.
   void Set(std::string_view name, std::string_view encoded) {
     auto value = PercentDecode(encoded);
     if (!value) {

@@ -10,7 +10,7 @@
 
 namespace engine::db::config {
 
-// What a URL says, not yet checked; a part that it leaves out is not set.
+// The parts of a URL, not yet checked; a part that the URL leaves out is not set.
 struct DatabaseUrl {
   v1::ConnectionConfig config;
   // Files of this machine.
@@ -19,12 +19,12 @@ struct DatabaseUrl {
   std::string tls_key;
 };
 
-// Takes libpq's form, with percent-encoding and an IPv6 host in brackets; as parameters the contract's fields
-// ("max_pool_size", "retry.max_attempts") and what libpq and its kin have for them: sslmode, ssl=true, sslrootcert,
-// sslcert, sslkey, connect_timeout (seconds), connection_limit. Of others that hosting providers hand out it says what
-// to do instead, unless they ask for what is so anyway. Appends what is wrong, in words that quote nothing of the URL.
-// A host, user or database that is missing is not its business. The SDK and the Python package read the same URLs the
-// same way (tests/unit/config/urls.txt).
+// Takes libpq's form, with percent-encoding and an IPv6 host in brackets. Its parameters are the contract's fields
+// ("max_pool_size", "retry.max_attempts") and the names that libpq and other drivers have for them: sslmode, ssl=true,
+// sslrootcert, sslcert, sslkey, connect_timeout (seconds), connection_limit. For other parameters that hosting
+// providers put into their URLs, the fault says what to do instead; one that asks for what the gateway does anyway is no
+// fault. Appends the faults, which quote nothing of the URL; a missing host, user or database is not among them. The SDK
+// and the Python package read the same URLs the same way (tests/unit/config/urls.txt).
 [[nodiscard]] DatabaseUrl ParseDatabaseUrl(std::string_view url, std::vector<std::string>& faults);
 
 // libpq's word ("verify-full") as a mode; TLS_MODE_UNSPECIFIED for one that does not exist, "allow" included.

@@ -1,4 +1,4 @@
-// What is wrong with a configuration, collected so that whoever wrote it learns of everything at once.
+// The faults of a configuration, collected so that its author sees all of them at once.
 #ifndef ENGINE_DB_SERVER_CONFIG_FAULT_H_
 #define ENGINE_DB_SERVER_CONFIG_FAULT_H_
 
@@ -9,7 +9,7 @@
 
 namespace engine::db::config {
 
-// One of them. Never quotes a text value, which might be a secret in the wrong place, nor a key that is not plainly a
+// One fault. Never quotes a text value, which might be a secret in the wrong place, nor a key that is not plainly a
 // name, which might be a piece of one.
 struct Fault {
   std::string field;     // the path of what is wrong: "config.port"
@@ -20,7 +20,7 @@ struct Fault {
 // an error's 2 KiB. `faults` is not empty.
 [[nodiscard]] absl::Status FaultsError(const std::vector<Fault>& faults);
 
-// The same for whoever starts the gateway: one line each, all of them, behind `title`.
+// The same for the operator who starts the gateway: all faults, one a line, after `title`.
 [[nodiscard]] absl::Status FaultsReport(const std::string& title, const std::vector<Fault>& faults);
 
 }  // namespace engine::db::config

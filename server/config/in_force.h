@@ -1,4 +1,4 @@
-// The settings as they are after everything was read, for whoever asks with --check-config.
+// The settings in force after everything was read, as --check-config prints them.
 #ifndef ENGINE_DB_SERVER_CONFIG_IN_FORCE_H_
 #define ENGINE_DB_SERVER_CONFIG_IN_FORCE_H_
 
@@ -8,8 +8,8 @@
 
 namespace engine::db::config {
 
-// All of them, defaults included, as a configuration file. No secrets: of a password only whether there is one, or the
-// file that it is in.
+// All settings, defaults included, as a configuration file. No secrets: a password shows only as given or not, or as
+// the file that holds it.
 [[nodiscard]] std::string SettingsInForce(const GatewaySettings& settings);
 
 }  // namespace engine::db::config

@@ -13,7 +13,7 @@
 
 namespace engine::db::config {
 
-// Settings while they are being read: what has a default that depends on others is kept apart until all is known.
+// Settings while they are being read: those whose default depends on others are kept apart until all are known.
 struct Draft {
   GatewaySettings settings;
   std::optional<bool> allow_inline_targets;
@@ -24,16 +24,16 @@ struct Draft {
 // One setting.
 struct Setting {
   std::string name;  // its path in the file: "limits.waiters"
-  // Takes the text over; returns what was expected when it is not valid, else "".
+  // Sets it from the text; returns what was expected when the text is not valid, else "".
   std::function<std::string(const std::string& text, Draft& draft)> apply;
-  // The text that would set it to what it is.
+  // Its value as a text that would set it.
   std::function<std::string(const Draft& draft)> show;
 
   // "ENGINE_DB_LIMITS_WAITERS".
   [[nodiscard]] std::string VariableName() const;
 };
 
-// Takes over whether errors go into the log whole; returns what was expected when the text is not valid, else "".
+// Sets whether errors go into the log whole; returns what was expected when the text is not valid, else "".
 template <typename Target>
 std::string ApplyErrorDetail(const std::string& text, Target& target) {
   if (text != "none" && text != "log") return "must be none or log";

@@ -36,7 +36,7 @@ void ApplyCommandLine(const CommandLine& command_line, Draft& draft) {
   }
 }
 
-// What only the whole can tell.
+// Checks that need all settings together.
 void CheckWhole(Draft& draft) {
   GatewaySettings& settings = draft.settings;
   const ServerTls& tls = draft.tls;

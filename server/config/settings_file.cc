@@ -44,8 +44,8 @@ bool IsName(const std::string& text) {
   });
 }
 
-// What a fault shows of a key. Where it is no name, it may be a piece of a value, as a quote that is not closed makes
-// one, and has what neither a log nor a terminal should get.
+// What a fault shows of a key. A key that is not a name may be a piece of a value (after a quote that is not closed),
+// and may hold characters that neither a log nor a terminal should get.
 std::string Shown(const std::string& key) { return IsName(key) ? key : kHidden; }
 
 // In {password: its,secret} the "secret" is a key, without a value.
@@ -62,7 +62,7 @@ bool IsDataSource(const YAML::Node& value) {
 // is not defined, "\\s" an unknown escape.
 std::string WithoutQuotes(const std::string& message) { return message.substr(0, message.find_first_of(":\"")); }
 
-// How many letters have to be changed, added or left out.
+// Edit distance: how many letters have to be changed, added or left out.
 size_t Distance(const std::string& a, const std::string& b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -76,7 +76,7 @@ size_t Distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-// "max_pool_size" and "MaxPoolSize" are "maxPoolSize" but for the way of writing.
+// The same for "max_pool_size", "MaxPoolSize" and "maxPoolSize".
 std::string Letters(const std::string& key) {
   std::string letters;
   for (const char c : key) {
@@ -405,7 +405,7 @@ void Reader::ReadDataSource(const std::string& name, const YAML::Node& node, con
   ReadMap(node, path, handlers);
   if (node.IsMap() && !node["url"].IsDefined()) Fail(Join(path, "url"), node, "is required");
 
-  // As in pipelines: what is empty was not given.
+  // As in pipelines: an empty value counts as not given.
   if (username && !username->empty()) config.set_user(*username);
   if (password && !password->empty()) config.set_password(*password);
   if (source.tls_certificate.empty() != source.tls_key.empty())

@@ -17,7 +17,7 @@
 
 namespace engine::db::config {
 
-// How often and how fast a failure is repeated, where it may be repeated at all. Ranges as in v1::RetrySettings.
+// How often and how fast a failed call is repeated, where it may be repeated at all. Ranges as in v1::RetrySettings.
 struct RetrySettings {
   int max_attempts = 3;  // the first included
   absl::Duration initial_delay = absl::Milliseconds(50);
@@ -58,8 +58,8 @@ struct TargetSettings {
   std::optional<bool> log_error_detail;  // nothing: as GatewaySettings says
   bool hide_raised_messages = false;     // data sources only
 
-  // The data source's name, so that callers who only know that learn no more; else user@host:port/dbname, which is no
-  // secret. For logs, metrics and errors.
+  // The data source's name, so that callers who know only the name learn no more; else user@host:port/dbname, which is
+  // no secret. For logs, metrics and errors.
   [[nodiscard]] std::string DisplayName() const;
 
   // tls_mode and channel_binding in libpq's words: "verify-full", "require".

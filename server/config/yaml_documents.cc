@@ -15,7 +15,7 @@ class Later final : public YAML::EventHandler {
   [[nodiscard]] bool stands_still() const { return stands_still_; }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    // yaml-cpp finds documents for ever in what begins with a comma.
+    // In a text that begins with a comma, yaml-cpp finds documents without end.
     stands_still_ = documents_ > 0 && mark.pos == begin_;
     if (stands_still_) See(mark);
     begin_ = mark.pos;

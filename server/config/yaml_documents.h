@@ -1,4 +1,4 @@
-// Whether a YAML text holds more than it may.
+// Checks that a YAML text holds one document.
 #ifndef ENGINE_DB_SERVER_CONFIG_YAML_DOCUMENTS_H_
 #define ENGINE_DB_SERVER_CONFIG_YAML_DOCUMENTS_H_
 
@@ -8,8 +8,8 @@
 
 namespace engine::db::config {
 
-// The line, from 1, on which something begins that is not of the first document; nothing for one document, whatever
-// empty ones stand around it. Throws YAML::ParserException.
+// The line, from 1, on which a second document begins; nothing if there is only one, apart from empty ones around it.
+// Throws YAML::ParserException.
 [[nodiscard]] std::optional<size_t> LineOfSecondDocument(const std::string& text);
 
 }  // namespace engine::db::config

@@ -1,9 +1,9 @@
 // The gateway's metrics, in Prometheus's terms. Names begin with engine_db_, units are seconds and bytes. Labels take
 // few values: a method, a kind of error, a pool's name; never anything of a statement.
 //
-// Every label set is looked up once, here; whoever counts keeps the reference. Counters and gauges are one atomic each;
-// a histogram's Observe takes an uncontended mutex of its own (prometheus-cpp 1.0), so the hot path has two of them a
-// statement: latency and wait.
+// Every label set is looked up once, here; the code that counts keeps the reference. Counters and gauges are one atomic
+// each; a histogram's Observe takes an uncontended mutex of its own (prometheus-cpp 1.0), so the hot path has two of
+// them a statement: latency and wait.
 //
 // Every counter, gauge and histogram may be used from any thread.
 #ifndef ENGINE_DB_SERVER_OBSERVE_METRICS_H_
@@ -69,7 +69,7 @@ inline constexpr size_t kFateCount = 3;
 
 class Metrics;
 
-// What one pool's owner and users count. Its series disappear with the object, which nobody may use any more by then.
+// The metrics of one pool. Its series disappear with the object; nobody may refer to them afterwards.
 class PoolMetrics {
  public:
   ~PoolMetrics();
@@ -137,7 +137,7 @@ class Metrics {
   // password, say), the name gets a number: "app@db:5432/orders#2". Takes a lock; call it when a pool opens.
   [[nodiscard]] std::unique_ptr<PoolMetrics> AddPool(std::string_view name);
 
-  // What MetricsServer serves.
+  // The registry that MetricsServer serves.
   [[nodiscard]] const std::shared_ptr<prometheus::Registry>& registry() const { return registry_; }
 
  private:

@@ -43,7 +43,7 @@ absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Start(
     if (ports.empty()) return absl::UnavailableError(absl::StrCat("metrics: cannot listen on ", endpoint));
     return std::unique_ptr<MetricsServer>(
         new MetricsServer(std::move(exposer), address, static_cast<uint16_t>(ports.front())));
-  } catch (const std::exception&) {  // CivetException says "null context" or the like, which helps nobody
+  } catch (const std::exception&) {  // CivetException's "null context" or the like tells a user nothing
     return absl::UnavailableError(absl::StrCat("metrics: cannot listen on ", endpoint,
                                                ": the address is in use, or is not an address of this machine"));
   }

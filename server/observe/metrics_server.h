@@ -16,7 +16,7 @@ namespace engine::db::observe {
 class MetricsServer {
  public:
   // Listens on `host`, an IPv4 address or "localhost", and `port`; 0 picks a free one. The registry is shared with
-  // whoever counts. Fails with UNAVAILABLE when the address is in use or is not an address of this machine.
+  // the code that counts. Fails with UNAVAILABLE when the address is in use or is not an address of this machine.
   [[nodiscard]] static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(
       const std::shared_ptr<prometheus::Registry>& registry, const std::string& host, uint16_t port);
 

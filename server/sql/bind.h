@@ -17,7 +17,7 @@
 
 namespace engine::db::sql {
 
-// Longest parameters of one statement, all together, in bytes: PostgreSQL's messages end at 1 GiB.
+// Upper bound on the parameters of one statement, all together, in bytes: PostgreSQL's messages end at 1 GiB.
 inline constexpr uint64_t kMaxParameterBytes = (uint64_t{1} << 30) - (uint64_t{1} << 20);
 
 // Parameter values as PQsendQueryPrepared takes them. Owns the bytes; movable. Not to be shared between threads while
@@ -44,8 +44,8 @@ class BoundParameters {
   absl::InlinedVector<int, kInlined> formats_;
 };
 
-// Which expression stands in the place of which placeholder, or which cast behind it (see Placeholders::Render); empty
-// where none does. Usually empty altogether.
+// For each placeholder, the expression that replaces it or the cast that follows it (see Placeholders::Render), and an
+// empty text where there is neither. Usually there are no entries at all.
 using Expressions = absl::InlinedVector<std::string_view, 4>;
 
 struct BoundStatement {
@@ -59,9 +59,9 @@ struct BoundStatement {
   uint32_t PositionInCallerText(uint32_t position) const;
 };
 
-// Puts the parameters into PostgreSQL's form: text, of the type that the value names or is by its kind: boolean,
-// integer or bigint, double precision, bytea (binary); for text and NULL, of the type that PostgreSQL infers, or text
-// where it would not infer any (Statement::TypeOfUntyped).
+// Puts the parameters into PostgreSQL's form. A parameter has the type that its value names, or that its kind stands
+// for: boolean, integer or bigint, double precision, bytea (binary). Text and NULL have the type that PostgreSQL
+// infers, or text where PostgreSQL would not infer any (Statement::TypeOfUntyped).
 // Expressions, and casts to types that are not built in, are written into the text. `parameters` is not referred to
 // afterwards. Errors name the parameter, "parameters[3]", never its value: PARAMETER_COUNT, NO_VALUE, NUL_BYTE,
 // UNKNOWN_TYPE, TYPE_NAME_TOO_LONG, UNKNOWN_EXPRESSION, EXPRESSION_WITH_NUMBERED_PARAMETERS,

@@ -1,4 +1,4 @@
-// What sdk/sql refuses, as the gateway's layers say that something failed.
+// Turns a refusal of sdk/sql into the gateway's Failure.
 #ifndef ENGINE_DB_SERVER_SQL_REFUSAL_STATUS_H_
 #define ENGINE_DB_SERVER_SQL_REFUSAL_STATUS_H_
 

@@ -32,8 +32,7 @@ struct BoundText {
   }
 };
 
-// The result of analysing one distinct text. Immutable as far as anyone can see, shared by concurrent users; any thread
-// may call it.
+// The result of analysing one distinct text. Its users see it as immutable and share it; any thread may call it.
 class Statement {
  public:
   Statement(std::string sql, TextFacts facts);
@@ -64,10 +63,10 @@ class Statement {
   // in it, VACUUM, REINDEX, CLUSTER, and the commands that say CONCURRENTLY. Then an error tells nothing of what
   // remains, unless the command was refused before it began.
   bool may_commit_itself() const { return facts_.may_commit_itself; }
-  // Whether even DISCARD ALL leaves something of it: LOAD, dblink's connections, DO in a language with variables of its
-  // own.
+  // Whether something of it survives even DISCARD ALL: LOAD, dblink's connections, DO in a language with variables of
+  // its own.
   bool outlasts_reset() const { return facts_.outlasts_reset; }
-  // Whether it looks at what the session's sequences have given, by currval() or lastval(), or runs code that may.
+  // Whether it reads the last values of the session's sequences (currval(), lastval()), or runs code that may.
   bool reads_sequences() const { return facts_.reads_sequences; }
   // Whether it may change a setting of the session or the transaction: SET, SET LOCAL, and what changes_session().
   bool may_change_settings() const { return facts_.summary == "SET" || facts_.changes_session; }
@@ -78,13 +77,13 @@ class Statement {
   bool takes_snapshot() const;
   // Whether it writes nothing, acts nowhere else, and calls nothing that might: SET, SHOW, LOCK, LISTEN and the like.
   bool is_neutral() const;
-  // Whether names may mean something else after it, for everyone: CREATE, ALTER, DROP, IMPORT FOREIGN SCHEMA and SELECT
-  // INTO. A statement that was prepared before keeps the parameter types of then.
+  // Whether it may change, for every session, what names mean: CREATE, ALTER, DROP, IMPORT FOREIGN SCHEMA and SELECT
+  // INTO. A statement that was prepared earlier keeps its parameter types.
   bool changes_schema() const {
     return facts_.summary == "CREATE" || facts_.summary == "ALTER" || facts_.summary == "DROP" ||
            facts_.summary == "IMPORT" || facts_.makes_tables;
   }
-  // Whether a text that was prepared before it may mean something else after it, in this session: what
+  // Whether it may change, for this session, what an already prepared text means: what
   // changes_schema(), and what changes_session(), which includes SET LOCAL of a setting that names or literals depend
   // on (search_path, role, TimeZone).
   bool changes_meanings() const { return changes_schema() || changes_session(); }
@@ -101,7 +100,7 @@ class Statement {
   // The command for logs and metrics, one of a few dozen: "SELECT", "CREATE", "OTHER". Nothing of the caller's.
   std::string_view summary() const { return facts_.summary; }
 
-  // Where in the caller's text a character of bound_sql() comes from; both in characters from 1, as PostgreSQL's error
+  // Position in the caller's text of a character of bound_sql(); both count characters from 1, as PostgreSQL's error
   // positions are. 0 stays 0. For a statement with expressions use BoundStatement::PositionInCallerText.
   uint32_t PositionInCallerText(uint32_t position_in_bound_sql) const;
 

@@ -28,7 +28,7 @@ absl::StatusOr<std::shared_ptr<const Statement>> StatementCache::Get(std::string
 
 void StatementCache::Keep(Shard& shard, std::shared_ptr<const Statement> statement) {
   const size_t bytes = statement->memory();
-  if (bytes > shard_limits_.bytes / 4) return;  // one giant must not drive everybody else out
+  if (bytes > shard_limits_.bytes / 4) return;  // one huge text must not displace all others
   const absl::MutexLock lock(&shard.mutex);
   const std::string_view text = statement->caller_sql();
   if (shard.by_text.contains(text)) return;  // another thread was faster

@@ -1,4 +1,4 @@
-// The statements analysed lately.
+// A cache of analysed statements.
 #ifndef ENGINE_DB_SERVER_SQL_STATEMENT_CACHE_H_
 #define ENGINE_DB_SERVER_SQL_STATEMENT_CACHE_H_
 
@@ -18,9 +18,9 @@
 
 namespace engine::db::sql {
 
-// Analyze with a memory: the same text gives the same Statement as long as it is kept. Least recently used texts go
-// first. Bounded in entries and bytes; what it drops lives on for those who hold it. Any thread may call it; it blocks
-// for no longer than a lookup, or an analysis of its own text.
+// Caches Analyze(): the same text gives the same Statement as long as the cache keeps it. The least recently used texts
+// are dropped first. Bounded in entries and bytes; a dropped Statement lives on for those who hold it. Any thread may
+// call it; a call blocks for no longer than a lookup, or the analysis of its own text.
 class StatementCache {
  public:
   struct Limits {

@@ -107,7 +107,7 @@ struct Alias {
   std::string_view name;
 };
 
-// What SQL's grammar calls them. Sorted. (Not CHAR and BIT, which mean CHAR(1) and BIT(1).)
+// Their names in SQL's grammar. Sorted. (Not CHAR and BIT, which mean CHAR(1) and BIT(1).)
 constexpr Alias kAliases[] = {
     {"bigint", "int8"},
     {"bit varying", "varbit"},
@@ -237,7 +237,7 @@ uint32_t BuiltInOid(const ParsedName& name) {
 }  // namespace
 
 std::optional<TypeReference> FindTypeReference(std::string_view name) {
-  // As most are written.
+  // The usual way of writing one.
   if (name != "char" && name != "bit") {
     if (const Type* found = FindType(WithoutAlias(name)); found != nullptr) return TypeReference{.oid = found->oid};
   }
@@ -247,7 +247,7 @@ std::optional<TypeReference> FindTypeReference(std::string_view name) {
   if (const uint32_t oid = parsed->modified ? 0 : BuiltInOid(*parsed); oid != 0) return TypeReference{.oid = oid};
   std::optional<std::string> cast = CastText(cast_null);
   if (!cast.has_value()) return std::nullopt;
-  // A fault of libpg_query's must not get into a statement either.
+  // Nor may an error of libpg_query get into a statement.
   const std::optional<ParsedName> again = ParseName(absl::StrCat("SELECT NULL", *cast));
   if (!again.has_value() || again->parts != parsed->parts || again->array != parsed->array) return std::nullopt;
   return TypeReference{.cast = *std::move(cast)};

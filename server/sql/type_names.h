@@ -1,4 +1,4 @@
-// The types that parameters name.
+// Names of types, as parameters give them.
 #ifndef ENGINE_DB_SERVER_SQL_TYPE_NAMES_H_
 #define ENGINE_DB_SERVER_SQL_TYPE_NAMES_H_
 
@@ -16,7 +16,7 @@ inline constexpr uint32_t kInt4Oid = 23;
 inline constexpr uint32_t kTextOid = 25;
 inline constexpr uint32_t kFloat8Oid = 701;
 
-// How a statement refers to the type that a parameter names.
+// How a statement gets the type that a parameter names.
 struct TypeReference {
   // Of a built-in type without modifiers: goes beside the statement's text.
   uint32_t oid = 0;
@@ -26,8 +26,8 @@ struct TypeReference {
 };
 
 // Reads a type's name as PostgreSQL's own parser does: "int", "timestamp with time zone", "text[]", "_text",
-// "pg_catalog.int4", "numeric(10,2)", "public.mood", "\"Mood\"". nullopt: this is not the name of a type, but anything
-// else. Takes some microseconds for what is not one of the usual names. Any thread. `name` has no NUL and is short.
+// "pg_catalog.int4", "numeric(10,2)", "public.mood", "\"Mood\"". nullopt: not the name of a type. An
+// unusual name takes some microseconds. Any thread. `name` has no NUL and is short.
 std::optional<TypeReference> FindTypeReference(std::string_view name);
 
 }  // namespace engine::db::sql

@@ -11,7 +11,7 @@ namespace {
 struct Kind {
   std::string name;
   std::vector<std::string> set;  // run one after the other by the first caller
-  std::string probe;             // one cell, or an error, which is another one for the next caller if he sees anything
+  std::string probe;             // one cell, or an error, which is another one for the next caller if it sees anything
   bool refused_in_transaction = false;  // PostgreSQL refuses `set` there
 };
 

@@ -18,7 +18,7 @@
 
 namespace engine::db::test {
 
-// Has a thread of its own, which passes messages on from the moment of its making until both sides have ended. The
+// Has a thread of its own, which passes messages on from the constructor's call until both sides have ended. The
 // public functions may be called by any other thread.
 class FaultLink {
  public:
@@ -56,7 +56,7 @@ class FaultLink {
     size_t out_begin = 0;
     uint64_t message_left = 0;  // of the message that is being passed on, or dropped
     bool passing = true;
-    bool ended = false;              // whoever writes has said all
+    bool ended = false;              // its writer has finished
     Clock::time_point held_until;    // kDelay
     Clock::time_point next_write;    // kSlow
     std::optional<uint64_t> budget;  // so many bytes may pass, then `at_budget` happens
@@ -67,7 +67,7 @@ class FaultLink {
     std::string_view Unwritten() const { return std::string_view(out).substr(out_begin); }
   };
 
-  // What the server owes an answer for.
+  // A request that the server has not answered yet.
   struct Expected {
     char request = 0;
     std::optional<Due> due = {};  // a fault of the reply
@@ -99,7 +99,7 @@ class FaultLink {
   bool OnRequestFault(const Due& due, char type, uint64_t size);
   bool OnReplyFault(const Due& due);
   bool OnWithheld(char type);
-  // An answer has come: what is no longer owed. Tells whether it ends an implicit transaction (ReadyForQuery).
+  // An answer has come: takes off what it answers. Tells whether it ends an implicit transaction (ReadyForQuery).
   bool Settle(char type);
 
   void Happen(const Due& due);

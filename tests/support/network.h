@@ -8,8 +8,8 @@
 namespace engine::db::test {
 
 // A port of 127.0.0.1 on which nothing listens, below the range from which the kernel picks ports for outgoing
-// connections, so that none of those takes it. Another process may still: who listens on it must be ready to try
-// another one.
+// connections, so that none of those takes it. Another process may still take it: the caller must be ready to try
+// another port.
 int FreePort();
 
 struct HttpResponse {

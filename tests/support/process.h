@@ -40,10 +40,10 @@ struct ProcessOptions {
   std::filesystem::path stdin_file = {};
   // Its working folder; this process's if empty.
   std::filesystem::path working_folder = {};
-  // Whom to run it as, if not as this process's user. Needs root.
+  // The account to run it as; this process's own if empty. Needs root.
   std::optional<Account> account = {};
-  // What it gets when the thread that started it ends, so that it dies even when the test crashes. Hence: start
-  // processes from threads that live as long as they should.
+  // The signal that it gets when the thread that started it ends, so that it dies even when the test crashes. Hence:
+  // start processes from threads that live as long as they should.
   int signal_on_parent_death = SIGKILL;
 };
 
@@ -77,7 +77,7 @@ class Process {
   std::optional<int> exit_code_;
 };
 
-// What a program left behind that was run to its end.
+// Exit code and output of a program that has ended.
 struct Completed {
   int exit_code = 0;
   std::string out;

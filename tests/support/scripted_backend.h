@@ -175,7 +175,7 @@ class ScriptedServer {
  public:
   explicit ScriptedServer(loop::EventLoop& loop) : loop_(loop) {}
 
-  // For whoever opens backends, a pool.
+  // For the pool, which opens backends.
   [[nodiscard]] std::unique_ptr<postgres::BackendFactory> MakeFactory();
 
   // How the next connection attempts go, in this order; those after them succeed at once.
@@ -184,7 +184,7 @@ class ScriptedServer {
   void Once(std::string prefix, Answer answer) { once_.push_back({std::move(prefix), std::move(answer)}); }
   // Every operation whose text begins with `prefix`; of several that match, the one given last.
   void Always(std::string prefix, Answer answer) { always_.push_back({std::move(prefix), std::move(answer)}); }
-  // What no rule is for. By default a command's tag made of its first word, without rows.
+  // The answer where no rule matches. By default a command tag made of the text's first word, without rows.
   void Otherwise(std::function<Answer(const std::string& text)> answer) { otherwise_ = std::move(answer); }
   void SetCancels(Cancels cancels, absl::Duration take = absl::ZeroDuration()) {
     cancels_ = cancels;
@@ -227,7 +227,7 @@ class ScriptedServer {
   absl::Duration cancels_take_;
   bool read_only_ = false;
   size_t cancels_under_way_ = 0;
-  std::deque<loop::Timer> cancel_requests_;  // all that there ever were
+  std::deque<loop::Timer> cancel_requests_;  // never removed
   std::vector<ScriptedBackend*> backends_;   // by number - 1
   std::vector<std::string> passwords_;
   std::vector<std::string> log_;
