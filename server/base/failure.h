@@ -97,10 +97,9 @@ struct Failure {
   TransactionState transaction_state = TransactionState::kUnspecified;
   // Whether the same call may be repeated without the risk of running anything twice, and after how long.
   bool retryable = false;
-  // What follows for those who hold it: whether the backend can be used any more, and whether the transaction still
-  // takes statements.
+  // False when the failure ended the backend's session: the server undoes whatever was open in it, and the link is
+  // closed. (Whether a transaction still takes statements, the backend knows: Transaction::failed().)
   bool backend_usable = true;
-  bool transaction_usable = true;
   absl::Duration retry_after = {};
   // As v1::DatabaseError documents them.
   std::string sqlstate = {};

@@ -270,7 +270,7 @@ void Attempt::OnStepFailed(Step step, size_t index, const absl::Status& error) {
     end.may_commit_itself = MayCommitItself(plan_.statements[index]);
     result_.failures[index] = Verdict(end);
     const Failure failure = FailureOf(status);
-    const bool concerns_all = plan_.statements.size() == 1 || LinkWasLost(failure) ||
+    const bool concerns_all = plan_.statements.size() == 1 || !failure.backend_usable ||
                               (failure.cause == Cause::kReadOnly && circumstances_.guarded);
     if (concerns_all && result_.error.ok()) result_.error = status;
     return;

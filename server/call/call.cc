@@ -9,7 +9,6 @@
 #include "server/call/shard.h"
 #include "server/call/target.h"
 #include "server/call/transaction.h"
-#include "server/call/verdict.h"
 #include "server/observe/log.h"
 #include "server/pool/backoff.h"
 #include "server/postgres/sqlstate.h"
@@ -337,7 +336,7 @@ void Call::OnReplayed(absl::StatusOr<Replay::Replayed> replayed) {
   if (!replayed.ok()) {
     // The first reason is the telling one.
     const Failure failure = FailureOf(replayed.status());
-    if (MayTryAgain() && (failure.retryable || LinkWasLost(failure))) {
+    if (MayTryAgain() && (failure.retryable || !failure.backend_usable)) {
       StartReplay();
     } else {
       ConcludeInTransaction(again_because_);

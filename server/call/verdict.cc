@@ -52,13 +52,11 @@ absl::Status LinkVerdict(Failure failure, const AttemptEnd& attempt) {
 
 }  // namespace
 
-bool LinkWasLost(const Failure& failure) { return failure.reason == Reason::kLinkLost; }
-
 absl::Status Verdict(const AttemptEnd& attempt) {
   const absl::Status& error = attempt.error;
   if (error.ok()) return error;
   Failure failure = FailureOf(error);
-  if (LinkWasLost(failure)) return LinkVerdict(std::move(failure), attempt);
+  if (!failure.backend_usable) return LinkVerdict(std::move(failure), attempt);
   if (failure.reason == Reason::kEffectsElsewhere) return error;
 
   // PostgreSQL refused to commit, after the others had been told to: a serialization failure, or the next of several

@@ -5,7 +5,6 @@
 #define ENGINE_DB_SERVER_CALL_VERDICT_H_
 
 #include "absl/status/status.h"
-#include "server/base/failure.h"
 #include "server/call/attempt_end.h"
 
 namespace engine::db::call {
@@ -13,9 +12,6 @@ namespace engine::db::call {
 // What the caller is told of the attempt's error. `retryable` in its failure says whether the same call may be run again,
 // by the gateway or by the caller, and nothing runs twice; in an open transaction it says so of the whole transaction.
 [[nodiscard]] absl::Status Verdict(const AttemptEnd& end);
-
-// The link broke under the statement, or the server ended the session.
-[[nodiscard]] bool LinkWasLost(const Failure& failure);
 
 }  // namespace engine::db::call
 

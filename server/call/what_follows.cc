@@ -26,7 +26,7 @@ absl::Status StatusOf(const AttemptEnd& end) {
     return Verdict(withheld);
   }
   // The server undoes whatever was open when a link breaks.
-  if (end.rolls_back && LinkWasLost(FailureOf(end.error))) return absl::OkStatus();
+  if (end.rolls_back && !FailureOf(end.error).backend_usable) return absl::OkStatus();
   return Verdict(end);
 }
 

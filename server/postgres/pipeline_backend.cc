@@ -228,7 +228,7 @@ void PipelineBackend::HandleResult(const PGresult* result) {
 void PipelineBackend::HandleError(const PGresult& result) {
   InFlight& front = in_flight_.front();
   absl::Status error = StatusOfResult(result, front.text == nullptr ? std::string_view() : front.text->sql, texts_);
-  if (ReasonOf(error) == Reason::kLinkLost) {  // also when the server, having said so, should leave it open
+  if (!FailureOf(error).backend_usable) {  // also when the server, having said so, should leave it open
     Lose(error);
     return;
   }

@@ -168,7 +168,6 @@ absl::Status StatusOfResult(const PGresult& result, std::string_view sql, const 
                      .outcome = consequence.outcome,
                      .cause = consequence.cause,
                      .retryable = consequence.retryable,
-                     .transaction_usable = false,
                      .sqlstate = std::string(sqlstate),
                      .message = Clipped(shown.message, kMaxMessageBytes),
                      .hint = Clipped(shown.hint.empty() ? consequence.hint : shown.hint, kMaxHintBytes)};

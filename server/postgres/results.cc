@@ -90,7 +90,7 @@ void CollectedResult::OnEnd(const absl::StatusOr<Completion>& end) {
     response_.clear_column_batch();
   }
   // A link that broke leaves more in doubt than the size of a result.
-  if (overflowed_ && ReasonOf(end.status()) != Reason::kLinkLost) {
+  if (overflowed_ && FailureOf(end.status()).backend_usable) {
     end_(
         ToStatus({.code = absl::StatusCode::kResourceExhausted,
                   .reason = Reason::kResultTooLarge,

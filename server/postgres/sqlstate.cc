@@ -235,7 +235,6 @@ absl::Status LinkLost(const absl::Status& cause) {
                      .phase = Phase::kExecuting,
                      .outcome = Outcome::kUnknown,
                      .backend_usable = false,
-                     .transaction_usable = false,
                      .message = "the connection to PostgreSQL was lost"};
   if (!cause.ok()) {
     const Failure heard = FailureOf(cause);
@@ -277,7 +276,6 @@ absl::Status ConnectFailed(std::string_view target, std::string_view message, st
        .outcome = Outcome::kNotExecuted,
        .cause = ConsequenceOf(sqlstate).cause,
        .retryable = !permanent,
-       .backend_usable = false,
        .sqlstate = std::string(sqlstate),
        .message = Clipped(absl::StrCat("can't connect to ", ToAbsl(target), ": ",
                                        HideValues(text.substr(0, kMaxSearchedBytes), secrets, "", Search::kPieces)),

@@ -72,7 +72,6 @@ absl::Status SqlError(std::string_view sqlstate, std::string_view message) {
                    .outcome = consequence.outcome,
                    .cause = consequence.cause,
                    .retryable = consequence.retryable,
-                   .transaction_usable = false,
                    .sqlstate = std::string(sqlstate),
                    .message = std::string(message)});
 }

@@ -26,7 +26,6 @@ Failure Everything() {
           .transaction_state = TransactionState::kLost,
           .retryable = true,
           .backend_usable = false,
-          .transaction_usable = false,
           .retry_after = absl::Milliseconds(250),
           .sqlstate = "40001",
           .message = "it came to other results",
