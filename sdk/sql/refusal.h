@@ -19,10 +19,8 @@ struct Refusal {
   std::string_view sqlstate = {};  // lives for ever
   uint32_t position = 0;           // the character, from 1; 0: none
   std::string_view hint = {};      // lives for ever
+  bool is_ours = false;            // a fault of this library's, not of the text
 };
-
-// The SQLSTATE of a refusal that is a fault of ours.
-inline constexpr std::string_view kInternalError = "XX000";
 
 // What was asked for, or why there is none.
 template <typename T>

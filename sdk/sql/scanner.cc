@@ -177,7 +177,8 @@ OrRefusal<std::vector<Token>> ScanAsIs(const std::string& sql) {
     return Refusal{.reason = reasons::kScanner,
                    .message = "the SQL scanner's result is malformed",
                    .field = {},
-                   .sqlstate = kInternalError};
+                   .sqlstate = "XX000",
+                   .is_ours = true};
   }
   return *std::move(tokens);
 }

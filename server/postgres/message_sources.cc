@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "absl/container/flat_hash_set.h"
+#include "server/postgres/sqlstate.h"
 
 namespace engine::db::postgres {
 namespace {
@@ -168,28 +169,20 @@ const Words& QuotingFiles() {
   return words;
 }
 
-// Errors of these classes come from the state of the server, the session or the transaction: invalid transaction state,
-// transaction rollback, insufficient resources, object in use, operator intervention.
-bool HasNothingToDoWithData(std::string_view sqlstate) {
-  const std::string_view cls = sqlstate.substr(0, 2);
-  return cls == "25" || cls == "40" || cls == "53" || cls == "57" || sqlstate == "55P03" || sqlstate == "55006";
-}
-
 }  // namespace
 
 MessageKind KindOfMessage(const MessageSource& source) {
-  const std::string_view cls = source.sqlstate.substr(0, 2);
   if (AuthorsRoutines().contains(source.routine)) return MessageKind::kAuthored;
   if (DataRoutines().contains(source.routine)) return MessageKind::kData;
-  // Signatures of functions and operators are never quoted.
-  if (source.sqlstate == "42883" || source.sqlstate == "42725") return MessageKind::kData;
-  if (cls == "23" && ConstraintFiles().contains(source.file)) return MessageKind::kNames;
+  const MessageSubject subject = MessageFactsOf(source.sqlstate).subject;
+  if (subject == MessageSubject::kSignature) return MessageKind::kData;
+  if (subject == MessageSubject::kConstraint && ConstraintFiles().contains(source.file)) return MessageKind::kNames;
   const bool names = NameFiles().contains(source.file);
   if (names || QuotingFiles().contains(source.file)) {
-    if (cls == "22") return MessageKind::kQuotesValues;
+    if (subject == MessageSubject::kValue) return MessageKind::kQuotesValues;
     return names ? MessageKind::kNames : MessageKind::kQuotesNames;
   }
-  return HasNothingToDoWithData(source.sqlstate) ? MessageKind::kQuotesNames : MessageKind::kData;
+  return subject == MessageSubject::kState ? MessageKind::kQuotesNames : MessageKind::kData;
 }
 
 }  // namespace engine::db::postgres

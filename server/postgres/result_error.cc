@@ -86,8 +86,10 @@ Shown WithoutText(std::string_view sqlstate) {
 Shown WhatToShow(const PGresult& result, std::string_view sqlstate, MessageKind kind, std::string_view sql) {
   const std::string_view primary = ErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   const std::string_view hint = ErrorField(result, PG_DIAG_MESSAGE_HINT);
+  const MessageFacts& facts = MessageFactsOf(sqlstate);
   if (IsAboutCallersText(result, sql)) {
-    return {sqlstate.starts_with("22") ? WithoutQuoted(primary) : std::string(primary), std::string(hint)};
+    const bool of_value = facts.subject == MessageSubject::kValue;
+    return {of_value ? WithoutQuoted(primary) : std::string(primary), std::string(hint)};
   }
   // The text of a statement that a function made, perhaps of rows.
   const bool is_inner =
@@ -96,8 +98,7 @@ Shown WhatToShow(const PGresult& result, std::string_view sqlstate, MessageKind 
   std::string message = kind == MessageKind::kNames          ? std::string(primary)
                         : kind == MessageKind::kQuotesValues ? WithoutQuoted(primary)
                                                              : WithoutQuotedUnlessIn(primary, sql);
-  const std::string_view cls = sqlstate.substr(0, 2);
-  if (cls == "22" || cls == "42" || cls == "0A" || cls == "55") message = WithoutNumbersUnlessIn(message, sql);
+  if (facts.may_hold_numbers) message = WithoutNumbersUnlessIn(message, sql);
   return {std::move(message), std::string(hint)};
 }
 
@@ -177,7 +178,7 @@ absl::Status StatusOfResult(const PGresult& result, std::string_view sql, const 
   if (kind != MessageKind::kAuthored && kind != MessageKind::kData) SetNames(result, kMaxNameBytes, failure);
   // A value that is refused while parameters are bound: the context's last line says whose.
   int parameter = position.empty() ? ParameterNumberIn(context.substr(context.rfind('\n') + 1)) : 0;
-  if (parameter == 0 && sqlstate.substr(0, 2) == "42") parameter = ParameterNumberIn(primary);
+  if (parameter == 0 && MessageFactsOf(sqlstate).may_name_parameter) parameter = ParameterNumberIn(primary);
   if (parameter > 0) failure.field = absl::StrCat("$", parameter);
 
   absl::Status status = ToStatus(std::move(failure));

@@ -185,27 +185,66 @@ constexpr auto kRows = std::to_array<Row>({
     {"XX", kServersFault},
 });
 
-constexpr bool IsSorted() {
-  for (size_t i = 1; i < kRows.size(); ++i) {
-    if (!(kRows[i - 1].sqlstate < kRows[i].sqlstate)) return false;
+// The same, of messages. A row of its own repeats what holds for its class.
+struct MessageRow {
+  std::string_view sqlstate;
+  MessageFacts facts;
+};
+
+constexpr MessageFacts kOfState = {.subject = MessageSubject::kState};
+constexpr MessageFacts kOfObjectState = {.subject = MessageSubject::kState, .may_hold_numbers = true};
+constexpr MessageFacts kOfSignature = {
+    .subject = MessageSubject::kSignature, .may_hold_numbers = true, .may_name_parameter = true};
+
+constexpr auto kMessageRows = std::to_array<MessageRow>({
+    {"0A", {.may_hold_numbers = true}},
+    {"22", {.subject = MessageSubject::kValue, .may_hold_numbers = true}},
+    {"23", {.subject = MessageSubject::kConstraint}},
+    {"25", kOfState},
+    {"40", kOfState},
+    {"42", {.may_hold_numbers = true, .may_name_parameter = true}},
+    {"42725", kOfSignature},
+    {"42883", kOfSignature},
+    {"53", kOfState},
+    {"55", {.may_hold_numbers = true}},
+    {"55006", kOfObjectState},
+    {"55P03", kOfObjectState},
+    {"57", kOfState},
+});
+
+template <typename Rows>
+constexpr bool IsSorted(const Rows& rows) {
+  for (size_t i = 1; i < rows.size(); ++i) {
+    if (!(rows[i - 1].sqlstate < rows[i].sqlstate)) return false;
   }
   return true;
 }
-static_assert(IsSorted(), "the table is searched by halves");
+static_assert(IsSorted(kRows) && IsSorted(kMessageRows), "the tables are searched by halves");
 
-const Consequence* FindConsequence(std::string_view key) {
-  const auto* row = std::lower_bound(kRows.begin(), kRows.end(), key,
-                                     [](const Row& r, std::string_view wanted) { return r.sqlstate < wanted; });
-  return row != kRows.end() && row->sqlstate == key ? &row->consequence : nullptr;
+// The SQLSTATE's own row, else that of its class, else null.
+template <typename Rows>
+const typename Rows::value_type* FindRow(const Rows& rows, std::string_view sqlstate) {
+  const auto find = [&rows](std::string_view key) {
+    const auto* row = std::lower_bound(rows.begin(), rows.end(), key,
+                                       [](const auto& r, std::string_view wanted) { return r.sqlstate < wanted; });
+    return row != rows.end() && row->sqlstate == key ? row : nullptr;
+  };
+  const auto* own = find(sqlstate);
+  return own != nullptr ? own : find(sqlstate.substr(0, 2));
 }
 
 }  // namespace
 
 const Consequence& ConsequenceOf(std::string_view sqlstate) {
   static constexpr Consequence kOther;
-  if (const Consequence* own = FindConsequence(sqlstate)) return *own;
-  const Consequence* of_class = FindConsequence(sqlstate.substr(0, 2));
-  return of_class != nullptr ? *of_class : kOther;
+  const Row* row = FindRow(kRows, sqlstate);
+  return row != nullptr ? row->consequence : kOther;
+}
+
+const MessageFacts& MessageFactsOf(std::string_view sqlstate) {
+  static constexpr MessageFacts kOther;
+  const MessageRow* row = FindRow(kMessageRows, sqlstate);
+  return row != nullptr ? row->facts : kOther;
 }
 
 bool IsPermanentRefusal(std::string_view sqlstate) {

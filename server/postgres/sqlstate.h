@@ -3,6 +3,7 @@
 #ifndef ENGINE_DB_SERVER_POSTGRES_SQLSTATE_H_
 #define ENGINE_DB_SERVER_POSTGRES_SQLSTATE_H_
 
+#include <cstdint>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -25,8 +26,27 @@ struct Consequence {
   std::string_view hint = {};
 };
 
+// What an error's message tells of, which decides what of it may be shown (see message_sources.h).
+enum class MessageSubject : uint8_t {
+  kOther,
+  kState,       // the state of the server, the session or the transaction: nothing of the data
+  kValue,       // a value
+  kConstraint,  // a constraint that a row violates
+  kSignature,   // a function or an operator by its signature, which PostgreSQL never quotes
+};
+
+struct MessageFacts {
+  MessageSubject subject = MessageSubject::kOther;
+  // A number outside of quotation marks may come out of a value.
+  bool may_hold_numbers = false;
+  // The primary message may name a parameter: $1.
+  bool may_name_parameter = false;
+};
+
 // Of an error that a statement ended with, while its session goes on. What ends the session is LinkLost().
 [[nodiscard]] const Consequence& ConsequenceOf(std::string_view sqlstate);
+
+[[nodiscard]] const MessageFacts& MessageFactsOf(std::string_view sqlstate);
 
 // Whether a login that was refused like this will be refused again until somebody changes the settings. Empty: the
 // server gave no SQLSTATE, or was not reached at all.

@@ -10,17 +10,17 @@ namespace engine::db::sql {
 absl::Status ToStatus(const Refusal& refusal) {
   const Reason reason = FindReason(refusal.reason).value_or(Reason::kUnspecified);
   if (refusal.sqlstate.empty()) return InvalidRequest(refusal.field, reason, refusal.message);
-  const bool is_ours = refusal.sqlstate == kInternalError;
-  return engine::db::ToStatus({.code = is_ours ? absl::StatusCode::kInternal : absl::StatusCode::kInvalidArgument,
-                               .reason = reason,
-                               .kind = ErrorKind::kExecution,
-                               .phase = Phase::kValidating,
-                               .outcome = Outcome::kNotExecuted,
-                               .sqlstate = std::string(refusal.sqlstate),
-                               .message = refusal.message,
-                               .hint = std::string(refusal.hint),
-                               .field = refusal.field,
-                               .position = refusal.position});
+  return engine::db::ToStatus(
+      {.code = refusal.is_ours ? absl::StatusCode::kInternal : absl::StatusCode::kInvalidArgument,
+       .reason = reason,
+       .kind = ErrorKind::kExecution,
+       .phase = Phase::kValidating,
+       .outcome = Outcome::kNotExecuted,
+       .sqlstate = std::string(refusal.sqlstate),
+       .message = refusal.message,
+       .hint = std::string(refusal.hint),
+       .field = refusal.field,
+       .position = refusal.position});
 }
 
 }  // namespace engine::db::sql

@@ -33,6 +33,29 @@ TEST(SqlState, ItsOwnRowGoesBeforeThatOfItsClass) {
   EXPECT_EQ(ConsequenceOf("40001").cause, Cause::kConflict);
 }
 
+TEST(SqlState, WhatAMessageMayTellOf) {
+  EXPECT_EQ(MessageFactsOf("22012").subject, MessageSubject::kValue);
+  EXPECT_EQ(MessageFactsOf("23505").subject, MessageSubject::kConstraint);
+  for (const char* state : {"25001", "25P02", "40001", "53200", "55006", "55P03", "57014"}) {
+    EXPECT_EQ(MessageFactsOf(state).subject, MessageSubject::kState) << state;
+  }
+  EXPECT_EQ(MessageFactsOf("42883").subject, MessageSubject::kSignature);
+  EXPECT_EQ(MessageFactsOf("42725").subject, MessageSubject::kSignature);
+  for (const char* state : {"42601", "42P18", "55000", "0A000", "XX000", "P0001", "ZZ999", "0", ""}) {
+    EXPECT_EQ(MessageFactsOf(state).subject, MessageSubject::kOther) << state;
+  }
+  for (const char* state : {"0A000", "22012", "42601", "42883", "55000", "55006", "55P03"}) {
+    EXPECT_TRUE(MessageFactsOf(state).may_hold_numbers) << state;
+  }
+  for (const char* state : {"23505", "25006", "40001", "53200", "57014", "XX000"}) {
+    EXPECT_FALSE(MessageFactsOf(state).may_hold_numbers) << state;
+  }
+  for (const char* state : {"42601", "42883", "42725", "42P18"}) {
+    EXPECT_TRUE(MessageFactsOf(state).may_name_parameter) << state;
+  }
+  EXPECT_FALSE(MessageFactsOf("22P02").may_name_parameter);
+}
+
 TEST(SqlState, CausesThatLayersActUpon) {
   const std::pair<const char*, Cause> rows[] = {
       {"25006", Cause::kReadOnly},
