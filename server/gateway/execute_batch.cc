@@ -17,8 +17,6 @@
 namespace engine::db::gateway {
 namespace {
 
-constexpr size_t kMaxBatchRuns = limits::kMaxRunsInBatch;
-
 using Parameters = google::protobuf::RepeatedPtrField<v1::Value>;
 
 // Whether the batch is a transaction, whose, and how it ends.
@@ -74,9 +72,9 @@ absl::Status PlanStatement(const Parts& parts, const v1::ExecuteBatchRequest& re
     };
     plan.statements.push_back(*std::move(planned));
     parameters.push_back(has_lists ? &statement.parameter_lists(list).parameters() : &statement.parameters());
-    if (plan.statements.size() > kMaxBatchRuns) {
+    if (plan.statements.size() > limits::kMaxRunsInBatch) {
       return InvalidRequest("statements", Reason::kBatchTooLarge,
-                            absl::StrCat("a batch runs at most ", kMaxBatchRuns, " statements"));
+                            absl::StrCat("a batch runs at most ", limits::kMaxRunsInBatch, " statements"));
     }
   }
   return absl::OkStatus();

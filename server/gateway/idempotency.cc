@@ -8,6 +8,7 @@
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "engine/db/v1/connector.pb.h"
+#include "sdk/common/limits.h"
 #include "server/base/failure.h"
 #include "server/call/attempt.h"
 #include "server/gateway/planning.h"
@@ -109,9 +110,10 @@ absl::Status CheckMarks(const call::Target& target, const call::CallPlan& plan) 
 }
 
 absl::Status MakeIdempotent(const Parts& parts, call::CallPlan& plan, IdempotentCall call) {
-  if (call.key.size() > kMaxIdempotencyKeyBytes || call.key.find('\0') != std::string::npos) {
-    return InvalidRequest("idempotency_key", Reason::kMalformedKey,
-                          absl::StrCat("idempotency_key is 1 to ", kMaxIdempotencyKeyBytes, " bytes without NUL"));
+  if (call.key.size() > limits::kMaxIdempotencyKeyBytes || call.key.find('\0') != std::string::npos) {
+    return InvalidRequest(
+        "idempotency_key", Reason::kMalformedKey,
+        absl::StrCat("idempotency_key is 1 to ", limits::kMaxIdempotencyKeyBytes, " bytes without NUL"));
   }
   auto lookup = std::make_shared<Lookup>();
   std::vector<call::PlannedStatement> statements;

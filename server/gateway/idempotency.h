@@ -4,14 +4,12 @@
 #ifndef ENGINE_DB_SERVER_GATEWAY_IDEMPOTENCY_H_
 #define ENGINE_DB_SERVER_GATEWAY_IDEMPOTENCY_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "sdk/common/limits.h"
 #include "server/call/call_plan.h"
 #include "server/call/target.h"
 #include "server/gateway/parts.h"
@@ -23,9 +21,6 @@ namespace engine::db::gateway {
 
 // UNIMPLEMENTED if the plan is exactly-once, and its server can't be asked for a transaction's fate.
 [[nodiscard]] absl::Status CheckMarks(const call::Target& target, const call::CallPlan& plan);
-
-// Longest key, in bytes.
-inline constexpr size_t kMaxIdempotencyKeyBytes = limits::kMaxIdempotencyKeyBytes;
 
 // A call that may be repeated.
 struct IdempotentCall {
