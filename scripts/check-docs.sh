@@ -66,27 +66,13 @@ check() (
   exit "$wrong"
 )
 
+source scripts/proofs.sh
+
 # prove TEXT MESSAGE: a README with this text is refused with this message.
 prove() {
-  local output
   echo "$1" >"$scratch/README.md"
-  if output=$(check "$scratch"); then
-    echo "The check does not find what is wrong with: $1" >&2
-    exit 1
-  elif [[ $output != *"$2"* ]]; then
-    echo "The check says of $1: $output" >&2
-    exit 1
-  fi
+  refuses "$scratch" "what is wrong with: $1" "$2"
 }
-
-if (($# > 0)); then
-  check "$1"
-  exit
-fi
-check .
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$scratch/docs/more"
 echo '[a page](more/page.md)' >"$scratch/docs/index.md"
 echo '[back](../index.md)' >"$scratch/docs/more/page.md"

@@ -215,34 +215,20 @@ check() {
     }'
 }
 
-# prove FILE INCLUDE MESSAGE [FILE INCLUDE]: a tree with these includes is refused with this message.
-prove() {
-  local tree=$scratch/tree output
-  rm -rf "$tree"
-  mkdir -p "$tree"/{sdk,client,server,tests}
-  put "$tree/$1" "$2"
-  if (($# > 3)); then put "$tree/$4" "$5"; fi
-  if output=$(check "$tree"); then
-    echo "The check does not find that $1 includes $2." >&2
-    exit 1
-  elif [[ $output != *"$3"* ]]; then
-    echo "The check says of $2 in $1: $output" >&2
-    exit 1
-  fi
-}
+source scripts/proofs.sh
+
+# put FILE INCLUDE: a file with this include.
 put() {
   mkdir -p "$(dirname "$1")"
   echo "#include $2" >"$1"
 }
-
-if (($# > 0)); then
-  check "$1"
-  exit
-fi
-check .
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+# prove FILE INCLUDE MESSAGE [FILE INCLUDE]: a tree with these includes is refused with this message.
+prove() {
+  new_tree
+  put "$tree/$1" "$2"
+  if (($# > 3)); then put "$tree/$4" "$5"; fi
+  refuses "$tree" "that $1 includes $2" "$3"
+}
 prove server/pool/a.h '"server/gateway/b.h"' 'which lies above it'
 prove server/base/a.h '"engine_db/b.h"' 'which belongs to sdk/include' sdk/include/engine_db/b.h '<string>'
 prove sdk/src/a.cc '"client/cpp/src/b.h"' 'which lies above it'

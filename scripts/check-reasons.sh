@@ -20,26 +20,15 @@ check() {
   fi
 }
 
+source scripts/proofs.sh
+
 # prove FILE TEXT: a tree with that line is refused.
 prove() {
-  local tree=$scratch/tree
-  rm -rf "$tree"
-  mkdir -p "$tree"/{sdk,client,server} "$tree/$(dirname "$1")"
+  new_tree
+  mkdir -p "$tree/$(dirname "$1")"
   echo "$2" >"$tree/$1"
-  if check "$tree" >/dev/null; then
-    echo "The check does not find $2 in $1." >&2
-    exit 1
-  fi
+  refuses "$tree" "$2 in $1"
 }
-
-if (($# > 0)); then
-  check "$1"
-  exit
-fi
-check .
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 prove server/sql/a.cc 'return Full("POOL_EXHAUSTED");'
 prove server/sql/a.cc 'return InvalidRequest("field", "BRAND_NEW", "text");'
 prove client/cpp/src/a.cc 'if (error.reason() == "SOMETHING") return;'
