@@ -29,7 +29,8 @@ _build()
 sys.path[:0] = [str(BUILT / "lib"), str(HERE)]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(BUILT / "lib"), os.environ.get("PYTHONPATH")]))
 
-from support.processes import Gateway, Postgres, gateway_program, running_gateway, running_postgres  # noqa: E402
+from support.processes import (  # noqa: E402
+    Gateway, Postgres, gateway_program, hold_port, port_of, running_gateway, running_postgres)
 
 import engine_db_postgres as edb  # noqa: E402
 
@@ -47,6 +48,14 @@ def postgres() -> Iterator[Postgres]:
 def gateway() -> Iterator[Gateway]:
     with running_gateway() as process:
         yield process
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def own_gateway(request: pytest.FixtureRequest) -> Iterator[Gateway]:
+    """For a test that stops or kills it."""
+    with hold_port() as held:
+        with running_gateway(None if request.param == "unix" else f"127.0.0.1:{port_of(held)}") as process:
+            yield process
 
 
 @pytest.fixture
