@@ -154,8 +154,8 @@ void Attempt::SendStatement(size_t index, bool sync) {
   const bool runs_statement = statement != nullptr && Executes(planned);
   if (runs_statement) {
     on.WillRun(planned.bound.statement, OwnerOf(plan_));
-    // It runs code that its text does not show, and that may do anything.
-    if (circumstances_.hides_writes) on.MarkSessionChanged();
+    // It runs code that its text does not show.
+    if (circumstances_.hides_writes) on.MarkUnknownCode();
   }
   const bool in_transaction = transaction_ != nullptr || plan_.begin.has_value();
   postgres::Operation op;

@@ -1,8 +1,12 @@
 #include "server/pool/cleaner.h"
 
 #include <memory>
+#include <string>
 #include <utility>
 
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "server/postgres/command_text.h"
 #include "server/postgres/results.h"
@@ -28,11 +32,25 @@ const std::shared_ptr<const sql::BoundText>& DiscardSequences() {
   return *text;
 }
 
-// What one caller gave setseed() outlives DISCARD ALL, and would tell that caller the next one's random numbers. 48 bits
-// of the server's own randomness, from -1 to 1.
-constexpr char kNewSeed[] =
-    "SELECT pg_catalog.setseed(('x' || translate(left(pg_catalog.gen_random_uuid()::text, 13), '-', ''))::bit(48)"
-    "::bigint / 140737488355328.0::float8 - 1)";
+// Everything that DISCARD ALL undoes (PostgreSQL's manual, DISCARD) but prepared statements, which stay valid when all
+// else is as it was, and DISCARD PLANS, which would have each of them planned anew. Up to its Sync it is one transaction,
+// so that all of it works, or the backend is closed.
+constexpr const char* kReset[] = {
+    "CLOSE ALL", "SET SESSION AUTHORIZATION DEFAULT", "RESET ALL", "UNLISTEN *", "DISCARD TEMP", "DISCARD SEQUENCES"};
+
+// What one caller gave setseed() outlives DISCARD ALL, and would tell that caller the next one's random numbers.
+std::string UnlockAndNewSeed() {
+  absl::InsecureBitGen random;
+  return absl::StrFormat("SELECT pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed(%.17f)",
+                         absl::Uniform<double>(absl::IntervalClosed, random, -1, 1));
+}
+
+// Fails unless the gateway's own statements are all that is prepared.
+std::string CheckPrepared(size_t own) {
+  return absl::StrCat(
+      "SELECT 1 / (pg_catalog.count(*) = ", own,
+      " AND NOT coalesce(pg_catalog.bool_or(from_sql), false))::int FROM pg_catalog.pg_prepared_statements");
+}
 
 // A failure is found when the backend is drained.
 void RunCommand(Slot& slot, postgres::Operation operation) {
@@ -67,6 +85,7 @@ void Cleaner::Continue(Slot& slot) {
   };
   if (slot.session.schema_changed && !slot.backend->busy()) {
     slot.session.schema_changed = false;
+    slot.session.prepared_void = true;
     ForgetPlansBut(&slot);
   }
   if (!slot.backend->usable()) return close(CloseReason::kLost);
@@ -105,18 +124,27 @@ void Cleaner::ForgetPlansBut(const Slot* one) {
   for (Slot* slot : slots_.All()) {
     if (slot == one || slot->state == SlotState::kOpening || slot->state == SlotState::kClosed) continue;
     slot->backend->ForgetPreparedStatements();
-    slot->session.changed = true;  // the server still has them
+    slot->session.changed = slot->session.prepared_void = true;  // the server still has them
     if (slot->state == SlotState::kIdle) Begin(*slot);
   }
 }
 
 void Cleaner::Reset(Slot& slot) {
   slot.resetting = true;
-  slot.session = {};
+  const SessionState session = std::exchange(slot.session, {});
   metrics_.resets.Increment();
-  RunCommand(slot, {.text = postgres::CommandText("DISCARD ALL")});
+  const auto run = [&slot](std::string command, bool sync) {
+    RunCommand(slot, {.text = postgres::CommandText(std::move(command)), .sync = sync, .keep_prepared = false});
+  };
+  if (session.prepared_void) {
+    slot.backend->ForgetPreparedStatements();
+    run("DISCARD ALL", /*sync=*/true);
+  } else {
+    for (const char* command : kReset) run(command, /*sync=*/false);
+    if (session.ran_unknown) run(CheckPrepared(slot.backend->prepared_statements()), /*sync=*/false);
+  }
+  run(UnlockAndNewSeed(), /*sync=*/true);
   slot.backend->StartPreparing();
-  RunCommand(slot, {.text = postgres::CommandText(kNewSeed)});
 }
 
 void Cleaner::SetGuard(Slot& slot, bool on) {

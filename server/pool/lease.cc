@@ -26,8 +26,8 @@ Lease::~Lease() { Release(); }
 
 postgres::Backend& Lease::backend() const { return *slot_->backend; }
 
-void Lease::MarkSessionChanged() {
-  slot_->session.changed = true;
+void Lease::MarkUnknownCode() {
+  slot_->session.changed = slot_->session.ran_unknown = true;
   slot_->backend->StopPreparing();
 }
 
@@ -38,6 +38,8 @@ void Lease::ShieldSequences(OwnerId owner, bool reads) {
 
 void Lease::WillRun(std::shared_ptr<const sql::Statement> statement, OwnerId owner) {
   if (statement->changes_session()) slot_->session.changed = true;
+  if (statement->calls_unknown_code()) slot_->session.ran_unknown = true;
+  if (statement->touches_prepared()) slot_->session.prepared_void = true;
   if (statement->outlasts_reset()) slot_->session.outlasts_reset = true;
   if (statement->statement_class() != sql::StatementClass::kRead) slot_->session.sequences_of = owner;
   slot_->use.statement = std::move(statement);
@@ -45,7 +47,8 @@ void Lease::WillRun(std::shared_ptr<const sql::Statement> statement, OwnerId own
 
 void Lease::HasSent(const sql::Statement& statement) {
   if (!statement.changes_meanings()) return;
-  MarkSessionChanged();
+  slot_->session.changed = true;
+  slot_->backend->StopPreparing();
   // What is temporary is nobody else's.
   if (statement.changes_schema() && !statement.changes_session()) slot_->session.schema_changed = true;
 }

@@ -29,10 +29,10 @@ class Lease {
   // Whether it has a backend.
   [[nodiscard]] bool held() const { return slot_ != nullptr; }
   [[nodiscard]] postgres::Backend& backend() const;
-  // Something was run, or is about to be, that changes the session and what texts mean in it: the backend is reset
-  // before anyone else gets it, and until then nothing is kept prepared. (In a transaction a stale plan can't be
-  // retried.)
-  void MarkSessionChanged();
+  // Code that nobody has read was run, or is about to be: it may change the session and what texts mean in it. The
+  // backend is reset before anyone else gets it, and until then nothing is run as it was prepared. (In a transaction a
+  // stale plan can't be retried.)
+  void MarkUnknownCode();
   // For the start of a lease. What currval() and lastval() return is kept by the session, and every INSERT into a table
   // with a serial column changes it: a reset after each would be too dear. So it is forgotten here, ahead in the
   // pipeline, when it is somebody else's; and whosever it is when `reads` says that the holder may look at it.

@@ -37,8 +37,10 @@ inline constexpr size_t kSlotStates = 6;
 
 // In what the session differs from a new one, as of the last statement in the pipeline.
 struct SessionState {
-  bool changed = false;         // DISCARD ALL undoes it
-  bool outlasts_reset = false;  // nothing does: the backend is closed
+  bool changed = false;         // a reset undoes it
+  bool prepared_void = false;   // what is prepared is out of date, or may be gone: the reset is to drop it
+  bool ran_unknown = false;     // code that nobody has read ran, and may have prepared or dropped statements
+  bool outlasts_reset = false;  // no reset undoes it: the backend is closed
   bool schema_changed = false;  // what the others have prepared may be out of date
   bool guarded = false;         // default_transaction_read_only is on
   OwnerId sequences_of = 0;     // who may have set what currval() and lastval() return; 0: nobody

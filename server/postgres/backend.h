@@ -81,12 +81,16 @@ class Backend {
   // The reported settings are right as they are now.
   virtual void AcceptReportedSettings() = 0;
 
-  // Prepared statements may be out of date: each is prepared anew when it is next run.
+  // Prepared statements may be out of date, or gone: each is prepared anew when it is next run.
   virtual void ForgetPreparedStatements() = 0;
-  // Texts may mean something else from now on, and again at any time: nothing is kept prepared…
+  // Texts may mean something else from now on, and again at any time: nothing is run as it was prepared, or kept
+  // prepared…
   virtual void StopPreparing() = 0;
-  // …until the session is as it was when it began: DISCARD ALL has run, or is next in the pipeline.
+  // …until the session is as it was when it began: its reset has run, or is next in the pipeline. What had been prepared
+  // before StopPreparing() is used again.
   virtual void StartPreparing() = 0;
+  // How many are kept, those being prepared included.
+  [[nodiscard]] virtual size_t prepared_statements() const = 0;
 
   // Connected, and the link is not known to be broken.
   [[nodiscard]] virtual bool usable() const = 0;

@@ -50,8 +50,9 @@ class PipelineBackend final : public Backend {
   void AcceptReportedSettings() override;
 
   void ForgetPreparedStatements() override { prepared_.Clear(); }
-  void StopPreparing() override { prepared_.Disable(); }
-  void StartPreparing() override { prepared_.Enable(); }
+  void StopPreparing() override { prepared_.SetEnabled(false); }
+  void StartPreparing() override { prepared_.SetEnabled(true); }
+  [[nodiscard]] size_t prepared_statements() const override { return prepared_.size(); }
 
   [[nodiscard]] bool usable() const override { return link_.is_open(); }
   [[nodiscard]] bool cancelling() const override { return cancels_pending_ > 0; }

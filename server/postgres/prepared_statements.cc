@@ -51,14 +51,4 @@ void PreparedStatements::Clear() {
   entries_.clear();
 }
 
-void PreparedStatements::Disable() {
-  enabled_ = false;
-  Clear();
-}
-
-void PreparedStatements::Enable() {
-  enabled_ = true;
-  Clear();
-}
-
 }  // namespace engine::db::postgres

@@ -43,10 +43,10 @@ class PreparedStatements {
   [[nodiscard]] std::optional<std::string> Evict();
   // They may be out of date, or gone.
   void Clear();
-  // Clears, and adds no more until they are enabled: enabled() is for whoever would call Find() and Add().
-  void Disable();
-  void Enable();
+  // Whether they may be used, and others added: for whoever would call Find() and Add(). What is there stays meanwhile.
+  void SetEnabled(bool enabled) { enabled_ = enabled; }
   [[nodiscard]] bool enabled() const { return enabled_; }
+  [[nodiscard]] size_t size() const { return entries_.size(); }
 
  private:
   struct Key {

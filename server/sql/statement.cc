@@ -77,6 +77,14 @@ std::shared_ptr<const BoundText> Statement::TextFor(absl::Span<const uint32_t> p
   return made;
 }
 
+bool Statement::touches_prepared() const {
+  static constexpr std::string_view kLeaveThemAlone[] = {"SELECT", "VALUES", "TABLE", "WITH",  "INSERT",  "UPDATE",
+                                                         "DELETE", "MERGE",  "SET",   "RESET", "LISTEN",  "UNLISTEN",
+                                                         "CREATE", "SHOW",   "LOCK",  "FETCH", "DECLARE", "EXPLAIN"};
+  return facts_.changes_session &&
+         std::find(std::begin(kLeaveThemAlone), std::end(kLeaveThemAlone), facts_.summary) == std::end(kLeaveThemAlone);
+}
+
 bool Statement::takes_snapshot() const {
   static constexpr std::string_view kWithout[] = {"SET",       "RESET",   "SHOW",       "LOCK",
                                                   "LISTEN",    "NOTIFY",  "UNLISTEN",   "CHECKPOINT",

@@ -66,6 +66,10 @@ class Statement {
   // Whether something of it survives even DISCARD ALL: LOAD, dblink's connections, DO in a language with variables of
   // its own.
   bool outlasts_reset() const { return facts_.outlasts_reset; }
+  // Whether it may prepare statements of its own by name, or drop the gateway's: PREPARE, DEALLOCATE, DISCARD, and
+  // commands that run code of which only the database knows. Functions that a query calls may, too, which
+  // calls_unknown_code() tells.
+  bool touches_prepared() const;
   // Whether it reads the last values of the session's sequences (currval(), lastval()), or runs code that may.
   bool reads_sequences() const { return facts_.reads_sequences; }
   // Whether it may change a setting of the session or the transaction: SET, SET LOCAL, and what changes_session().

@@ -99,7 +99,6 @@ TEST_F(SessionState, ACancelledStatementLeavesNothingBehind) {
 }
 
 TEST_F(SessionState, ResettingItKeepsTheGatewaysOwnStateRight) {
-  // What was prepared is gone with DISCARD ALL: the same statements still run.
   for (int i = 0; i < 5; ++i) {
     EXPECT_EQ(one_->execute("SELECT ?::int AS n", {i}).rows()[0]["n"].as<int>(), i);
     one_->execute("SET work_mem = '8MB'");
@@ -107,6 +106,24 @@ TEST_F(SessionState, ResettingItKeepsTheGatewaysOwnStateRight) {
   }
   EXPECT_EQ(Text("SHOW default_transaction_read_only"), "on") << "reads that share a backend run under the guard";
   EXPECT_EQ(Text("SHOW application_name"), name());
+}
+
+TEST_F(SessionState, AResetKeepsWhatIsPrepared) {
+  const std::string kept =
+      "SELECT prepare_time::text FROM pg_prepared_statements WHERE NOT from_sql AND statement LIKE '%kept prepared%'";
+  Sql("CREATE FUNCTION " + name() +
+      "_locks() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(1); END $$");
+  two_->execute("SELECT 'kept prepared'");
+  const std::string since = Text(kept);
+  for (const std::string& changes :
+       {std::string("SET work_mem = '8MB'"), "SELECT " + name() + "_locks()", std::string("LISTEN gossip")}) {
+    one_->execute(changes);
+    two_->execute("SELECT 'kept prepared'");
+    EXPECT_EQ(Text(kept), since) << changes;
+  }
+  one_->execute("DEALLOCATE ALL");
+  two_->execute("SELECT 'kept prepared'");
+  EXPECT_NE(Text(kept), since);
 }
 
 TEST_F(SessionState, OneTransactionSeesItsOwnState) {

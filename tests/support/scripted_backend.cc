@@ -354,6 +354,8 @@ void ScriptedBackend::StopPreparing() { Record("(stop preparing)"); }
 
 void ScriptedBackend::StartPreparing() { Record("(start preparing)"); }
 
+size_t ScriptedBackend::prepared_statements() const { return 0; }
+
 bool ScriptedBackend::server_is_read_only() const { return usable() && server_.read_only_; }
 
 int ScriptedBackend::pid() const { return state_ == State::kConnecting ? 0 : 1'000 + static_cast<int>(number_); }

@@ -111,6 +111,7 @@ class ScriptedBackend final : public postgres::Backend {
   void ForgetPreparedStatements() override;
   void StopPreparing() override;
   void StartPreparing() override;
+  [[nodiscard]] size_t prepared_statements() const override;
   [[nodiscard]] bool usable() const override { return state_ == State::kOpen; }
   [[nodiscard]] bool cancelling() const override { return cancels_pending_ > 0; }
   [[nodiscard]] size_t in_flight() const override { return in_flight_.size(); }

@@ -11,6 +11,8 @@ using pool::Purpose;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
+constexpr char kEndOfReset[] = "SELECT pg_catalog.pg_advisory_unlock_all()";
+
 class CleaningTest : public PoolTest {
  protected:
   CleaningTest() {
@@ -34,7 +36,7 @@ TEST_F(CleaningTest, AnOrdinaryStatementLeavesNothingToClean) {
 }
 
 TEST_F(CleaningTest, AChangedSessionIsResetBeforeAnyoneElseGetsIt) {
-  server_.Always("DISCARD ALL", Answer::Command("DISCARD ALL").After(absl::Milliseconds(3)));
+  server_.Always(kEndOfReset, Answer::Command("SELECT 1").After(absl::Milliseconds(3)));
   Use("SET work_mem = '1MB'");
   EXPECT_EQ(Counts().idle, 0U);
   Ask("next");
@@ -42,13 +44,30 @@ TEST_F(CleaningTest, AChangedSessionIsResetBeforeAnyoneElseGetsIt) {
   EXPECT_THAT(Served(), IsEmpty());
   Pass(absl::Milliseconds(1));
   EXPECT_THAT(Served(), ElementsAre("next"));
-  EXPECT_THAT(Sent(1), ElementsAre("SET work_mem = '1MB'", "(stop preparing)", "DISCARD ALL", "(start preparing)",
-                                   "(new seed)", "(accept settings)"));
+  EXPECT_THAT(Sent(1), ElementsAre("SET work_mem = '1MB'", "(stop preparing)", "(reset)", "(new seed)",
+                                   "(start preparing)", "(accept settings)"));
+}
+
+TEST_F(CleaningTest, CodeThatNobodyHasReadIsNotTrustedWithWhatIsPrepared) {
+  Use("SELECT f()");
+  loop_.RunDue();
+  EXPECT_THAT(Sent(1), ElementsAre("SELECT f()", "(stop preparing)", "(reset)", "(check prepared)", "(new seed)",
+                                   "(start preparing)", "(accept settings)"));
+}
+
+TEST_F(CleaningTest, AStatementAboutPreparedOnesCostsThemAll) {
+  for (const char* sql : {"PREPARE p AS SELECT 1", "DEALLOCATE ALL", "DO 'BEGIN END'"}) {
+    SCOPED_TRACE(sql);
+    Use(sql);
+    loop_.RunDue();
+    EXPECT_THAT(Sent(1), ElementsAre(sql, "(stop preparing)", "(forget prepared)", "DISCARD ALL", "(new seed)",
+                                     "(start preparing)", "(accept settings)"));
+  }
 }
 
 TEST_F(CleaningTest, AGuardedSessionThatWasResetIsGuardedAnew) {
   Asker& reads = Ask("reads", Purpose::kReads);
-  reads.lease.MarkSessionChanged();
+  reads.lease.MarkUnknownCode();
   loop_.RunDue();
   reads.lease.Release();
   loop_.RunDue();
@@ -59,7 +78,7 @@ TEST_F(CleaningTest, AGuardedSessionThatWasResetIsGuardedAnew) {
 }
 
 TEST_F(CleaningTest, AFailedResetClosesTheBackend) {
-  server_.Once("DISCARD ALL", Answer::Fails("25001"));
+  server_.Once("RESET ALL", Answer::Fails("42501"));
   Use("SET work_mem = '1MB'");
   Ask("next");
   loop_.RunDue();
@@ -69,7 +88,7 @@ TEST_F(CleaningTest, AFailedResetClosesTheBackend) {
 }
 
 TEST_F(CleaningTest, CleaningTakesFiveSecondsAtMost) {
-  server_.Always("DISCARD ALL", Answer::Never());
+  server_.Always(kEndOfReset, Answer::Never());
   Use("SET work_mem = '1MB'");
   Ask("next");
   Pass(absl::Milliseconds(4'999));
@@ -120,7 +139,7 @@ TEST_F(CleaningTest, AChangedReportedSettingIsAReasonToReset) {
   server_.Once("SELECT", answer);
   Use("SELECT 1");
   loop_.RunDue();
-  EXPECT_THAT(Sent(1), ElementsAre("SELECT 1", "DISCARD ALL", "(start preparing)", "(new seed)", "(accept settings)"));
+  EXPECT_THAT(Sent(1), ElementsAre("SELECT 1", "(reset)", "(new seed)", "(start preparing)", "(accept settings)"));
   EXPECT_EQ(Counts().idle, 1U);
 }
 
@@ -130,14 +149,14 @@ TEST_F(CleaningTest, WhatOutlastsAResetClosesTheBackend) {
 }
 
 TEST_F(CleaningTest, ABackendThatWasLostMeanwhileGoes) {
-  server_.Always("DISCARD ALL", Answer::LosesLink());
+  server_.Always(kEndOfReset, Answer::LosesLink());
   Use("SET work_mem = '1MB'");
   loop_.RunDue();
   EXPECT_EQ(Counts().open, 0U);
 }
 
 TEST_F(CleaningTest, RetiredWhileItIsCleanedItGoes) {
-  server_.Always("DISCARD ALL", Answer::Command("DISCARD ALL").After(absl::Milliseconds(3)));
+  server_.Always(kEndOfReset, Answer::Command("SELECT 1").After(absl::Milliseconds(3)));
   Use("SET work_mem = '1MB'");
   pool_->RetireBackends();
   EXPECT_EQ(Counts().open, 1U);
@@ -164,15 +183,16 @@ TEST_F(SchemaTest, AChangeMakesTheOthersForgetWhatIsPrepared) {
   EXPECT_THAT(Sent(holding), IsEmpty()) << "not before it is known to have ended";
   alters.lease.Release();
   loop_.RunDue();
-  EXPECT_THAT(Sent(altering), ElementsAre("ALTER TABLE t ALTER n TYPE bigint", "(stop preparing)", "DISCARD ALL",
-                                          "(start preparing)", "(new seed)", "(accept settings)"));
-  EXPECT_THAT(Sent(idle),
-              ElementsAre("(forget prepared)", "DISCARD ALL", "(start preparing)", "(new seed)", "(accept settings)"));
+  EXPECT_THAT(Sent(altering), ElementsAre("ALTER TABLE t ALTER n TYPE bigint", "(stop preparing)", "(forget prepared)",
+                                          "DISCARD ALL", "(new seed)", "(start preparing)", "(accept settings)"));
+  EXPECT_THAT(Sent(idle), ElementsAre("(forget prepared)", "(forget prepared)", "DISCARD ALL", "(new seed)",
+                                      "(start preparing)", "(accept settings)"));
   EXPECT_THAT(Sent(holding), ElementsAre("(forget prepared)"));
   EXPECT_EQ(Counts().idle, 2U);
   holds.lease.Release();
   loop_.RunDue();
-  EXPECT_THAT(Sent(holding), ElementsAre("DISCARD ALL", "(start preparing)", "(new seed)", "(accept settings)"));
+  EXPECT_THAT(Sent(holding),
+              ElementsAre("(forget prepared)", "DISCARD ALL", "(new seed)", "(start preparing)", "(accept settings)"));
   EXPECT_EQ(Counts().idle, 3U);
 }
 
@@ -193,8 +213,8 @@ TEST_F(SchemaTest, AStalePlanMakesAllForget) {
   loop_.RunDue();
   EXPECT_EQ(Counts().idle, 3U);
   for (size_t i = 1; i <= 3; ++i) {
-    EXPECT_THAT(Sent(i), ElementsAre("(forget prepared)", "DISCARD ALL", "(start preparing)", "(new seed)",
-                                     "(accept settings)"));
+    EXPECT_THAT(Sent(i), ElementsAre("(forget prepared)", "(forget prepared)", "DISCARD ALL", "(new seed)",
+                                     "(start preparing)", "(accept settings)"));
   }
 }
 

@@ -94,6 +94,12 @@ PoolTest::Reader& PoolTest::Read(const std::string& name, const std::string& sql
   return reader;
 }
 
+namespace {
+
+constexpr char kLastOfReset[] = "DISCARD SEQUENCES ...";
+
+}  // namespace
+
 void PoolTest::Run(pool::Lease& lease, const std::string& sql, pool::OwnerId owner) {
   const auto statement = Statement(sql);
   lease.WillRun(statement, owner);
@@ -107,10 +113,18 @@ std::vector<std::string> PoolTest::Sent(size_t backend) {
   std::vector<std::string> sent = server_.LogOf(backend);
   size_t& seen = seen_[backend];
   sent.erase(sent.begin(), sent.begin() + static_cast<std::ptrdiff_t>(std::exchange(seen, sent.size())));
-  for (std::string& text : sent) {
-    if (absl::StrContains(text, "setseed")) text = "(new seed)";
+  std::vector<std::string> told;
+  for (auto text = sent.begin(); text != sent.end(); ++text) {
+    if (*text == "CLOSE ALL ...") {
+      told.emplace_back("(reset)");
+      while (*text != kLastOfReset) ++text;
+    } else if (absl::StrContains(*text, "pg_prepared_statements")) {
+      told.emplace_back("(check prepared)");
+    } else {
+      told.push_back(absl::StrContains(*text, "setseed") ? "(new seed)" : *text);
+    }
   }
-  return sent;
+  return told;
 }
 
 pool::RetryLimits PoolTest::ManyAttempts() {

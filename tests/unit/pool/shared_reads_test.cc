@@ -129,7 +129,7 @@ TEST_F(OneBackendTest, ASettingThatChangedAllTheSameIsResetAfterwards) {
   loop_.RunDue();
   EXPECT_EQ(Counts().idle, 1U);
   EXPECT_THAT(Sent(1),
-              ElementsAre(kGuardOn, "SELECT 1", "DISCARD ALL", "(start preparing)", "(new seed)", "(accept settings)"));
+              ElementsAre(kGuardOn, "SELECT 1", "(reset)", "(new seed)", "(start preparing)", "(accept settings)"));
 }
 
 TEST_F(OneBackendTest, ARetiredBackendEndsItsReadsFirst) {

@@ -77,16 +77,16 @@ TEST(PreparedStatements, WhatIsStillBeingPreparedStays) {
   EXPECT_EQ(prepared.Evict(), name);
 }
 
-TEST(PreparedStatements, DisablingForgets) {
+TEST(PreparedStatements, WhatIsThereStaysWhileItMayNotBeUsed) {
   PreparedStatements prepared(10);
   EXPECT_TRUE(prepared.enabled());
   prepared.Add(Text("SELECT 1"));
-  prepared.Disable();
+  prepared.SetEnabled(false);
   EXPECT_FALSE(prepared.enabled());
-  EXPECT_EQ(prepared.Find(*Text("SELECT 1")), nullptr);
-  prepared.Enable();
+  prepared.SetEnabled(true);
   EXPECT_TRUE(prepared.enabled());
-  EXPECT_EQ(prepared.Find(*Text("SELECT 1")), nullptr);
+  EXPECT_NE(prepared.Find(*Text("SELECT 1")), nullptr);
+  EXPECT_EQ(prepared.size(), 1U);
 }
 
 }  // namespace
