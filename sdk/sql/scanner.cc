@@ -91,7 +91,8 @@ class WireReader {
   std::string_view Take(uint64_t bytes) {
     if (bytes > rest_.size()) {
       malformed_ = true;
-      return {"", 1};
+      static constexpr char kNul = '\0';
+      return {&kNul, 1};
     }
     const std::string_view taken = rest_.substr(0, bytes);
     rest_.remove_prefix(bytes);
