@@ -35,6 +35,8 @@ void PipelineLink::PauseReading(bool paused) {
 }
 
 void PipelineLink::UpdateWatch() {
+  // libpq closes the socket by itself when it meets the link's end. Whoever reads or flushes is about to find out.
+  if (PQsocket(connection_.get()) != fd_) return;
   uint32_t events = 0;
   if (!reading_paused_) events |= EPOLLIN;
   if (write_blocked_) events |= EPOLLOUT;

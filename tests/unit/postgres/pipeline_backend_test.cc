@@ -355,6 +355,19 @@ TEST_F(PipelineBackendTest, AHangUpFailsWhatIsInFlight) {
   EXPECT_THAT(said_, ElementsAre("end LINK_LOST  OUTCOME_UNKNOWN", "lost LINK_LOST"));
 }
 
+// libpq closes the socket as soon as it meets the error, which may be in the same call as the row before.
+TEST_F(PipelineBackendTest, ARowThatCameWithAResetMayPauseTheReading) {
+  Open();
+  Run("SELECT t", /*sync=*/true, /*keep_prepared=*/false, [] { return ResultReceiver::Flow::kPause; });
+  EXPECT_EQ(Got(), "PBDES");
+  const std::string large(50'000, 'x');  // so large that libpq reads on at once
+  peer_->Send(ParseComplete() + TextColumn("t") + TextRow(large));
+  peer_->Reset();
+  ASSERT_TRUE(UntilSaid("lost LINK_LOST"));
+  EXPECT_THAT(said_, ElementsAre("columns t", absl::StrCat("row ", large), "end LINK_LOST  OUTCOME_UNKNOWN",
+                                 "lost LINK_LOST"));
+}
+
 TEST_F(PipelineBackendTest, CheckAliveFindsAHangUpWithoutARoundOfTheLoop) {
   Open();
   backend_->CheckAlive();

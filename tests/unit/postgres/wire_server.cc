@@ -79,6 +79,12 @@ void WirePeer::HangUp() {
   fd_ = -1;
 }
 
+void WirePeer::Reset() {
+  const linger at_once = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  HangUp();
+}
+
 std::string Parameter(std::string_view name, std::string_view value) {
   return MakeMessage('S', Text(name) + Text(value));
 }

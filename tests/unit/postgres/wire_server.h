@@ -40,6 +40,8 @@ class WirePeer {
   [[nodiscard]] std::string TakeTypes();
   void Send(std::string_view bytes) const;
   void HangUp();
+  // The same with a reset: whoever reads gets what was sent, and then an error.
+  void Reset();
 
  private:
   int fd_;
