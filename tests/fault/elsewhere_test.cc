@@ -56,6 +56,15 @@ class Elsewhere : public ContractFaultTest {
     request.set_sql(sql);
     return request;
   }
+  // Until the gateway knows that the transaction is gone.
+  bool WaitUntilLost(const std::string& connection, const std::string& transaction) {
+    v1::KeepAliveRequest request;
+    request.set_connection_id(connection);
+    request.set_transaction_id(transaction);
+    return WaitUntil(kSoon, [&] {
+      return Call(&Stub::KeepAlive, request).response.transaction().state() == v1::TRANSACTION_STATE_LOST;
+    });
+  }
   // Each way to have a statement committed in a call of its own.
   grpc::Status RunAs(const std::string& way, const std::string& connection, const std::string& sql) {
     v1::ExecuteRequest request = Request(connection, sql);
@@ -222,6 +231,7 @@ TEST_F(Elsewhere, WhatWaitsForCommitOnAForeignTableIsUndoneWithTheTransaction) {
   const std::string transaction = Begin(connection).response.transaction_id();
   ASSERT_TRUE(ExecuteIn(connection, transaction, "INSERT INTO far VALUES (1)").ok());
   TerminateBackends("state = 'idle in transaction'");
+  ASSERT_TRUE(WaitUntilLost(connection, transaction)) << "or COMMIT may be sent, and with it to the other server";
   const Failure failure = Decode(Commit(connection, transaction).status);
   EXPECT_EQ(failure.error.outcome(), v1::OUTCOME_ROLLED_BACK) << failure.error.ShortDebugString();
   EXPECT_EQ(failure.error.reason(), "TRANSACTION_LOST");
