@@ -364,8 +364,8 @@ TEST_F(PipelineBackendTest, ARowThatCameWithAResetMayPauseTheReading) {
   peer_->Send(ParseComplete() + TextColumn("t") + TextRow(large));
   peer_->Reset();
   ASSERT_TRUE(UntilSaid("lost LINK_LOST"));
-  EXPECT_THAT(said_, ElementsAre("columns t", absl::StrCat("row ", large), "end LINK_LOST  OUTCOME_UNKNOWN",
-                                 "lost LINK_LOST"));
+  EXPECT_THAT(
+      said_, ElementsAre("columns t", absl::StrCat("row ", large), "end LINK_LOST  OUTCOME_UNKNOWN", "lost LINK_LOST"));
 }
 
 TEST_F(PipelineBackendTest, CheckAliveFindsAHangUpWithoutARoundOfTheLoop) {
