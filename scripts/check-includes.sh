@@ -34,6 +34,7 @@ server/rpc:            @server/gateway server/rpc/error.h
 client/cli:            @client/cpp/include @sdk/builtins/include @sdk/sql proto
 
 tests/support:         @client/cpp/include
+tests/support/full_failure.h:      @server/base
 tests/support/manual_clock.h:      @server/loop
 tests/support/scripted_backend.h:  @server/postgres tests/support/manual_clock.h
 tests/support/scripted_backend.cc: @tests/support/scripted_backend.h
@@ -48,7 +49,7 @@ tests/sanitizers:
 tests/fuzz:            @server/postgres @client/cpp/src sdk/builtins/include server/rpc/error.h
 tests/unit/builtins:   @sdk/builtins/include @tests/support
 tests/unit/sdk:        @client/cpp/include @tests/support proto
-tests/unit/base:       @server/base @tests/support
+tests/unit/base:       @server/base @tests/support tests/support/full_failure.h
 tests/unit/observe:    @server/observe @tests/support
 tests/unit/config:     @server/config @tests/support
 tests/unit/sql:        @server/sql @tests/conformance
@@ -57,7 +58,7 @@ tests/unit/postgres:   @server/postgres @tests/unit/loop tests/support/scripted_
 tests/unit/pool:       @server/pool @tests/unit/postgres
 tests/unit/call:       @server/call @tests/unit/pool
 tests/unit/gateway:    @server/gateway @tests/unit/call
-tests/unit/rpc:        @server/rpc @tests/unit/gateway
+tests/unit/rpc:        @server/rpc @tests/unit/gateway tests/support/full_failure.h
 tests/unit/deploy:     @server/config
 '
 

@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/full_failure.h"
+
 namespace engine::db {
 namespace {
 
@@ -16,33 +18,8 @@ using ::testing::Not;
 
 constexpr char kOtherUrl[] = "test/other";
 
-Failure Everything() {
-  return {.code = absl::StatusCode::kAborted,
-          .reason = Reason::kReplayDiffered,
-          .kind = ErrorKind::kTransaction,
-          .phase = Phase::kCommitting,
-          .outcome = Outcome::kRolledBack,
-          .cause = Cause::kConflict,
-          .transaction_state = TransactionState::kLost,
-          .retryable = true,
-          .backend_usable = false,
-          .retry_after = absl::Milliseconds(250),
-          .sqlstate = "40001",
-          .message = "it came to other results",
-          .hint = "begin again",
-          .field = "parameters[2]",
-          .constraint_name = "a",
-          .schema_name = "b",
-          .table_name = "c",
-          .column_name = "d",
-          .data_type_name = "e",
-          .position = 17,
-          .statement_index = 3,
-          .rows_delivered = 5'000'000'000};
-}
-
 TEST(Failure, RidesInAStatusOfItsCodeAndMessage) {
-  const absl::Status status = ToStatus(Everything());
+  const absl::Status status = ToStatus(test::FullFailure());
   EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
   EXPECT_EQ(status.message(), "it came to other results");
   const Failure failure = FailureOf(status);
@@ -54,7 +31,7 @@ TEST(Failure, RidesInAStatusOfItsCodeAndMessage) {
 }
 
 TEST(Failure, CopiesOfAStatusShareIt) {
-  absl::Status first = ToStatus(Everything());
+  absl::Status first = ToStatus(test::FullFailure());
   const Failure* failure = FindFailure(first);
   absl::Status second = first;
   const absl::Status third = std::move(first);
@@ -67,7 +44,7 @@ TEST(Failure, CopiesOfAStatusShareIt) {
 }
 
 TEST(Failure, IsReadAndGivenUpByAnyThread) {
-  absl::Status status = ToStatus(Everything());
+  absl::Status status = ToStatus(test::FullFailure());
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([copy = status] {
@@ -83,7 +60,7 @@ TEST(Failure, IsReadAndGivenUpByAnyThread) {
 }
 
 TEST(Failure, ChangesInANewStatusOnly) {
-  absl::Status status = ToStatus(Everything());
+  absl::Status status = ToStatus(test::FullFailure());
   status.SetPayload(kOtherUrl, absl::Cord("x"));
   const absl::Status changed = WithFailure(status, [](Failure& failure) {
     failure.code = absl::StatusCode::kUnknown;
@@ -116,7 +93,7 @@ TEST(Failure, IsNoneInAnOkStatus) {
 }
 
 TEST(Failure, PrintsAsCodeAndMessage) {
-  const std::string printed = ToStatus(Everything()).ToString();
+  const std::string printed = ToStatus(test::FullFailure()).ToString();
   EXPECT_EQ(printed, "ABORTED: it came to other results [engine.db/failure='.']");
 }
 
@@ -133,7 +110,8 @@ TEST(Failure, InvalidRequestNamesTheField) {
 }
 
 TEST(Failure, KeepsTheRestWhenItIsChanged) {
-  const absl::Status changed = WithFailure(ToStatus(Everything()), [](Failure& failure) { failure.hint.clear(); });
+  const absl::Status changed =
+      WithFailure(ToStatus(test::FullFailure()), [](Failure& failure) { failure.hint.clear(); });
   EXPECT_EQ(FindFailure(changed)->hint, "");
   EXPECT_EQ(FindFailure(changed)->cause, Cause::kConflict);
   EXPECT_FALSE(FindFailure(changed)->backend_usable);

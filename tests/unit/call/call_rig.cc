@@ -372,7 +372,7 @@ std::vector<std::string> CallRig::TakeLog() {
       {kMark, "(mark)"},
       {"SET default_transaction_read_only = on", "(guard)"},
       {"RESET default_transaction_read_only", "(unguard)"},
-      {"SELECT pg_catalog.setseed", "(seed)"},
+      {"SELECT pg_catalog.pg_advisory_unlock_all(), pg_catalog.setseed", "(seed)"},
   };
   std::vector<std::string> log;
   for (const std::string& entry : server_.Log()) {

@@ -3,34 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/full_failure.h"
+
 namespace engine::db::rpc {
 namespace {
 
-Failure Everything() {
-  return {.code = absl::StatusCode::kAborted,
-          .reason = Reason::kReplayDiffered,
-          .kind = ErrorKind::kTransaction,
-          .phase = Phase::kCommitting,
-          .outcome = Outcome::kRolledBack,
-          .transaction_state = TransactionState::kLost,
-          .retryable = true,
-          .retry_after = absl::Milliseconds(250),
-          .sqlstate = "40001",
-          .message = "it came to other results",
-          .hint = "begin again",
-          .field = "parameters[2]",
-          .constraint_name = "a",
-          .schema_name = "b",
-          .table_name = "c",
-          .column_name = "d",
-          .data_type_name = "e",
-          .position = 17,
-          .statement_index = 3,
-          .rows_delivered = 5'000'000'000};
-}
-
 TEST(Error, HasTheFailuresFieldsUnderTheContractsNames) {
-  const v1::DatabaseError detail = ToProto(Everything());
+  const v1::DatabaseError detail = ToProto(test::FullFailure());
   EXPECT_EQ(detail.kind(), v1::ERROR_KIND_TRANSACTION);
   EXPECT_EQ(detail.phase(), v1::PHASE_COMMITTING);
   EXPECT_EQ(detail.outcome(), v1::OUTCOME_ROLLED_BACK);
